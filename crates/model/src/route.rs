@@ -42,7 +42,7 @@ use syntax::{Element, Literal, Node};
 
 pub use error::{RouteError, RouteErrorKind};
 pub use message::{MessageView, OwnedMessage};
-pub use table::{Delivery, NamedRoute, PRIORITY_WITHOUT_NUMBER, RouteTable};
+pub use table::{CompileTableError, Delivery, NamedRoute, PRIORITY_WITHOUT_NUMBER, RouteTable};
 pub use text::names_equal;
 
 /// A route: which messages go where.

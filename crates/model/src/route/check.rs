@@ -32,8 +32,7 @@ pub fn check_line(json_line: &str) -> String {
 struct Question {
     route: Option<String>,
     condition: Option<String>,
-    #[serde(default)]
-    message: Message,
+    message: Option<Message>,
 }
 
 #[derive(Deserialize, Default)]
@@ -41,10 +40,8 @@ struct Message {
     body: Option<Box<RawValue>>,
     body_text: Option<String>,
     body_b64: Option<String>,
-    #[serde(default)]
-    properties: Map<String, Json>,
-    #[serde(default)]
-    system_properties: Map<String, Json>,
+    properties: Option<Map<String, Json>>,
+    system_properties: Option<Map<String, Json>>,
 }
 
 /// A line that is no question.
@@ -71,7 +68,7 @@ fn answer(line: &str) -> Result<Json, Refusal> {
         .map_err(|error| Refusal { message: format!("not a question: {error}"), column: error.column().max(1) })?;
     match (question.route, question.condition) {
         (Some(route), None) => Ok(check_route(&route)),
-        (None, Some(condition)) => check_condition(&condition, question.message),
+        (None, Some(condition)) => check_condition(&condition, question.message.unwrap_or_default()),
         (Some(_), Some(_)) => Err(Refusal::new("'route' and 'condition' do not go together")),
         (None, None) => Err(Refusal::new("neither 'route' nor 'condition'")),
     }
@@ -126,11 +123,12 @@ impl Message {
             }
             _ => return Err(Refusal::new("only one of 'body', 'body_text' and 'body_b64'")),
         };
-        let properties = self.properties.into_iter().map(|(name, value)| Ok((name.clone(), property(&name, value)?)));
-        let system = self
-            .system_properties
-            .into_iter()
-            .filter_map(|(name, value)| property(&name, value).map(|text| text.map(|text| (name, text))).transpose());
+        let properties =
+            self.properties.into_iter().flatten().map(|(name, value)| Ok((name.clone(), property(&name, value)?)));
+        let system =
+            self.system_properties.into_iter().flatten().filter_map(|(name, value)| {
+                property(&name, value).map(|text| text.map(|text| (name, text))).transpose()
+            });
         Ok(OwnedMessage {
             body,
             properties: properties.collect::<Result<_, Refusal>>()?,

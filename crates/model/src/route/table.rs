@@ -1,10 +1,26 @@
 //! All routes of an edge hub: one message in, at most one delivery per endpoint out.
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
 use super::body::Subject;
 use super::message::MessageView;
-use super::{Endpoint, Route};
+use super::{Endpoint, Route, RouteError};
+use crate::manifest::hub;
 
 /// The priority of a route that names none: behind all numbered ones.
-pub const PRIORITY_WITHOUT_NUMBER: u32 = 2_000_000_000;
+pub use crate::manifest::hub::ROUTE_PRIORITY_DEFAULT as PRIORITY_WITHOUT_NUMBER;
+
+/// A set of routes that was refused because of one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("cannot compile route '{route_name}'")]
+pub struct CompileTableError {
+    /// The name of the route.
+    pub route_name: String,
+    /// What is wrong with it.
+    #[source]
+    pub error: RouteError,
+}
 
 /// A route as `$edgeHub` names it.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +59,17 @@ impl RouteTable {
     #[must_use]
     pub fn new(routes: Vec<NamedRoute>) -> Self {
         Self { routes }
+    }
+
+    /// Compiles the routes of `$edgeHub`, in the order of their names. One bad route refuses them all.
+    pub fn compile(routes: &BTreeMap<String, hub::Route>) -> Result<Self, CompileTableError> {
+        let named = routes.iter().map(|(name, written)| {
+            let route =
+                Route::parse(&written.text).map_err(|error| CompileTableError { route_name: name.clone(), error })?;
+            let ttl_secs = written.time_to_live.map(|time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
+            Ok(NamedRoute { name: name.clone(), route, priority: Some(written.priority), ttl_secs })
+        });
+        Ok(Self::new(named.collect::<Result<_, _>>()?))
     }
 
     /// The routes in the order given.

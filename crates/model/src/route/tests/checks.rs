@@ -72,6 +72,8 @@ fn conditions() {
         ("$cid = 'c'", json!({"system_properties": {"cid": "c"}}), json!(true)),
         ("$cid = 'c'", json!({"system_properties": {"cid": null}}), json!("undefined")),
         ("true", json!({}), json!(true)),
+        ("true", json!(null), json!(true)),
+        ("true", json!({"properties": null, "system_properties": null}), json!(true)),
         ("", json!({}), json!("undefined")),
         ("true", json!({"body_text": "", "extra": [1]}), json!(true)),
     ];

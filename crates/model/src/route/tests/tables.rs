@@ -1,8 +1,11 @@
 //! 4.8: several routes, one delivery per endpoint; the body is decoded once.
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::*;
+use crate::manifest::hub;
 use crate::route::{Endpoint, MessageView, NamedRoute, PRIORITY_WITHOUT_NUMBER, Route, RouteTable};
 
 fn named(name: &str, text: &str, priority: Option<u32>, ttl_secs: Option<u32>) -> NamedRoute {
@@ -47,6 +50,29 @@ fn queues_are_one_per_endpoint_and_priority() {
     ]);
     assert_eq!(table.queues(), [(&Endpoint::Upstream, 1), (&Endpoint::Upstream, PRIORITY_WITHOUT_NUMBER)]);
     assert_eq!(table.routes().len(), 3);
+}
+
+#[test]
+fn the_routes_of_a_manifest_are_compiled_together() {
+    let written = |text: &str, priority, secs: Option<u64>| hub::Route {
+        text: text.to_owned(),
+        priority,
+        time_to_live: secs.map(Duration::from_secs),
+    };
+    let mut routes = BTreeMap::from([
+        ("up".to_owned(), written("FROM /* INTO $upstream", PRIORITY_WITHOUT_NUMBER, None)),
+        ("first".to_owned(), written("FROM /messages INTO $upstream", 0, Some(60))),
+        ("long".to_owned(), written("FROM /* INTO BrokeredEndpoint('/modules/m/inputs/i')", 3, Some(4_294_967_295))),
+    ]);
+    let table = RouteTable::compile(&routes).unwrap();
+    let deliveries = table.evaluate("/messages", &message(&[]));
+    let told: Vec<_> = deliveries.iter().map(|one| (one.route_name, one.priority, one.ttl_secs)).collect();
+    assert_eq!(told, [("first", 0, Some(60)), ("long", 3, Some(u32::MAX))]);
+
+    routes.insert("bad".to_owned(), written("FROM /* WHERE temp > 30 INTO $upstream", 0, None));
+    let error = RouteTable::compile(&routes).unwrap_err();
+    assert_eq!((error.route_name.as_str(), error.error.kind), ("bad", RouteErrorKind::Compile));
+    assert_eq!(error.to_string(), "cannot compile route 'bad'");
 }
 
 struct Counting {
