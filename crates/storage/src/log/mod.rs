@@ -109,6 +109,9 @@ pub struct LogOptions {
     pub group_bytes_max: usize,
     /// How much of the newest data stays in memory for readers. Memory is taken only as records come.
     pub tail_bytes_max: usize,
+    /// The offset of the first record of a log that is started in an empty folder: after the loss of a folder, records must not
+    /// get numbers that were used before. Of no effect on a log that exists.
+    pub first_offset: Offset,
 }
 
 impl Default for LogOptions {
@@ -119,6 +122,7 @@ impl Default for LogOptions {
             retention: Retention::default(),
             group_bytes_max: limits::GROUP_BYTES_MAX_DEFAULT,
             tail_bytes_max: limits::TAIL_BYTES_MAX_DEFAULT,
+            first_offset: Offset(0),
         }
     }
 }
@@ -200,7 +204,8 @@ impl Log {
         let lock_path = dir.join("log.lock");
         let folder = files.lock(&lock_path).map_err(failed("lock", &lock_path))?;
         let folder = folder.ok_or_else(|| OpenLogError::InUse { dir: dir.to_owned() })?;
-        let Recovered { segments, newest, report } = recovery::recover(&*files, dir, (environment.clock)())?;
+        let Recovered { segments, newest, report } =
+            recovery::recover(&*files, dir, (environment.clock)(), options.first_offset)?;
         tell(dir, &report);
 
         let shared = Arc::new(Shared {
@@ -244,7 +249,7 @@ impl Log {
         let queue_share = share.map_err(|_| AppendError::Closed)?;
         let queue = lock(&self.inner.queue).clone().ok_or(AppendError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let append = Append { records, body_bytes, reply, _queue_share: queue_share };
+        let append = Append { records, body_bytes, reply, queue_share };
         queue.send(append).await.map_err(|_| AppendError::Closed)?;
         drop(queue);
         answer.await.unwrap_or(Err(AppendError::Closed))
@@ -310,9 +315,8 @@ impl Log {
 
 impl Inner {
     fn shut_down(&self) {
-        // Poisoned or not: closing only takes things out.
+        // Poisoned or not: closing only takes things out. Who still waits for a place in the queue gets one and finds it gone.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.queue_bytes.close();
         // Held until all has ended, so that a second caller waits for it as well.
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Running { writer, folder }) = running.take() else { return };

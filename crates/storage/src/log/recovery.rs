@@ -70,7 +70,12 @@ pub(super) fn draw_salt() -> u32 {
     RandomState::new().hash_one(0) as u32
 }
 
-pub(super) fn recover(files: &dyn FileLayer, dir: &Path, now_ms: u64) -> Result<Recovered, OpenLogError> {
+pub(super) fn recover(
+    files: &dyn FileLayer,
+    dir: &Path,
+    now_ms: u64,
+    first_offset: Offset,
+) -> Result<Recovered, OpenLogError> {
     let mut bases: Vec<Offset> =
         files.list(dir).map_err(failed("list", dir))?.iter().filter_map(|name| parse_segment_name(name)).collect();
     bases.sort_unstable();

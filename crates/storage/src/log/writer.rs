@@ -39,8 +39,16 @@ pub(super) struct Append {
     /// What the records take in a group's body.
     pub body_bytes: usize,
     pub reply: oneshot::Sender<Result<AppendedRange, AppendError>>,
-    /// Its share of the queue, given back when the append is answered.
-    pub _queue_share: OwnedSemaphorePermit,
+    pub queue_share: OwnedSemaphorePermit,
+}
+
+impl Append {
+    /// Gives its share of the queue back, then tells the caller. One that no longer waits has given up the answer, not the
+    /// records.
+    fn answer(self, result: Result<AppendedRange, AppendError>) {
+        drop(self.queue_share);
+        let _ = self.reply.send(result);
+    }
 }
 
 #[derive(Debug)]
@@ -112,8 +120,7 @@ impl Writer {
             Ok(mut first) => {
                 for append in group {
                     let end = Offset(first.0 + append.records.len() as u64);
-                    // A caller that no longer waits has given up the answer, not the records.
-                    let _ = append.reply.send(Ok(AppendedRange { first, last: Offset(end.0 - 1) }));
+                    append.answer(Ok(AppendedRange { first, last: Offset(end.0 - 1) }));
                     first = end;
                 }
             }
@@ -134,7 +141,7 @@ impl Writer {
         let mut admitted = Vec::with_capacity(group.len());
         for append in group {
             if bytes + append.body_bytes as u64 > limit_bytes {
-                let _ = append.reply.send(Err(AppendError::Full { limit_bytes }));
+                append.answer(Err(AppendError::Full { limit_bytes }));
             } else {
                 bytes += append.body_bytes as u64;
                 admitted.push(append);
@@ -266,6 +273,6 @@ fn write_error(path: &Path, source: io::Error) -> AppendError {
 
 fn answer_all(group: Vec<Append>, error: &AppendError) {
     for append in group {
-        let _ = append.reply.send(Err(error.clone()));
+        append.answer(Err(error.clone()));
     }
 }

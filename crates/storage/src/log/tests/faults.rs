@@ -68,6 +68,17 @@ fn a_damaged_byte_before_the_last_group_is_never_cut() {
 }
 
 #[test]
+fn a_group_cut_out_of_the_middle_is_missed() {
+    let rig = rig_with_three_groups();
+    let mut spliced = rig.files.contents(&rig.newest()).unwrap();
+    let second = SEGMENT_HEADER_BYTES as usize + GROUP_HEADER_BYTES + 2 * 4 + 3;
+    spliced.drain(second..second + GROUP_HEADER_BYTES + 2 * 4 + 4);
+    rig.files.put(&rig.newest(), spliced);
+    let error = rig.open().unwrap_err();
+    assert!(matches!(error, OpenLogError::Corrupt { at_byte, .. } if at_byte == second as u64), "{error}");
+}
+
+#[test]
 fn damage_in_an_older_segment_is_reported_by_readers_and_verify() {
     let rig = rig_with_three_segments();
     let mut damaged = rig.files.contents(&segment(1)).unwrap();
@@ -98,9 +109,13 @@ fn missing_and_shortened_segments_are_named() {
     let OpenLogError::Corrupt { segment: path, at_byte, .. } = &error else { panic!("{error}") };
     assert_eq!((path, *at_byte), (&segment(1), middle.len() as u64 - 1));
 
-    // Garbage after the end of an older segment was never acknowledged, and is not looked at.
+    // Garbage after the end of an older segment was never acknowledged; it is neither read nor counted.
+    rig.files.put(&segment(1), middle.clone());
+    let bytes = rig.open().unwrap().bytes();
     rig.files.put(&segment(1), [middle.as_slice(), b"garbage"].concat());
-    assert_eq!(read_all(&rig.open().unwrap()).len(), 3);
+    let log = rig.open().unwrap();
+    assert_eq!((read_all(&log).len(), log.bytes()), (3, bytes));
+    drop(log);
 
     // A foreign file under a segment's name.
     rig.files.put(&segment(1), rig.files.contents(&segment(2)).unwrap());

@@ -1,14 +1,22 @@
 //! A log at work: order, limits, readers, trimming, closing.
 
-use std::sync::atomic::Ordering;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::rig::{Rig, append, read_all, read_from, segment};
+use super::rig::{DIR, Rig, append, read_all, read_from, segment};
 use crate::limits;
 use crate::log::segment::{GROUP_HEADER_BYTES, SEGMENT_HEADER_BYTES};
-use crate::log::{AppendError, AppendedRange, Log, LogOptions, Offset, OpenLogError, ReadError, Retention};
+use crate::log::{
+    AppendError, AppendedRange, Environment, Log, LogOptions, Offset, OpenLogError, ReadError, Retention,
+};
+use crate::testing::FaultyFiles;
 
 #[test]
 fn records_come_back_in_order_after_reopening() {
@@ -231,8 +239,8 @@ async fn a_read_that_is_dropped_half_way_loses_nothing() {
         // Polled once and dropped, possibly with a disk read under way.
         {
             let mut abandoned = std::pin::pin!(reader.next_batch(1, 1));
-            let polled = std::future::poll_fn(|context| std::task::Poll::Ready(abandoned.as_mut().poll(context))).await;
-            if let std::task::Poll::Ready(batch) = polled {
+            let polled = std::future::poll_fn(|context| Poll::Ready(abandoned.as_mut().poll(context))).await;
+            if let Poll::Ready(batch) = polled {
                 assert_eq!(batch.unwrap()[0].offset, Offset(n));
                 continue;
             }
@@ -276,4 +284,65 @@ async fn many_appenders_share_groups_and_keep_their_own_order() {
         appender.await.unwrap();
     }
     assert_eq!(seen, [100; 16]);
+}
+
+/// A log whose writer stands still while the test holds the gate, and whose clock differs for each group.
+fn gated_log(options: LogOptions) -> (Log, Arc<Mutex<()>>) {
+    let gate = Arc::new(Mutex::new(()));
+    let (waited_for, ticks) = (Arc::clone(&gate), AtomicU64::new(0));
+    let clock = Arc::new(move || {
+        drop(waited_for.lock().unwrap());
+        ticks.fetch_add(1, Ordering::Relaxed)
+    });
+    let environment = Environment { files: Arc::new(FaultyFiles::new(1)), clock };
+    (Log::open_in(Path::new(DIR), options, environment).unwrap(), gate)
+}
+
+type Appending<'a> = Pin<Box<dyn Future<Output = Result<AppendedRange, AppendError>> + 'a>>;
+
+/// Begins appends of one record each, as far as they get without the writer.
+async fn begin_appends(log: &Log, count: usize, record: Bytes) -> Vec<Appending<'_>> {
+    let mut appends: Vec<Appending<'_>> = Vec::new();
+    for _ in 0..count {
+        let mut append: Appending<'_> = Box::pin(log.append(vec![record.clone()]));
+        let polled = std::future::poll_fn(|context| Poll::Ready(append.as_mut().poll(context))).await;
+        assert!(polled.is_pending(), "nothing is acknowledged while the writer stands still");
+        appends.push(append);
+    }
+    appends
+}
+
+#[tokio::test]
+#[allow(clippy::await_holding_lock, reason = "holding the writer up is the point")]
+async fn waiting_appends_share_a_group_up_to_its_limit() {
+    let (log, gate) = gated_log(LogOptions { group_bytes_max: 100, ..LogOptions::default() });
+    let held = gate.lock().unwrap();
+    let appends = begin_appends(&log, 10, Bytes::from(vec![0; 46])).await;
+    drop(held);
+    for append in appends {
+        append.await.unwrap();
+    }
+    let mut groups = BTreeMap::new();
+    for record in log.reader(Offset(0)).try_next_batch(100, usize::MAX).unwrap() {
+        *groups.entry(record.appended_at_ms).or_insert(0) += 4 + record.payload.len();
+    }
+    assert!(groups.values().all(|&bytes| bytes <= 100), "{groups:?}");
+    // The first may have been taken alone; the others waited, so they go two by two.
+    assert!(groups.len() <= 6, "{groups:?}");
+}
+
+#[tokio::test]
+#[allow(clippy::await_holding_lock, reason = "holding the writer up is the point")]
+async fn a_full_queue_makes_callers_wait_and_loses_nothing() {
+    let (log, gate) = gated_log(LogOptions::default());
+    let held = gate.lock().unwrap();
+    let largest = Bytes::from(vec![0; limits::GROUP_BYTES_MAX_DEFAULT - 4]);
+    let fitting = limits::QUEUE_BYTES_MAX / limits::GROUP_BYTES_MAX_DEFAULT;
+    let appends = begin_appends(&log, fitting + 1, largest).await;
+    assert_eq!(log.inner.queue_bytes.available_permits(), 0, "the last one waits outside the queue");
+    drop(held);
+    for (offset, append) in appends.into_iter().enumerate() {
+        assert_eq!(append.await.unwrap().first, Offset(offset as u64));
+    }
+    assert_eq!(log.inner.queue_bytes.available_permits(), limits::QUEUE_BYTES_MAX);
 }
