@@ -2,12 +2,12 @@
 //!
 //! What holds, whatever happens:
 //! 1. An append that returned `Ok` is on the disk, whole and in order; a crash at any moment after that loses nothing of it.
-//! 2. Offsets are dense: the first record ever has offset 0, each next one is one higher, none is used twice.
+//! 2. Offsets are dense: the first record ever has offset 0 ([`LogOptions::first_offset`] if a log was lost), each next one is one higher, none is used twice.
 //! 3. A reader sees only what is durable.
 //! 4. Damage and missing files are reported, never skipped. Only the end of the newest segment, which was never
 //!    acknowledged, is cut off; [`Log::recovery`] says so.
 //! 5. The files never take more than [`LogOptions::total_bytes_max`], and memory is bounded by the queue, the group and the tail
-//!    (see [`limits`](crate::limits)).
+//!    (see [`limits`]).
 //!
 //! | Module | Holds |
 //! | --- | --- |

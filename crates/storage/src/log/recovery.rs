@@ -80,7 +80,7 @@ pub(super) fn recover(
         files.list(dir).map_err(failed("list", dir))?.iter().filter_map(|name| parse_segment_name(name)).collect();
     bases.sort_unstable();
     let Some(&newest_base) = bases.last() else {
-        return start_log(files, dir, Offset(0), now_ms, None);
+        return start_log(files, dir, first_offset, now_ms, None);
     };
 
     let mut unfinished_segment = None;

@@ -132,6 +132,21 @@ fn a_deleted_log_shows_as_created_and_to_readers_with_a_checkpoint() {
 }
 
 #[test]
+fn a_log_started_after_a_loss_uses_no_offset_twice() {
+    let rig = Rig::new(1, LogOptions { first_offset: Offset(500), ..LogOptions::default() });
+    let log = rig.open().unwrap();
+    assert_eq!((log.first_offset(), log.recovery().next), (Offset(500), Offset(500)));
+    assert_eq!(append(&log, &["a"]).unwrap().first, Offset(500));
+    assert!(matches!(read_from(&log, Offset(499)), Err(ReadError::Trimmed { first: Offset(500) })));
+    drop(log);
+    // An existing log goes on where it was.
+    let mut rig = rig;
+    rig.options.first_offset = Offset(9);
+    let log = rig.open().unwrap();
+    assert_eq!((read_all(&log).len(), log.next_offset()), (1, Offset(501)));
+}
+
+#[test]
 fn an_unfinished_new_segment_is_removed() {
     let rig = rig_with_three_segments();
     let header = rig.files.contents(&segment(2)).unwrap()[..SEGMENT_HEADER_BYTES as usize].to_vec();
