@@ -102,7 +102,7 @@ fn sdk_tests() -> Result<()> {
     crate::run(Command::new("cargo").args(["build", "--quiet", "--workspace", "--bins"]))?;
     let python =
         std::env::var("TIDEGATE_TEST_PYTHON").context("TIDEGATE_TEST_PYTHON is not set: start with `make test`")?;
-    let inside = "ip link set lo up && mount --bind tests/sdk/hosts /etc/hosts && exec \"$0\" -m pytest tests/sdk -q";
+    let inside = "ip link set lo up && mount --bind tests/hosts /etc/hosts && exec \"$0\" -m pytest -c tests/pytest.ini tests/sdk tests/faults";
     let mut command = Command::new("unshare");
     command.args(["--net", "--mount"]);
     if !is_root() {

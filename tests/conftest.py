@@ -1,0 +1,180 @@
+"""Starts the real programs for tests written against the official SDKs.
+
+Runs inside a network namespace of its own (see `xtask/src/steps.rs`): ports 443 and 8883 are free there, and
+`central.test` and `edge.test` are two loopback addresses, so that Central and the edge can both have port 8883.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+import requests
+
+PROGRAMS = pathlib.Path(os.environ.get("TIDEGATE_PROGRAMS", "target/debug")).resolve()
+READY_SECS_MAX = 30
+API_VERSION = "2022-10-31-preview"
+
+
+def derive_key(group_key: str, registration_id: str) -> str:
+    mac = hmac.new(base64.b64decode(group_key), registration_id.encode(), hashlib.sha256)
+    return base64.b64encode(mac.digest()).decode()
+
+
+def wait_until(condition, what: str, timeout_secs: float = READY_SECS_MAX):
+    """Polls `condition` until it gives something true; the failure says `what` was waited for."""
+    deadline = time.monotonic() + timeout_secs
+    last_error = None
+    while time.monotonic() < deadline:
+        try:
+            result = condition()
+            if result:
+                return result
+        except (requests.RequestException, OSError, ValueError, KeyError, AssertionError) as error:
+            last_error = error
+        threading.Event().wait(0.05)
+    raise AssertionError(f"waited {timeout_secs} s for {what}; last error: {last_error}")
+
+
+class Program:
+    """One of our programs, with its output in a file, that can be killed and started again."""
+
+    def __init__(self, name: str, arguments: list[str], log: pathlib.Path, env: dict | None = None):
+        self.command = [str(PROGRAMS / name), *arguments]
+        self.log = log
+        self.env = {**os.environ, **(env or {})}
+        self.process = None
+
+    def start(self):
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(self.command, stdout=output, stderr=output, env=self.env)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError(f"{self.command[0]} did not stop within 20 s of SIGTERM")
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+class Central(Program):
+    HOST = "central.test"
+
+    def __init__(self, folder: pathlib.Path):
+        self.data = folder / "central"
+        super().__init__(
+            "tidegate",
+            ["serve", "--data", str(self.data), "--hostname", self.HOST, "--https", "127.0.0.1:443", "--mqtts", "127.0.0.1:8883"],
+            folder / "central.log",
+        )
+        self.session = requests.Session()
+
+    def start(self):
+        super().start()
+        wait_until(self.ready, "Central to be ready")
+        self.session.verify = str(self.data / "ca.pem")
+        self.session.headers["Authorization"] = (self.data / "admin.token").read_text().strip()
+
+    def ready(self):
+        assert self.process.poll() is None, f"Central ended:\n{self.output()[-3000:]}"
+        # The trust bundle is written before the listeners open.
+        return requests.get(f"https://{self.HOST}/health/ready", verify=str(self.data / "ca.pem"), timeout=2).ok
+
+    @property
+    def ca_pem(self) -> str:
+        return (self.data / "ca.pem").read_text()
+
+    def call(self, method: str, path: str, body=None, expect: int | None = None, version: str | None = API_VERSION):
+        params = {"api-version": version} if version else {}
+        answer = self.session.request(method, f"https://{self.HOST}{path}", params=params, json=body, timeout=40)
+        if expect is None:
+            assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
+        else:
+            assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def id_scope(self) -> str:
+        return self.call("GET", "/api/ext/v1/dps")["idScope"]
+
+    def group_key(self, kind: str = "iot") -> str:
+        groups = self.call("GET", "/api/enrollmentGroups")["value"]
+        group = next(g for g in groups if g["type"] == kind and g["attestation"]["type"] == "symmetricKey")
+        return group["attestation"]["symmetricKey"]["primaryKey"]
+
+    def messages(self, device: str, limit: int = 100) -> list[dict]:
+        answer = self.session.get(
+            f"https://{self.HOST}/api/ext/v1/devices/{device}/messages", params={"limit": limit}, timeout=20
+        )
+        assert answer.ok, answer.text
+        return answer.json()["value"]
+
+    def query(self, text: str) -> list[dict]:
+        return self.call("POST", "/api/query", {"query": text})["results"]
+
+
+class Edge(Program):
+    HOST = "edge.test"
+
+    def __init__(self, folder: pathlib.Path, central: Central, device_id: str = "gateway-1", processes: dict[str, list[str]] | None = None):
+        self.data = folder / device_id
+        self.device_id = device_id
+        self.config = folder / f"{device_id}.toml"
+        self.data.mkdir(parents=True, exist_ok=True)
+        lines = [
+            f'hostname = "{self.HOST}"',
+            f'trust_bundle_cert = "file://{central.data / "ca.pem"}"',
+            "[provisioning]",
+            'source = "dps"',
+            f'global_endpoint = "https://{central.HOST}"',
+            f'id_scope = "{central.id_scope()}"',
+            "[provisioning.attestation]",
+            'method = "symmetric_key"',
+            f'registration_id = "{device_id}"',
+            f'symmetric_key = {{ value = "{derive_key(central.group_key("iotEdge"), device_id)}" }}',
+            "[tidegate]",
+            f'data_dir = "{self.data}"',
+            'listen_mqtts = "127.0.0.2:8883"',
+            'listen_https = "127.0.0.2:443"',
+            "[tidegate.processes]",
+        ]
+        for image, (program, *arguments) in (processes or {}).items():
+            lines.append(f"{json.dumps(image)} = {{ program = {json.dumps(program)}, args = {json.dumps(arguments)} }}")
+        self.config.write_text("\n".join(lines) + "\n")
+        super().__init__("tidegate-edge", ["run", "--config", str(self.config)], folder / f"{device_id}.log")
+
+    @property
+    def ca_pem(self) -> str:
+        """What a downstream device must trust: the roots the edge's own certificate leads to."""
+        return next(self.data.glob("**/edge-ca.pem")).read_text()
+
+
+@pytest.fixture
+def central(tmp_path):
+    program = Central(tmp_path)
+    program.start()
+    yield program
+    program.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_central(tmp_path_factory):
+    program = Central(tmp_path_factory.mktemp("central"))
+    program.start()
+    yield program
+    program.stop()

@@ -1,0 +1,47 @@
+"""Deployment manifests for the tests, and what goes with them."""
+
+from conftest import Central
+
+
+def manifest(routes: dict[str, str], modules: dict[str, str], desired: dict | None = None) -> dict:
+    system = {"type": "docker", "settings": {"image": "example.test/system:1.5", "createOptions": "{}"}}
+    return {
+        "modulesContent": {
+            "$edgeAgent": {
+                "properties.desired": {
+                    "schemaVersion": "1.1",
+                    "runtime": {"type": "docker", "settings": {"minDockerVersion": "v1.25"}},
+                    "systemModules": {
+                        "edgeAgent": system,
+                        "edgeHub": {**system, "status": "running", "restartPolicy": "always"},
+                    },
+                    "modules": {
+                        name: {
+                            "version": "1.0",
+                            "type": "docker",
+                            "status": "running",
+                            "restartPolicy": "always",
+                            "settings": {"image": image, "createOptions": "{}"},
+                        }
+                        for name, image in modules.items()
+                    },
+                }
+            },
+            "$edgeHub": {
+                "properties.desired": {
+                    "schemaVersion": "1.1",
+                    "routes": routes,
+                    "storeAndForwardConfiguration": {"timeToLiveSecs": 7200},
+                }
+            },
+            **{name: {"properties.desired": value} for name, value in (desired or {}).items()},
+        }
+    }
+
+
+def apply_manifest(central: Central, device_id: str, content: dict):
+    central.call("POST", f"/api/devices/{device_id}/applyDeploymentManifest", {"displayName": "test", "data": content})
+
+
+def device_key(central: Central, device_id: str) -> str:
+    return central.call("GET", f"/api/devices/{device_id}/credentials")["symmetricKey"]["primaryKey"]

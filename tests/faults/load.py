@@ -1,0 +1,78 @@
+"""A device under load that knows what was acknowledged: raw MQTT, because an SDK hides the acknowledgements."""
+
+import base64
+import hashlib
+import hmac
+import json
+import ssl
+import threading
+import time
+import urllib.parse
+
+import paho.mqtt.client as mqtt
+
+WINDOW = 20
+
+
+def sas_token(audience: str, key: str, lifetime_secs: int = 3600) -> str:
+    expiry = str(int(time.time()) + lifetime_secs)
+    resource = urllib.parse.quote(audience, safe="")
+    signed = hmac.new(base64.b64decode(key), f"{resource}\n{expiry}".encode(), hashlib.sha256).digest()
+    return f"SharedAccessSignature sr={resource}&sig={urllib.parse.quote(base64.b64encode(signed), safe='')}&se={expiry}"
+
+
+class LoadedDevice:
+    """Sends `{"n": 0}`, `{"n": 1}`, … as fast as they are acknowledged, over any number of broken connections."""
+
+    def __init__(self, device_id: str, key: str, hub: str, host: str, ca_file: str):
+        self.device_id = device_id
+        self.acknowledged: set[int] = set()
+        self.next_number = 0
+        self.under_way: dict[int, int] = {}
+        self.lock = threading.Condition()
+        self.stopping = threading.Event()
+        self.client = mqtt.Client(client_id=device_id, clean_session=False)
+        self.client.max_inflight_messages_set(WINDOW)
+        self.client.username_pw_set(f"{hub}/{device_id}/?api-version=2021-04-12", sas_token(f"{hub}/devices/{device_id}", key))
+        self.client.tls_set(ca_file, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.on_publish = self.on_publish
+        self.topic = f"devices/{device_id}/messages/events/%24.ct=application%2Fjson&%24.ce=utf-8"
+        self.host = host
+        self.thread = threading.Thread(target=self.send)
+
+    def start(self):
+        self.client.connect_async(self.host, 8883, keepalive=10)
+        self.client.loop_start()
+        self.thread.start()
+
+    def send(self):
+        while not self.stopping.is_set():
+            with self.lock:
+                while len(self.under_way) >= WINDOW and not self.stopping.is_set():
+                    self.lock.wait(0.5)
+                # paho keeps what is not acknowledged and sends it again, in order, when it is connected again.
+                info = self.client.publish(self.topic, json.dumps({"n": self.next_number}), qos=1)
+                self.under_way[info.mid] = self.next_number
+                self.next_number += 1
+
+    def on_publish(self, _client, _userdata, mid):
+        with self.lock:
+            number = self.under_way.pop(mid, None)
+            if number is not None:
+                self.acknowledged.add(number)
+            self.lock.notify()
+
+    def drain(self, timeout_secs: float):
+        """Stops sending, and waits until nothing is under way."""
+        self.stopping.set()
+        with self.lock:
+            self.lock.notify_all()
+        self.thread.join()
+        deadline = time.monotonic() + timeout_secs
+        with self.lock:
+            while self.under_way and time.monotonic() < deadline:
+                self.lock.wait(0.5)
+            assert not self.under_way, f"{self.device_id}: {len(self.under_way)} messages never acknowledged"
+        self.client.loop_stop()
+        self.client.disconnect()

@@ -1,0 +1,111 @@
+"""Central and the edge killed at random points under load: nothing acknowledged is missing, and each device's order holds."""
+
+import os
+import random
+import threading
+
+import pytest
+
+from conftest import Central, Edge, wait_until
+from deployments import apply_manifest, device_key, manifest
+from faults.load import LoadedDevice
+
+ROUNDS = int(os.environ.get("TIDEGATE_KILL_ROUNDS", "20"))
+ROUND_SECS = (0.2, 1.5)
+DIRECT = ["direct-1", "direct-2"]
+LEAF = "leaf-1"
+TEMPLATE = "dtmi:modelDefinition:faults:counter;1"
+
+
+@pytest.fixture
+def site(tmp_path):
+    central = Central(tmp_path)
+    central.start()
+    publish_template(central)
+    edge = Edge(tmp_path, central)
+    central.call("PUT", f"/api/devices/{edge.device_id}", {"displayName": "Gateway", "type": ["iotEdge"]})
+    apply_manifest(central, edge.device_id, manifest({"up": "FROM /messages/* INTO $upstream"}, {}))
+    for device in [*DIRECT, LEAF]:
+        central.call("PUT", f"/api/devices/{device}", {"displayName": device, "template": TEMPLATE})
+    central.call(
+        "PUT", f"/api/devices/{edge.device_id}/relationships/{LEAF}", {"source": edge.device_id, "target": LEAF}
+    )
+    edge.start()
+    wait_until(lambda: list(edge.data.glob("**/edge-ca.pem")), "the edge's CA")
+    yield central, edge
+    edge.stop()
+    central.stop()
+
+
+def publish_template(central: Central):
+    model = {
+        "@id": "dtmi:faults:counter;1",
+        "@type": "Interface",
+        "displayName": "Counter",
+        "contents": [{"@type": "Telemetry", "name": "n", "schema": "integer"}],
+    }
+    template = {
+        "@type": ["ModelDefinition", "DeviceModel"],
+        "@context": ["dtmi:iotcentral:context;2", "dtmi:dtdl:context;2"],
+        "displayName": "Counter",
+        "capabilityModel": model,
+    }
+    central.call("PUT", f"/api/deviceTemplates/{TEMPLATE}", template)
+
+
+def stored_numbers(central: Central, device: str) -> list[int]:
+    """Every number of the device in the order in which it was stored, duplicates included."""
+    numbers, before = [], None
+    while True:
+        params = {"limit": 100} | ({"before": before} if before is not None else {})
+        answer = central.session.get(
+            f"https://{central.HOST}/api/ext/v1/devices/{device}/messages", params=params, timeout=30
+        )
+        assert answer.ok, answer.text
+        page = answer.json()["value"]
+        if not page:
+            return numbers[::-1]
+        numbers.extend(message["body"]["n"] for message in page)
+        before = min(message["offset"] for message in page)
+
+
+def check(central: Central, device: LoadedDevice):
+    stored = wait_until(
+        lambda: device.acknowledged <= set(n := stored_numbers(central, device.device_id)) and n,
+        f"all {len(device.acknowledged)} acknowledged messages of {device.device_id}",
+        90,
+    )
+    firsts = list(dict.fromkeys(stored))
+    assert firsts == sorted(firsts), f"{device.device_id}: the order changed"
+
+
+def test_random_kills(site):
+    central, edge = site
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    devices = [
+        LoadedDevice(name, device_key(central, name), central.HOST, central.HOST, str(central.data / "ca.pem"))
+        for name in DIRECT
+    ]
+    edge_ca = next(edge.data.glob("**/edge-ca.pem"))
+    devices.append(LoadedDevice(LEAF, device_key(central, LEAF), central.HOST, edge.HOST, str(edge_ca)))
+    for device in devices:
+        device.start()
+    wait_until(lambda: all(device.acknowledged for device in devices), "first acknowledgements of every device", 60)
+
+    pause = threading.Event()
+    for _ in range(ROUNDS):
+        victims = dice.choice([[central], [edge], [central, edge]])
+        pause.wait(dice.uniform(*ROUND_SECS))
+        for victim in victims:
+            victim.kill()
+        pause.wait(dice.uniform(0, 0.5))
+        for victim in victims:
+            victim.start()
+    for device in devices:
+        device.drain(60)
+    for device in devices:
+        assert device.acknowledged, device.device_id
+        check(central, device)
+    print({device.device_id: len(device.acknowledged) for device in devices})

@@ -1,0 +1,75 @@
+"""The unmodified Node device SDK, directly against Central."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from conftest import wait_until
+
+HERE = pathlib.Path(__file__).parent
+
+
+class NodeDevice:
+    def __init__(self, central, device_id: str, group_key: str):
+        env = {
+            **os.environ,
+            "DPS_HOST": central.HOST,
+            "ID_SCOPE": central.id_scope(),
+            "REG_ID": device_id,
+            "GROUP_KEY": group_key,
+            "CA_FILE": str(central.data / "ca.pem"),
+            "MODEL_ID": "dtmi:com:example:Thermostat;1",
+        }
+        self.process = subprocess.Popen(
+            ["node", str(HERE / "device.js")], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def expect(self, event: str):
+        """Reads on to the line of `event`; an error line or the end fails."""
+        for line in self.process.stdout:
+            told = json.loads(line)
+            assert told["event"] != "error", told["value"]
+            if told["event"] == event:
+                return told["value"]
+        raise AssertionError(f"the device ended before `{event}`")
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(20)
+
+
+@pytest.fixture
+def device(shared_central):
+    device = NodeDevice(shared_central, "node-1", shared_central.group_key())
+    yield device
+    device.process.kill()
+
+
+def test_whole_scenario(shared_central, device):
+    central = shared_central
+    assert device.expect("assigned") == central.HOST
+    device.expect("ready")
+    found = wait_until(lambda: (m := central.messages("node-1")) and len(m) == 10 and m, "10 messages")
+    assert sorted(message["body"]["number"] for message in found) == list(range(10))
+    assert found[0]["properties"]["colour"] == "light blue"
+
+    result = central.call("POST", "/api/devices/node-1/commands/greet", {"request": "you", "connectionTimeout": 10}, 201)
+    assert (result["responseCode"], result["response"]) == (200, {"hello": "you"})
+
+    central.call("PATCH", "/api/devices/node-1/properties?unmodeled=true", {"target": 5}, 202)
+    assert device.expect("acknowledged") == 5
+    twin = central.call("GET", "/api/ext/v1/devices/node-1/twin", version=None)
+    assert twin["properties"]["reported"]["firmware"] == "node"
+    device.close()
+    assert device.process.returncode == 0
+
+
+def test_wrong_key_is_refused(shared_central):
+    device = NodeDevice(shared_central, "node-wrong", "bm90IHRoZSBrZXk=")
+    with pytest.raises(AssertionError, match="(?i)unauthori|not authorized|refused"):
+        device.expect("assigned")
+    device.process.wait(20)
+    assert device.process.returncode == 1

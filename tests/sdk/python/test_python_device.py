@@ -1,0 +1,131 @@
+"""The unmodified Python device SDK, directly against Central."""
+
+import asyncio
+import json
+
+from azure.iot.device import Message, MethodResponse
+from azure.iot.device.aio import IoTHubDeviceClient, ProvisioningDeviceClient
+import pytest
+
+from conftest import Central, derive_key, wait_until
+
+MODEL_ID = "dtmi:com:example:Thermostat;1"
+
+
+async def provision(central: Central, device_id: str, key: str, payload=None):
+    client = ProvisioningDeviceClient.create_from_symmetric_key(
+        provisioning_host=central.HOST,
+        registration_id=device_id,
+        id_scope=central.id_scope(),
+        symmetric_key=key,
+        server_verification_cert=central.ca_pem,
+    )
+    client.provisioning_payload = payload
+    return await client.register()
+
+
+async def connect(central: Central, device_id: str, key: str, host: str | None = None):
+    client = IoTHubDeviceClient.create_from_symmetric_key(
+        symmetric_key=key,
+        hostname=host or central.HOST,
+        device_id=device_id,
+        server_verification_cert=central.ca_pem,
+        product_info=MODEL_ID,
+    )
+    await client.connect()
+    return client
+
+
+async def test_provision_send_and_read_back(shared_central):
+    central = shared_central
+    key = derive_key(central.group_key(), "py-telemetry")
+    result = await provision(central, "py-telemetry", key, {"modelId": MODEL_ID})
+    assert result.status == "assigned"
+    assert result.registration_state.assigned_hub == central.HOST
+    assert result.registration_state.device_id == "py-telemetry"
+
+    client = await connect(central, "py-telemetry", key)
+    for number in range(20):
+        message = Message(json.dumps({"number": number}), content_encoding="utf-8", content_type="application/json")
+        message.custom_properties["batch id"] = "a/b&c"
+        await client.send_message(message)
+    await client.shutdown()
+
+    found = wait_until(lambda: (m := central.messages("py-telemetry")) and len(m) == 20 and m, "20 messages")
+    assert sorted(message["body"]["number"] for message in found) == list(range(20))
+    assert found[0]["properties"]["batch id"] == "a/b&c"
+    device = central.call("GET", "/api/devices/py-telemetry")
+    assert device["provisioned"] is True
+
+
+async def test_wrong_key_is_refused(shared_central):
+    wrong = derive_key("bm90IHRoZSBrZXk=", "py-wrong")
+    with pytest.raises(Exception):
+        await provision(shared_central, "py-wrong", wrong)
+
+
+async def test_twin_both_ways(shared_central):
+    central = shared_central
+    key = derive_key(central.group_key(), "py-twin")
+    await provision(central, "py-twin", key)
+    client = await connect(central, "py-twin", key)
+    patches: asyncio.Queue = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    client.on_twin_desired_properties_patch_received = lambda patch: loop.call_soon_threadsafe(patches.put_nowait, patch)
+
+    twin = await client.get_twin()
+    assert "$version" in twin["desired"] and "$version" in twin["reported"]
+
+    await client.patch_twin_reported_properties({"firmware": "1.2", "site": {"hall": 2}})
+    stored = central.call("GET", "/api/ext/v1/devices/py-twin/twin", version=None)
+    assert stored["properties"]["reported"]["firmware"] == "1.2"
+
+    # Subscribing happens on the first get; a desired change then arrives as a patch.
+    await asyncio.to_thread(
+        central.call, "PATCH", "/api/devices/py-twin/properties?unmodeled=true", {"target": 22}, 202
+    )
+    patch = await asyncio.wait_for(patches.get(), 10)
+    assert patch["target"] == 22 and patch["$version"] >= 2
+    acknowledgement = {"target": {"value": 22, "ac": 200, "av": patch["$version"], "ad": "done"}}
+    await client.patch_twin_reported_properties(acknowledgement)
+    properties = central.call("GET", "/api/devices/py-twin/properties?unmodeled=true")
+    assert properties["target"] == 22
+    assert properties["$metadata"]["target"]["ackCode"] == 200
+    await client.shutdown()
+
+
+async def test_direct_method(shared_central):
+    central = shared_central
+    key = derive_key(central.group_key(), "py-method")
+    await provision(central, "py-method", key)
+    client = await connect(central, "py-method", key)
+
+    async def answer(request):
+        await client.send_method_response(MethodResponse.create_from_method_request(request, 200, {"echo": request.payload}))
+
+    client.on_method_request_received = answer
+    # The handler's subscription is under way; the call waits for the device to be ready for it.
+    result = await asyncio.to_thread(
+        central.call, "POST", "/api/devices/py-method/commands/echo", {"request": [1, 2], "connectionTimeout": 10}, 201
+    )
+    assert result["responseCode"] == 200
+    assert result["response"] == {"echo": [1, 2]}
+    await client.shutdown()
+
+    refused = central.call("POST", "/api/devices/py-method/commands/echo", {"request": 1}, 404)
+    assert "error" in refused
+
+
+async def test_blocked_device_is_cut_and_refused(shared_central):
+    central = shared_central
+    key = derive_key(central.group_key(), "py-blocked")
+    await provision(central, "py-blocked", key)
+    client = await connect(central, "py-blocked", key)
+    lost = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    client.on_connection_state_change = lambda: loop.call_soon_threadsafe(lost.set) if not client.connected else None
+    central.call("PATCH", "/api/devices/py-blocked", {"enabled": False})
+    await asyncio.wait_for(lost.wait(), 10)
+    await client.shutdown()
+    with pytest.raises(Exception):
+        await connect(central, "py-blocked", key)
