@@ -15,7 +15,7 @@
 //! | 1.3 | adds `integrity`, a signature, which is not looked at |
 //!
 //! Any error rejects the section as a whole with code 400; the running routes stay. Route texts are kept as they are:
-//! whoever runs them compiles them with `route`.
+//! whoever runs them compiles them with [`crate::route`]. The service compiles them too, to tell a person at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -168,9 +168,13 @@ fn read_routes(
         if name.trim().is_empty() && minor >= 1 {
             problems.add(&at, Code::BadName, "a route's name must not be blank");
         }
-        if let Some(route) = read_route(entry, minor, &at, problems) {
-            routes.insert(name.clone(), route);
+        let Some(route) = read_route(entry, minor, &at, problems) else { continue };
+        if problems.is_service()
+            && let Err(error) = crate::route::Route::parse(&route.text)
+        {
+            problems.add(&at, Code::BadRoute, format!("the route does not compile: {error}"));
         }
+        routes.insert(name.clone(), route);
     }
     routes
 }

@@ -141,8 +141,12 @@ fn check_upstream_port(rest: &str) -> Result<(), ParseImageNameError> {
     Ok(())
 }
 
+/// `algo:hash`.
 fn is_digest(text: &str) -> bool {
     text.split_once(':').is_some_and(|(algorithm, hash)| {
         !algorithm.is_empty() && !hash.is_empty() && !hash.contains(':') && !text.contains('@')
     })
 }
+
+#[cfg(test)]
+mod tests;

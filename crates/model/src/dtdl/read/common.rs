@@ -93,9 +93,20 @@ impl<'v> Reader<'v> {
         naming: Naming,
     ) -> Element {
         let id = object.get("@id").and_then(|id| self.id(id, &at.key("@id"), DTDL_ID_CHARS_MAX));
+        Element { id: id.map(str::to_owned), ..self.element_without_id(object, at, types, naming) }
+    }
+
+    /// As [`Reader::element`], for an interface: its id has a rule of its own.
+    pub(super) fn element_without_id(
+        &mut self,
+        object: &'v Map<String, Value>,
+        at: &Pointer<'_>,
+        types: Vec<String>,
+        naming: Naming,
+    ) -> Element {
         Element {
             name: self.name(object, at, naming),
-            id: id.map(str::to_owned),
+            id: None,
             types,
             display_name: self.local_text(object, at, "displayName", DTDL_DISPLAY_NAME_CHARS_MAX),
             description: self.local_text(object, at, "description", DTDL_DESCRIPTION_CHARS_MAX),

@@ -31,7 +31,7 @@ impl<'v> Reader<'v> {
         {
             return Some(id.to_owned());
         }
-        let mut element = self.element(object, at, types, Naming::Optional);
+        let mut element = self.element_without_id(object, at, types, Naming::Optional);
         element.id = id.map(str::to_owned);
         self.unknown_members(object, at, MEMBERS, has_undefined);
 
