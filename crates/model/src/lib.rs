@@ -7,6 +7,8 @@ pub mod identity;
 pub mod limits;
 pub mod manifest;
 pub mod message;
+#[cfg(test)]
+mod mutation;
 mod pointer;
 pub mod route;
 pub mod template;

@@ -122,8 +122,7 @@ fn read(document: &Value, problems: &mut Problems) -> Option<Manifest> {
             desired.insert(name.clone(), properties.clone());
         }
     }
-    let agent =
-        system_block(&desired, EDGE_AGENT, &at, problems, |section, at, problems| agent::read(section, at, problems));
+    let agent = system_block(&desired, EDGE_AGENT, &at, problems, agent::read);
     let hub = system_block(&desired, EDGE_HUB, &at, problems, hub::read);
     let agent = agent?;
     if agent.modules.len() > MANIFEST_MODULES_MAX {

@@ -163,7 +163,7 @@ pub enum Content {
     /// State.
     Property(Property),
     /// Callable.
-    Command(Command),
+    Command(Box<Command>),
     /// Included interface.
     Component(Component),
     /// Link.
@@ -174,9 +174,9 @@ impl Content {
     /// Name and texts.
     pub fn element(&self) -> &Element {
         match self {
+            Self::Command(command) => &command.element,
             Self::Telemetry(Telemetry { element, .. })
             | Self::Property(Property { element, .. })
-            | Self::Command(Command { element, .. })
             | Self::Component(Component { element, .. })
             | Self::Relationship(Relationship { element, .. }) => element,
         }

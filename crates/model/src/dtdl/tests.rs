@@ -7,6 +7,7 @@ mod references;
 use serde_json::{Value, json};
 
 use super::{code, validate_documents};
+use crate::mutation::{assert_leads_somewhere, each_mutation};
 
 /// An interface with these contents.
 fn interface(contents: Value) -> Value {
@@ -304,4 +305,30 @@ fn the_report_is_the_contract_of_the_command() {
             ),
         ]
     );
+}
+
+#[test]
+fn findings_of_almost_right_documents_have_places() {
+    let document = interface(json!([
+        {"@type": ["Telemetry", "Temperature"], "name": "heat", "schema": "double", "unit": "kelvin", "@id": "dtmi:t:a;1"},
+        {"@type": "Property", "name": "mode", "writable": true, "displayName": {"en": "Mode"}, "schema":
+            {"@type": "Enum", "valueSchema": "integer", "enumValues": [{"name": "off", "enumValue": 0}]}},
+        {"@type": "Telemetry", "name": "table", "schema": {"@type": "Map", "mapKey": {"name": "k", "schema": "string"},
+            "mapValue": {"name": "v", "schema": {"@type": "Array", "elementSchema": "dtmi:t:xy;1"}}}},
+        {"@type": "Command", "name": "go", "commandType": "synchronous", "request": {"name": "s", "schema": "integer"}},
+        {"@type": "Component", "name": "part", "schema": {"@id": "dtmi:t:part;1", "@type": "Interface"}},
+        {"@type": "Relationship", "name": "to", "maxMultiplicity": 1, "minMultiplicity": 0, "target": "dtmi:t:x;1",
+            "properties": [{"@type": "Property", "name": "since", "schema": "date"}]},
+    ]));
+    let mut document = document;
+    document["schemas"] =
+        json!([{"@id": "dtmi:t:xy;1", "@type": "Object", "fields": [{"name": "x", "schema": "double"}]}]);
+    document["extends"] = json!([{"@id": "dtmi:t:base;1", "@type": "Interface", "contents": []}]);
+    check(document.clone(), &[]);
+    each_mutation(&document, |mutated| {
+        let reports = validate_documents(&[("thing.json".to_owned(), mutated.clone())]);
+        for error in &reports[0].errors {
+            assert_leads_somewhere(mutated, &error.pointer, &error.message);
+        }
+    });
 }

@@ -7,6 +7,7 @@ use super::agent::{DesiredStatus, RestartPolicy};
 use super::hub::TimeToLive;
 use super::{EDGE_AGENT, EDGE_HUB, Manifest, ManifestErrorCode as Code};
 use crate::limits::{MANIFEST_MODULES_MAX, MODULE_NAME_CHARS_MAX, TWIN_STRING_BYTES_MAX};
+use crate::mutation::{assert_leads_somewhere, each_mutation};
 
 const SENSOR: &str = include_str!("../../../../examples/manifests/simulated-temperature-sensor.json");
 
@@ -196,4 +197,26 @@ fn all_problems_are_told_at_once() {
     ];
     assert_eq!(found, expected.map(|(code, place)| (code, place.to_owned())));
     assert!(errors[0].to_string().contains("podman"));
+}
+
+#[test]
+fn almost_right_manifests_are_refused_with_places_or_pass_the_device_too() {
+    let mut document = sensor();
+    let hub = document.pointer_mut(HUB).unwrap();
+    hub["schemaVersion"] = json!("1.1");
+    hub["routes"]["second"] = json!({"route": "FROM /* INTO $upstream", "priority": 1, "timeToLiveSecs": 5});
+    let module = document.pointer_mut(MODULE).unwrap();
+    module["env"] = json!({"LEVEL": {"value": "info"}});
+    module["startupOrder"] = json!(1);
+    each_mutation(&document, |mutated| match Manifest::parse(mutated) {
+        Ok(manifest) => {
+            let section = |name: &str| Value::Object(manifest.desired[name].clone());
+            super::agent::AgentDesired::parse(&section(EDGE_AGENT)).unwrap();
+            super::hub::HubDesired::parse(&section(EDGE_HUB)).unwrap();
+        }
+        Err(errors) => {
+            assert!(!errors.is_empty());
+            errors.iter().for_each(|error| assert_leads_somewhere(mutated, &error.pointer, &error.message));
+        }
+    });
 }

@@ -119,7 +119,7 @@ impl Capabilities {
             match content {
                 Content::Telemetry(telemetry) => found.telemetry.push(telemetry.clone()),
                 Content::Property(property) => found.properties.push(property.clone()),
-                Content::Command(command) => found.commands.push(command.clone()),
+                Content::Command(command) => found.commands.push(Command::clone(command)),
                 Content::Component(component) => {
                     found.components.push(component.element.clone());
                     components.push(component);

@@ -47,7 +47,7 @@ impl<'v> Reader<'v> {
         match *kind {
             "Telemetry" => self.telemetry(object, types, at).map(Content::Telemetry),
             "Property" => self.property(object, types, at).map(Content::Property),
-            "Command" => self.command(object, types, at).map(Content::Command),
+            "Command" => self.command(object, types, at).map(|command| Content::Command(Box::new(command))),
             "Component" => self.component(object, types, at).map(Content::Component),
             _ => self.relationship(object, types, at).map(Content::Relationship),
         }
