@@ -346,3 +346,16 @@ async fn a_full_queue_makes_callers_wait_and_loses_nothing() {
     }
     assert_eq!(log.inner.queue_bytes.available_permits(), limits::QUEUE_BYTES_MAX);
 }
+
+#[test]
+fn a_new_log_begins_where_it_is_told_and_an_existing_one_does_not_move() {
+    let options = |first| LogOptions { first_offset: Offset(first), ..LogOptions::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), options(1_000)).unwrap();
+    assert_eq!((log.first_offset(), log.next_offset()), (Offset(1_000), Offset(1_000)));
+    assert_eq!(append(&log, &["a"]).unwrap().first, Offset(1_000));
+    drop(log);
+    let log = Log::open(folder.path(), options(5)).unwrap();
+    assert_eq!(log.first_offset(), Offset(1_000));
+    assert_eq!(append(&log, &["b"]).unwrap().first, Offset(1_001));
+}
