@@ -1,0 +1,83 @@
+//! Which value is the newest, and what is forgotten.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn row(device: &str, ts_ms: i64, offset: u64, value: i64) -> Row {
+    Row {
+        device: device.into(),
+        module: None,
+        component: None,
+        ts_ms,
+        enqueued_ms: 0,
+        offset,
+        template: None,
+        values: vec![("a".into(), Value::Integer(value))],
+    }
+}
+
+fn last(values: &LastValues, device: &str) -> Option<Value> {
+    values.get(device, None, None, "a").map(|last| last.value)
+}
+
+#[test]
+fn what_comes_late_does_not_replace_what_happened_later() {
+    let values = LastValues::default();
+    values.observe(&row("d", 200, 1, 1));
+    values.observe(&row("d", 100, 2, 2));
+    assert_eq!(last(&values, "d"), Some(Value::Integer(1)));
+    values.observe(&row("d", 200, 3, 3));
+    assert_eq!(last(&values, "d"), Some(Value::Integer(3)));
+}
+
+#[test]
+fn parts_of_a_device_have_values_of_their_own() {
+    let values = LastValues::default();
+    values.observe(&row("d", 1, 1, 1));
+    values.observe(&Row { module: Some("m".into()), ..row("d", 1, 2, 2) });
+    values.observe(&Row { component: Some("m".into()), ..row("d", 1, 3, 3) });
+    assert_eq!(values.get("d", Some("m"), None, "a").unwrap().value, Value::Integer(2));
+    assert_eq!(values.get("d", None, Some("m"), "a").unwrap().value, Value::Integer(3));
+    assert_eq!(values.of_device("d").len(), 3);
+    values.remove_device("d");
+    assert_eq!(values.of_device("d"), []);
+}
+
+#[test]
+fn changed_entries_are_handed_out_once_and_restore_what_is_older() {
+    let values = LastValues::default();
+    values.observe(&row("d", 1, 1, 1));
+    let kept = values.take_changed();
+    assert_eq!((kept.len(), values.take_changed().len()), (1, 0));
+    let text = serde_json::to_string(&kept).unwrap();
+    let kept: Vec<LastValue> = serde_json::from_str(&text).unwrap();
+
+    let restarted = LastValues::default();
+    restarted.observe(&row("e", 1, 2, 2));
+    restarted.restore(kept.clone());
+    assert_eq!(last(&restarted, "d"), Some(Value::Integer(1)));
+    restarted.observe(&row("d", 5, 5, 5));
+    restarted.restore(kept);
+    assert_eq!(last(&restarted, "d"), Some(Value::Integer(5)));
+}
+
+#[test]
+fn at_the_limit_all_stay_and_one_more_forgets_the_silent() {
+    let values = LastValues::new(32);
+    for device in 0..32 {
+        values.observe(&row(&format!("d{device}"), 1, device, 0));
+    }
+    values.observe(&row("d0", 2, 40, 0));
+    assert!((0..32).all(|device| last(&values, &format!("d{device}")).is_some()));
+    values.observe(&row("new", 3, 41, 0));
+    assert!(last(&values, "new").is_some() && last(&values, "d0").is_some());
+    assert!(last(&values, "d1").is_none(), "silent for longest");
+}
+
+#[test]
+fn a_device_with_more_names_than_the_limit_is_not_kept() {
+    let values = LastValues::new(2);
+    let names = ["a", "b", "c"].map(|name| (Arc::from(name), Value::Integer(1)));
+    values.observe(&Row { values: names.to_vec(), ..row("d", 1, 1, 1) });
+    assert_eq!(values.of_device("d"), []);
+}

@@ -1,0 +1,123 @@
+//! The telemetry folder as a whole: what is there against what the catalog says, and removing files so that it lasts.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::SegmentMeta;
+use super::read::ReadSegmentError;
+
+pub(super) const SEGMENT_EXTENSION: &str = "parquet";
+pub(super) const TEMPORARY_EXTENSION: &str = "tmp";
+const QUARANTINE_EXTENSION: &str = "damaged";
+
+/// How the folder differs from the catalog.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct FolderReport {
+    /// In the catalog, but not in the folder: telemetry was deleted. Say so; it cannot be made good from here.
+    pub missing: Vec<String>,
+    /// In both, but the size differs: cut short or overwritten.
+    pub wrong_size: Vec<String>,
+    /// In the folder, but not in the catalog: written, then the process ended before the catalog was committed (the rows come
+    /// again from the log), or compacted away but not yet deleted. Without a catalog at all they are the data: nothing is deleted here.
+    pub unlisted: Vec<String>,
+    /// Half-written files that were removed.
+    pub temporary_removed: usize,
+}
+
+/// The telemetry folder could not be looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot inspect the telemetry folder {}", path.display())]
+pub struct InspectFolderError {
+    /// The folder.
+    pub path: PathBuf,
+    /// What went wrong.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Compares the folder with all entries of the catalog and removes half-written files. For start-up, before anything writes.
+/// A folder that is not there is reported as all segments missing.
+pub fn inspect(folder: &Path, catalog: &[SegmentMeta]) -> Result<FolderReport, InspectFolderError> {
+    let failed = |source| InspectFolderError { path: folder.to_owned(), source };
+    let mut report = FolderReport::default();
+    let listed: HashSet<&str> = catalog.iter().map(|meta| meta.file_name.as_str()).collect();
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            for entry in entries {
+                let path = entry.map_err(failed)?.path();
+                let extension = path.extension().and_then(|extension| extension.to_str());
+                let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+                if extension == Some(TEMPORARY_EXTENSION) {
+                    fs::remove_file(&path).map_err(failed)?;
+                    report.temporary_removed += 1;
+                } else if extension == Some(SEGMENT_EXTENSION) && !listed.contains(name) {
+                    report.unlisted.push(name.to_owned());
+                }
+            }
+        }
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(failed(source)),
+    }
+    for meta in catalog {
+        match fs::metadata(folder.join(&meta.file_name)) {
+            Ok(found) if found.len() == meta.bytes => {}
+            Ok(_) => report.wrong_size.push(meta.file_name.clone()),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => report.missing.push(meta.file_name.clone()),
+            Err(source) => return Err(failed(source)),
+        }
+    }
+    report.unlisted.sort();
+    Ok(report)
+}
+
+/// Reads the whole file and compares size and checksum with its catalog entry.
+pub fn verify_segment(folder: &Path, meta: &SegmentMeta) -> Result<(), ReadSegmentError> {
+    let path = folder.join(&meta.file_name);
+    let mut file = File::open(&path).map_err(|source| ReadSegmentError::open(&path, source))?;
+    let mut crc = crc32fast::Hasher::new();
+    let mut bytes = 0;
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                crc.update(&buffer[..read]);
+                bytes += read as u64;
+            }
+            Err(source) if source.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(ReadSegmentError::open(&path, source)),
+        }
+    }
+    if bytes != meta.bytes {
+        return Err(ReadSegmentError::WrongSize { path, expected: meta.bytes, found: bytes });
+    }
+    if crc.finalize() != meta.crc32 {
+        return Err(ReadSegmentError::WrongChecksum { path });
+    }
+    Ok(())
+}
+
+/// Deletes a segment that is no longer in the catalog. One that is already gone is fine.
+pub fn remove_segment(folder: &Path, file_name: &str) -> io::Result<()> {
+    match fs::remove_file(folder.join(file_name)) {
+        Ok(()) => sync_folder(folder),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(source),
+    }
+}
+
+/// Sets a damaged segment aside under a name that no reader takes, for the operator to look at. The caller drops its catalog entry
+/// and says so. Returns the new path.
+pub fn quarantine_segment(folder: &Path, file_name: &str) -> io::Result<PathBuf> {
+    let path = folder.join(format!("{file_name}.{QUARANTINE_EXTENSION}"));
+    fs::rename(folder.join(file_name), &path)?;
+    sync_folder(folder)?;
+    Ok(path)
+}
+
+/// Makes names in the folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
