@@ -15,6 +15,9 @@
 //! Not checked, and said so instead of passing silently: documents of versions 1, 3 and 4 ([`code::UNSUPPORTED_VERSION`])
 //! and extensions other than IoT Central's ([`code::UNKNOWN_CONTEXT`]). An *undefined* co-type is legal in the language
 //! and makes further members of its element legal; nothing is known about those.
+//!
+//! Refused although legal: spellings of JSON-LD that tools may write and people do not, such as members named by full id
+//! (`dtmi:dtdl:property:name;2`), values as `{"@value": …}`, and an array of one where a single value is meant.
 
 pub mod code;
 pub mod dtmi;
@@ -24,6 +27,7 @@ mod iso8601;
 pub(crate) mod read;
 mod schema;
 mod semantic;
+mod terms;
 mod value;
 
 use serde::Serialize;

@@ -4,9 +4,10 @@
 //! one table by id ([`Reader::nodes`]); references stay ids. What needs the whole table (inheritance, references) is
 //! then checked by [`super::graph`].
 
-mod common;
 mod content;
 mod context;
+mod cotypes;
+mod element;
 mod interface;
 mod schema;
 
@@ -51,6 +52,8 @@ pub(crate) struct Reader<'v> {
     findings: Vec<Vec<Finding>>,
     /// Reusable schemas of the current interface, by id.
     reusable: HashMap<&'v str, schema::Reusable<'v>>,
+    /// Where each id is defined, of interfaces and of everything else.
+    ids: HashMap<&'v str, (usize, String)>,
     pub(crate) nodes: BTreeMap<String, Node<'v>>,
 }
 
@@ -62,6 +65,7 @@ impl<'v> Reader<'v> {
             file: 0,
             findings: vec![Vec::new(); files],
             reusable: HashMap::new(),
+            ids: HashMap::new(),
             nodes: BTreeMap::new(),
         }
     }
@@ -71,7 +75,7 @@ impl<'v> Reader<'v> {
         self.file = index;
         let root = Pointer::root("");
         match json {
-            Value::Array(items) if !items.is_empty() => {
+            Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
                     self.document(item, &root.index(index));
                 }
@@ -102,8 +106,10 @@ impl<'v> Reader<'v> {
 
     pub(super) fn add_at(&mut self, file: usize, pointer: String, code: &'static str, message: String) {
         let findings = &mut self.findings[file];
-        if findings.len() < PROBLEMS_MAX {
-            findings.push(Finding { code, message, pointer });
+        let finding = Finding { code, message, pointer };
+        // What is referred to is read again, and would be told again.
+        if findings.len() < PROBLEMS_MAX && !findings.contains(&finding) {
+            findings.push(finding);
         }
     }
 }

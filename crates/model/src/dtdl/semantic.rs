@@ -185,6 +185,11 @@ pub(super) fn units(unit_type: &str) -> &'static [&'static str] {
     find(UNIT_TYPES, unit_type).copied().unwrap_or(&[])
 }
 
+/// Whether a word is a semantic type, a unit type or a unit.
+pub(super) fn is_term(word: &str) -> bool {
+    unit_type(word).is_some() || UNIT_TYPES.iter().any(|(unit_type, units)| *unit_type == word || units.contains(&word))
+}
+
 fn find<T>(table: &'static [(&'static str, T)], name: &str) -> Option<&'static T> {
     table.binary_search_by(|(candidate, _)| (*candidate).cmp(name)).ok().map(|index| &table[index].1)
 }

@@ -44,7 +44,7 @@ fn check_schema(schema: Value, expected: &[(&'static str, &str)]) {
 fn documents() {
     check(interface(json!([])), &[]);
     check(json!([interface(json!([]))]), &[]);
-    check(json!([]), &[(code::NOT_AN_INTERFACE, "")]);
+    check(json!([]), &[]);
     check(json!("Interface"), &[(code::NOT_AN_INTERFACE, "")]);
     check(json!([interface(json!([])), 5]), &[(code::NOT_AN_INTERFACE, "/1")]);
     let base = |member: &str, value: Value| {
@@ -331,4 +331,33 @@ fn findings_of_almost_right_documents_have_places() {
             assert_leads_somewhere(mutated, &error.pointer, &error.message);
         }
     });
+}
+
+#[test]
+fn words_of_the_language_are_no_undefined_cotypes() {
+    let typed = |types: Value| json!({"@type": types, "name": "a", "schema": "double", "brand": "x"});
+    let refused = &[(code::BAD_COTYPE, "/@type"), (code::UNKNOWN_PROPERTY, "/brand")];
+    check_content(typed(json!(["Telemetry", "http://example.com/brand"])), &[]);
+    check_content(typed(json!(["Telemetry", "Enum"])), refused);
+    check_content(typed(json!(["Telemetry", "TemperatureUnit"])), refused);
+    check_content(typed(json!(["Telemetry", "dtmi:nobody:knows;1"])), refused);
+    check_content(json!({"@type": "dtmi:dtdl:class:Telemetry;2", "name": "a", "schema": "double"}), &[]);
+    let heat = json!(["Telemetry", "dtmi:standard:class:Temperature;2"]);
+    check_content(json!({"@type": heat, "name": "a", "schema": "double", "unit": "kelvin"}), &[]);
+}
+
+#[test]
+fn contexts_inside_a_document() {
+    let with = |context: Value| json!({"@context": context, "@type": "Telemetry", "name": "a", "schema": "geopoint"});
+    check_content(with(json!("dtmi:iotcentral:context;2")), &[]);
+    check_content(with(json!([])), &[(code::BAD_SCHEMA, "/schema")]);
+    let unknown = &[(code::UNKNOWN_CONTEXT, "/@context/1")];
+    check_content(with(json!(["dtmi:iotcentral:context;2", "dtmi:other:context;1"])), unknown);
+    // It holds for its element alone.
+    let next = json!({"@type": "Telemetry", "name": "b", "schema": "geopoint"});
+    let expected = &[(code::BAD_SCHEMA, "/contents/1/schema")];
+    check(interface(json!([with(json!(["dtmi:iotcentral:context;2"])), next])), expected);
+    let field = json!({"@context": "dtmi:dtdl:context;2", "name": "x", "schema": "double", "@index": 1});
+    check_schema(json!({"@type": "Object", "fields": [field]}), &[]);
+    check_schema(json!({"@type": "Object", "fields": [], "@graph": []}), &[(code::UNKNOWN_PROPERTY, "/@graph")]);
 }

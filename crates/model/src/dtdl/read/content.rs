@@ -4,35 +4,31 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::common::Naming;
-use super::schema::Described;
+use super::cotypes::Semantics;
+use super::element::Naming;
 use super::{Reader, Rules, code, set_items};
 use crate::dtdl::dtmi;
-use crate::dtdl::element::{Command, CommandPayload, Component, Content, Element, Property, Relationship, Telemetry};
-use crate::dtdl::schema::Schema;
+use crate::dtdl::element::{Command, CommandPayload, Component, Content, Property, Relationship, Telemetry};
 use crate::dtdl::semantic;
 use crate::limits::{DTDL_CONTENTS_MAX, DTDL_MULTIPLICITY_MAX};
 use crate::pointer::Pointer;
 
 const KINDS: &[&str] = &["Command", "Component", "Property", "Relationship", "Telemetry"];
-/// Types the IoT Central extension adds to telemetry and properties.
-const ADJUNCTS: &[&str] = &["AccelerationVector", "Event", "Location", "State", "VelocityVector"];
 /// Names of telemetry that the platform's own columns have.
 const RESERVED_TELEMETRY: &[&str] =
     &["EventEnqueuedUtcTime", "EventProcessedUtcTime", "PartitionId", "EventHub", "User", "$metadata", "$version"];
 
-/// What the types of a telemetry or property say about its values.
-#[derive(Default)]
-struct Semantics {
-    /// Semantic type of the language, or adjunct type of IoT Central.
-    semantic_type: Option<String>,
-    /// Types nobody defines here: their elements may have members nobody defines.
-    has_undefined: bool,
-}
-
 impl<'v> Reader<'v> {
     pub(super) fn content(&mut self, value: &'v Value, at: &Pointer<'_>) -> Option<Content> {
         let object = self.object(value, at, "an element of contents")?;
+        let outer = self.iot_central;
+        self.nested_context(object, at);
+        let content = self.content_of_kind(object, at);
+        self.iot_central = outer;
+        content
+    }
+
+    fn content_of_kind(&mut self, object: &'v Map<String, Value>, at: &Pointer<'_>) -> Option<Content> {
         let types = self.types(object, at);
         let mut kinds = KINDS.iter().filter(|kind| types.iter().any(|name| name == *kind));
         let Some(kind) = kinds.next() else {
@@ -92,37 +88,6 @@ impl<'v> Reader<'v> {
         })
     }
 
-    /// Sorts the co-types of a telemetry or property, and checks that the schema suits them.
-    fn semantics(
-        &mut self,
-        element: &Element,
-        kind: &str,
-        described: Option<&Described>,
-        at: &Pointer<'_>,
-    ) -> Semantics {
-        let mut semantics = Semantics::default();
-        let schema = described.map(|described| &described.schema);
-        for name in element.types.iter().filter(|name| *name != kind) {
-            let fits: fn(&Schema) -> bool = match name.as_str() {
-                _ if semantic::unit_type(name).is_some() => Schema::is_numeric,
-                adjunct if self.iot_central && ADJUNCTS.contains(&adjunct) => suits_adjunct(adjunct),
-                _ => {
-                    semantics.has_undefined = true;
-                    continue;
-                }
-            };
-            if schema.is_some_and(|schema| !fits(schema)) {
-                let message = format!("a schema {} does not suit the type {name}", schema.map_or("", Schema::kind));
-                self.add(&at.key("schema"), code::BAD_SCHEMA, message);
-            }
-            if let Some(other) = semantics.semantic_type.replace(name.clone()) {
-                let message = format!("an element has one semantic type, not {other} and {name}");
-                self.add(&at.key("@type"), code::BAD_COTYPE, message);
-            }
-        }
-        semantics
-    }
-
     fn unit(&mut self, object: &'v Map<String, Value>, semantics: &Semantics, at: &Pointer<'_>) -> Option<String> {
         let semantic_type = semantics.semantic_type.as_deref();
         let unit_type = semantic_type.and_then(|name| match name {
@@ -180,8 +145,7 @@ impl<'v> Reader<'v> {
 
     fn payload(&mut self, value: &'v Value, at: &Pointer<'_>) -> Option<CommandPayload> {
         let object = self.object(value, at, "a command's payload")?;
-        let types = self.optional_type(object, at, "CommandPayload");
-        let has_undefined = types.iter().any(|name| name != "CommandPayload");
+        let (types, has_undefined) = self.optional_type(object, at, "CommandPayload");
         let element = self.element(object, at, types, Naming::Required);
         self.unknown_members(object, at, &["name", "schema"], has_undefined);
         let schema = self.required_schema(object, "schema", at)?.schema;
@@ -273,31 +237,5 @@ impl<'v> Reader<'v> {
             }
         }
         properties
-    }
-
-    /// Checks the co-types of an element that has no values: none of those about values may stand there. Returns
-    /// whether there are undefined ones.
-    pub(super) fn plain_cotypes(&mut self, types: &[String], kind: &str, at: &Pointer<'_>) -> bool {
-        let mut has_undefined = false;
-        for name in types.iter().filter(|name| *name != kind) {
-            let is_adjunct = self.iot_central && ADJUNCTS.contains(&name.as_str());
-            if semantic::unit_type(name).is_some() || is_adjunct {
-                let message = format!("the type {name} is for telemetry and properties, not for {kind}");
-                self.add(&at.key("@type"), code::BAD_COTYPE, message);
-            } else {
-                has_undefined = true;
-            }
-        }
-        has_undefined
-    }
-}
-
-/// Which schemas an adjunct type of IoT Central allows.
-fn suits_adjunct(adjunct: &str) -> fn(&Schema) -> bool {
-    match adjunct {
-        "Event" => |schema| schema.is_numeric() || *schema == Schema::String,
-        "State" => |schema| matches!(schema, Schema::Enum(_)),
-        "Location" => |schema| matches!(schema, Schema::Geopoint | Schema::Geo(_)),
-        _ => |schema| *schema == Schema::Vector,
     }
 }

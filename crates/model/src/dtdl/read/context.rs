@@ -47,6 +47,27 @@ impl<'v> Reader<'v> {
         true
     }
 
+    /// Applies a context inside a document to the element it stands in; the caller restores the outer one.
+    pub(super) fn nested_context(&mut self, object: &Map<String, Value>, at: &Pointer<'_>) {
+        let Some(context) = object.get("@context") else { return };
+        let at = at.key("@context");
+        for (item, at) in set_items(context, &at) {
+            match item.as_str() {
+                Some(term) => {
+                    self.context_term(term, &at);
+                }
+                None => self.add(&at, code::UNKNOWN_CONTEXT, "a context that is no text is not supported"),
+            }
+        }
+    }
+
+    /// Checks a context inside a document where nothing could make use of it.
+    pub(super) fn check_nested_context(&mut self, object: &Map<String, Value>, at: &Pointer<'_>) {
+        let outer = self.iot_central;
+        self.nested_context(object, at);
+        self.iot_central = outer;
+    }
+
     /// Judges one term. False for another version of the language.
     fn context_term(&mut self, term: &str, at: &Pointer<'_>) -> bool {
         match term {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::common::Naming;
+use super::element::Naming;
 use super::schema::Reusable;
 use super::{Node, Reader, Rules, code, set_items};
 use crate::dtdl::dtmi;
@@ -12,7 +12,7 @@ use crate::dtdl::element::{Content, Interface};
 use crate::limits::{DTDL_CONTENTS_MAX, DTDL_EXTENDS_MAX};
 use crate::pointer::Pointer;
 
-const MEMBERS: &[&str] = &["@context", "contents", "extends", "schemas"];
+const MEMBERS: &[&str] = &["contents", "extends", "schemas"];
 
 impl<'v> Reader<'v> {
     /// Reads an interface into the table and returns its id, if it has a usable one.
@@ -31,15 +31,24 @@ impl<'v> Reader<'v> {
         {
             return Some(id.to_owned());
         }
+        if let Some(id) = id {
+            self.note_id(id, at);
+        }
+        let outer_extension = self.iot_central;
+        self.nested_context(object, at);
         let mut element = self.element_without_id(object, at, types, Naming::Optional);
         element.id = id.map(str::to_owned);
         self.unknown_members(object, at, MEMBERS, has_undefined);
 
         let outer = std::mem::take(&mut self.reusable);
         self.reusable_schemas(object, at);
+        if let Some(contents) = object.get("contents") {
+            self.note_inline_schemas(contents, &at.key("contents"));
+        }
         let (contents, content_pointers) = self.contents(object, at);
         self.reusable = outer;
         let (extends, extends_pointers) = self.extends(object, at);
+        self.iot_central = outer_extension;
         let id = id?.to_owned();
         let node = Node {
             interface: Interface { element, contents, extends },

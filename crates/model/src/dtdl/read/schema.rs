@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::common::Naming;
+use super::element::Naming;
 use super::{Reader, code, set_items};
 use crate::dtdl::schema::{EnumSchema, EnumValue, Field, Schema};
 use crate::limits::{DTDL_ENUM_VALUES_MAX, DTDL_FIELDS_MAX, DTDL_SCHEMA_DEPTH_MAX};
@@ -110,21 +110,48 @@ impl<'v> Reader<'v> {
         described
     }
 
+    /// Notes the complex schemas with ids inside `value` as reusable too: any element of the same interface may refer to
+    /// them. Interfaces further in are left alone.
+    pub(super) fn note_inline_schemas(&mut self, value: &'v Value, at: &Pointer<'_>) {
+        match value {
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(index, item)| self.note_inline_schemas(item, &at.index(index)));
+            }
+            Value::Object(object) => {
+                let is = |wanted: &str| match object.get("@type") {
+                    Some(Value::Array(types)) => types.iter().any(|name| name == wanted),
+                    Some(name) => name == wanted,
+                    None => false,
+                };
+                if is("Interface") {
+                    return;
+                }
+                if let Some(id) = object.get("@id").and_then(Value::as_str)
+                    && COMPLEX.iter().any(|kind| is(kind))
+                {
+                    let entry = || Reusable::Unread { json: value, pointer: at.to_string() };
+                    self.reusable.entry(id).or_insert_with(entry);
+                }
+                object.iter().for_each(|(name, member)| self.note_inline_schemas(member, &at.key(name)));
+            }
+            _ => {}
+        }
+    }
+
     fn add_too_deep(&mut self, at: &Pointer<'_>) {
         self.add(at, code::TOO_DEEP, format!("more than {DTDL_SCHEMA_DEPTH_MAX} complex schemas inside one another"));
     }
 
     fn complex(&mut self, object: &'v Map<String, Value>, at: &Pointer<'_>, level: usize) -> Option<Described> {
         let types = self.types(object, at);
-        let mut kinds = types.iter().filter(|name| COMPLEX.contains(&name.as_str()));
-        let (Some(kind), None) = (kinds.next().cloned(), kinds.next()) else {
+        let Some(kind) = COMPLEX.iter().find(|kind| types.iter().any(|name| name == *kind)) else {
             let code = if types.is_empty() { code::MISSING_TYPE } else { code::UNKNOWN_TYPE };
             self.add(at, code, "@type of a schema must hold one of Array, Enum, Map, Object");
             return None;
         };
-        let undefined = types.len() > 1;
+        let undefined = self.plain_cotypes(&types, kind, at);
         self.element(object, at, types, Naming::Optional);
-        let (known, described): (&[&str], _) = match kind.as_str() {
+        let (known, described): (&[&str], _) = match *kind {
             "Array" => (&["elementSchema"], self.array(object, at, level)),
             "Enum" => (&["enumValues", "valueSchema"], self.enumeration(object, at)),
             "Map" => (&["mapKey", "mapValue"], self.map(object, at, level)),
@@ -160,8 +187,7 @@ impl<'v> Reader<'v> {
 
     fn map_part(&mut self, value: &'v Value, kind: &str, at: &Pointer<'_>, level: usize) -> Option<Described> {
         let part = self.object(value, at, "a map's key or value")?;
-        let types = self.optional_type(part, at, kind);
-        let undefined = types.iter().any(|name| name != kind);
+        let (types, undefined) = self.optional_type(part, at, kind);
         self.element(part, at, types, Naming::Required);
         self.unknown_members(part, at, &["name", "schema"], undefined);
         let schema = self.required(part, at, "schema")?;
@@ -179,8 +205,7 @@ impl<'v> Reader<'v> {
                 break;
             }
             let Some(field) = self.object(item, &at, "a field") else { continue };
-            let types = self.optional_type(field, &at, "Field");
-            let undefined = types.iter().any(|name| name != "Field");
+            let (types, undefined) = self.optional_type(field, &at, "Field");
             let element = self.element(field, &at, types, Naming::Required);
             self.unknown_members(field, &at, &["name", "schema"], undefined);
             if !element.name.is_empty() && !names.insert(element.name.clone()) {
@@ -236,8 +261,7 @@ impl<'v> Reader<'v> {
 
     fn enum_value(&mut self, item: &'v Value, integer: bool, at: &Pointer<'_>) -> Option<EnumValue> {
         let object = self.object(item, at, "an enum value")?;
-        let types = self.optional_type(object, at, "EnumValue");
-        let undefined = types.iter().any(|name| name != "EnumValue");
+        let (types, undefined) = self.optional_type(object, at, "EnumValue");
         let element = self.element(object, at, types, Naming::Required);
         self.unknown_members(object, at, &["enumValue", "name"], undefined);
         let value = self.required(object, at, "enumValue")?;

@@ -136,3 +136,28 @@ fn reusable_schemas() {
     outer["schemas"] = json!([point]);
     check(outer, &[(code::UNRESOLVED_REFERENCE, "/contents/0/schema/contents/0/schema")]);
 }
+
+#[test]
+fn ids_are_unique_among_all_elements() {
+    let telemetry = |name: &str, id: &str| json!({"@type": "Telemetry", "@id": id, "name": name, "schema": "double"});
+    check(interface(json!([telemetry("a", "dtmi:test:a;1"), telemetry("b", "dtmi:test:b;1")])), &[]);
+    check(
+        interface(json!([telemetry("a", "dtmi:test:a;1"), telemetry("b", "dtmi:test:a;1")])),
+        &[(code::DUPLICATE_ID, "/contents/1/@id")],
+    );
+    check(interface(json!([telemetry("a", "dtmi:test:thing;1")])), &[(code::DUPLICATE_ID, "/contents/0/@id")]);
+}
+
+#[test]
+fn an_inline_schema_with_an_id_can_be_used_again() {
+    let xy = json!({"@id": "dtmi:test:xy;1", "@type": "Object", "fields": [{"name": "x", "schema": "double"}]});
+    let telemetry = |name: &str, schema: Value| json!({"@type": "Telemetry", "name": name, "schema": schema});
+    check(interface(json!([telemetry("a", xy.clone()), telemetry("b", json!("dtmi:test:xy;1"))])), &[]);
+    check(interface(json!([telemetry("b", json!("dtmi:test:xy;1")), telemetry("a", xy)])), &[]);
+    // What is wrong with it is told once.
+    let bad = json!({"@id": "dtmi:test:xy;1", "@type": "Object", "fields": [{"name": "x", "schema": "number"}]});
+    check(
+        interface(json!([telemetry("a", bad), telemetry("b", json!("dtmi:test:xy;1"))])),
+        &[(code::BAD_SCHEMA, "/contents/0/schema/fields/0/schema")],
+    );
+}

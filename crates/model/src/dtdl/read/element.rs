@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{Reader, Rules, code, set_items};
-use crate::dtdl::dtmi;
 use crate::dtdl::element::{Element, LocalText};
+use crate::dtdl::{dtmi, terms};
 use crate::limits::{
     DTDL_DESCRIPTION_CHARS_MAX, DTDL_DISPLAY_NAME_CHARS_MAX, DTDL_ID_CHARS_MAX, DTDL_INTERFACE_ID_CHARS_MAX,
     DTDL_NAME_CHARS_MAX, TEMPLATE_TEXT_CHARS_MAX,
@@ -22,7 +22,7 @@ pub(super) enum Naming {
     Optional,
 }
 
-const COMMON_MEMBERS: &[&str] = &["@id", "@type", "comment", "description", "displayName"];
+const COMMON_MEMBERS: &[&str] = &["comment", "description", "displayName"];
 
 impl<'v> Reader<'v> {
     pub(super) fn object(&mut self, value: &'v Value, at: &Pointer<'_>, what: &str) -> Option<&'v Map<String, Value>> {
@@ -63,25 +63,28 @@ impl<'v> Reader<'v> {
         let mut types = Vec::new();
         for (item, at) in set_items(value, &at) {
             match item.as_str() {
-                Some(text) => types.push(text.to_owned()),
+                Some(text) => types.push(terms::type_word(text).to_owned()),
                 None => self.add(&at, code::WRONG_TYPE, "a type must be a text"),
             }
         }
         types
     }
 
-    /// `@type` of an element that needs none: when there is one, it must hold `wanted`.
+    /// `@type` of an element that needs none: when there is one, it must hold `wanted`. Also whether there are undefined
+    /// co-types.
     pub(super) fn optional_type(
         &mut self,
         object: &'v Map<String, Value>,
         at: &Pointer<'_>,
         wanted: &str,
-    ) -> Vec<String> {
+    ) -> (Vec<String>, bool) {
         let types = self.types(object, at);
         if object.contains_key("@type") && !types.iter().any(|name| name == wanted) {
-            self.add(&at.key("@type"), code::UNKNOWN_TYPE, format!("@type must be {wanted:?} here"));
+            self.add(&at.key("@type"), code::UNKNOWN_TYPE, format!("@type must hold {wanted} here"));
+            return (types, true);
         }
-        types
+        let has_undefined = self.plain_cotypes(&types, wanted, at);
+        (types, has_undefined)
     }
 
     /// Name, id and texts. A name that cannot be used is reported and kept.
@@ -93,6 +96,9 @@ impl<'v> Reader<'v> {
         naming: Naming,
     ) -> Element {
         let id = object.get("@id").and_then(|id| self.id(id, &at.key("@id"), DTDL_ID_CHARS_MAX));
+        if let Some(id) = id {
+            self.note_id(id, at);
+        }
         Element { id: id.map(str::to_owned), ..self.element_without_id(object, at, types, naming) }
     }
 
@@ -142,6 +148,25 @@ impl<'v> Reader<'v> {
         };
         self.check_length(text, at, chars_max);
         Some(text)
+    }
+
+    /// Notes where an id is defined; a second place is an error of a document. (A template may write the same element
+    /// out wherever it is used.)
+    pub(super) fn note_id(&mut self, id: &'v str, at: &Pointer<'_>) {
+        if self.rules == Rules::Template {
+            return;
+        }
+        let place = (self.file, at.to_string());
+        match self.ids.get(id) {
+            Some(first) if *first != place => {
+                let message = format!("{id:?} is defined a second time (first at \"{}\")", first.1);
+                self.add(&at.key("@id"), code::DUPLICATE_ID, message);
+            }
+            Some(_) => {}
+            None => {
+                self.ids.insert(id, place);
+            }
+        }
     }
 
     fn name(&mut self, object: &'v Map<String, Value>, at: &Pointer<'_>, naming: Naming) -> String {
@@ -232,11 +257,14 @@ impl<'v> Reader<'v> {
         known: &[&str],
         has_undefined_type: bool,
     ) {
+        self.check_nested_context(object, at);
         if self.rules == Rules::Template || has_undefined_type {
             return;
         }
         for name in object.keys() {
-            if !COMMON_MEMBERS.contains(&name.as_str()) && !known.contains(&name.as_str()) {
+            // Other keywords of JSON-LD are discouraged, not forbidden.
+            let is_keyword = name.starts_with('@') && name != "@graph";
+            if !is_keyword && !COMMON_MEMBERS.contains(&name.as_str()) && !known.contains(&name.as_str()) {
                 self.add(&at.key(name), code::UNKNOWN_PROPERTY, format!("{name} is not defined for this element"));
             }
         }
