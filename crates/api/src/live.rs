@@ -15,9 +15,8 @@ pub struct LiveTelemetry {
     /// The component it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
-    /// When.
-    #[schema(format = DateTime)]
-    pub ts: String,
+    /// When, in epoch milliseconds.
+    pub ts: i64,
     /// The values by name.
     #[schema(value_type = Object, additional_properties)]
     pub values: Map<String, Value>,

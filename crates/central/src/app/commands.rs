@@ -1,0 +1,182 @@
+//! Commands: a direct method to whoever shall do it, and the memory of the last runs.
+//!
+//! | Level | Direct method | On whose connection |
+//! | --- | --- | --- |
+//! | device | `name` | the device's |
+//! | component | `component*name` | the device's |
+//! | module, and its component | the same | the module's |
+//!
+//! The request value itself is the payload. A command that is modeled as durable is meant to wait for the device in a queue
+//! without an answer; such queues are not there yet, so it is refused instead of being run as something else.
+
+use std::time::Duration;
+
+use api::command::{DeviceCommand, DirectMethodRequest};
+use bytes::Bytes;
+use model::template::{Command, DeviceTemplate};
+use serde_json::{Value, json};
+
+use super::properties::Place;
+use super::{Access, App, AppError};
+use crate::clock::now_ms;
+use crate::limits::{COMMAND_RESPONSE_TIMEOUT_DEFAULT, COMMAND_RUNS_KEPT};
+use crate::sessions::InvokeFailure;
+use crate::store::{CommandRow, CommandTarget, StoreError, new_id};
+
+impl From<InvokeFailure> for AppError {
+    fn from(failure: InvokeFailure) -> Self {
+        match failure {
+            InvokeFailure::NotConnected => Self::DeviceNotConnected,
+            InvokeFailure::Timeout => Self::DeviceTimeout,
+            InvokeFailure::Busy => Self::TooManyRequests,
+            InvokeFailure::Invalid => {
+                Self::unprocessable("The command's name or request cannot be sent to a device.", Vec::new())
+            }
+        }
+    }
+}
+
+fn target(place: Place<'_>, name: &str) -> CommandTarget {
+    CommandTarget {
+        device: place.device.to_owned(),
+        module: place.module.unwrap_or_default().to_owned(),
+        component: place.component.unwrap_or_default().to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+fn to_api(row: &CommandRow) -> Result<DeviceCommand, AppError> {
+    let read = |text: &Option<String>| -> Result<Option<Value>, StoreError> {
+        text.as_deref()
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|source| StoreError::Corrupt { what: "command", source })
+    };
+    let number = |value: Option<i64>| value.and_then(|value| i32::try_from(value).ok());
+    Ok(DeviceCommand {
+        id: Some(row.id.clone()),
+        connection_timeout: number(row.connection_timeout_secs),
+        response_timeout: number(row.response_timeout_secs),
+        request: read(&row.request)?,
+        response: read(&row.response)?,
+        response_code: number(row.response_code),
+    })
+}
+
+/// The command a template declares; `None` for a device without a template, where any may be tried.
+fn declared<'t>(
+    template: Option<&'t DeviceTemplate>,
+    place: Place<'_>,
+    name: &str,
+) -> Result<Option<&'t Command>, AppError> {
+    let Some(template) = template else { return Ok(None) };
+    let scope = template.capabilities().scope(&place.scope());
+    let command = scope.and_then(|scope| scope.command(name)).ok_or_else(|| AppError::not_found("command", name))?;
+    Ok(Some(command))
+}
+
+fn check_request(command: &Command, request: Option<&Value>) -> Result<(), AppError> {
+    if command.durable {
+        let message = "Commands that wait in a queue while the device is offline are not supported.";
+        return Err(AppError::NotSupported(message.to_owned()));
+    }
+    let (Some(payload), Some(request)) = (&command.request, request) else { return Ok(()) };
+    let checked = payload.schema.validate(request);
+    checked.map_err(|error| AppError::fault(format!("/request{}", error.pointer), format!("request {}", error.message)))
+}
+
+/// A wait a caller asked for, within what is allowed.
+fn wait(pointer: &str, asked: Option<i32>, least: i32, default: Duration) -> Result<Duration, AppError> {
+    match asked {
+        None => Ok(default),
+        Some(secs) if (least..=30).contains(&secs) => Ok(Duration::from_secs(u64::try_from(secs).unwrap_or(0))),
+        Some(_) => Err(AppError::fault(pointer, format!("must be {least} to 30 seconds"))),
+    }
+}
+
+impl App {
+    /// The last runs of a command, newest first.
+    pub async fn command_history(
+        &self,
+        access: &Access,
+        place: Place<'_>,
+        name: &str,
+    ) -> Result<Vec<DeviceCommand>, AppError> {
+        let template = self.template_with(access, place).await?;
+        declared(template.as_deref(), place, name)?;
+        let rows = self.registry().command_history(access.application(), &target(place, name)).await?;
+        rows.iter().map(to_api).collect()
+    }
+
+    /// Runs a command and waits for its answer.
+    pub async fn command_run(
+        &self,
+        access: &Access,
+        place: Place<'_>,
+        name: &str,
+        wanted: &DeviceCommand,
+    ) -> Result<DeviceCommand, AppError> {
+        let template = self.template_with(access, place).await?;
+        if let Some(command) = declared(template.as_deref(), place, name)? {
+            check_request(command, wanted.request.as_ref())?;
+        }
+        let connect = wait("/connectionTimeout", wanted.connection_timeout, 0, Duration::ZERO)?;
+        let respond = wait("/responseTimeout", wanted.response_timeout, 5, COMMAND_RESPONSE_TIMEOUT_DEFAULT)?;
+        let method = match place.component {
+            Some(component) => format!("{component}*{name}"),
+            None => name.to_owned(),
+        };
+        let identity = Self::identity(place.device, place.module);
+        let payload = Bytes::from(wanted.request.as_ref().unwrap_or(&Value::Null).to_string());
+        let requested_ms = now_ms();
+        let application = access.application();
+        let answer = self.sessions().invoke(application, &identity, &method, payload, connect, respond).await?;
+        let row = CommandRow {
+            id: new_id(),
+            request: wanted.request.as_ref().map(Value::to_string),
+            response: method_payload(&answer.payload).map(|payload| payload.to_string()),
+            response_code: Some(i64::from(answer.status)),
+            connection_timeout_secs: wanted.connection_timeout.map(i64::from),
+            response_timeout_secs: wanted.response_timeout.map(i64::from),
+            requested_ms,
+        };
+        self.registry().command_add(application, &target(place, name), &row, COMMAND_RUNS_KEPT).await?;
+        tracing::info!(actor = access.actor().id(), %identity, command = name, status = answer.status, "command run");
+        to_api(&row)
+    }
+
+    /// Calls a direct method of a module, whatever the template says.
+    pub async fn module_method(
+        &self,
+        access: &Access,
+        device: &str,
+        module: &str,
+        request: &DirectMethodRequest,
+    ) -> Result<Value, AppError> {
+        self.device_row(access, device).await?;
+        let identity = Self::identity(device, Some(module));
+        let payload = Bytes::from(request.payload.to_string());
+        let answer = self
+            .sessions()
+            .invoke(
+                access.application(),
+                &identity,
+                &request.method_name,
+                payload,
+                Duration::ZERO,
+                COMMAND_RESPONSE_TIMEOUT_DEFAULT,
+            )
+            .await?;
+        tracing::info!(actor = access.actor().id(), %identity, method = request.method_name, "direct method called");
+        Ok(json!({ "status": answer.status, "payload": method_payload(&answer.payload) }))
+    }
+}
+
+/// The payload of a method's answer: JSON, or as a text if a device sent something else.
+fn method_payload(payload: &[u8]) -> Option<Value> {
+    if payload.is_empty() {
+        return None;
+    }
+    let json = serde_json::from_slice(payload);
+    Some(json.unwrap_or_else(|_| Value::from(String::from_utf8_lossy(payload).into_owned())))
+}

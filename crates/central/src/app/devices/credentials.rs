@@ -1,0 +1,105 @@
+//! How a device proves who it is: its own attestation, and the credentials it ends up with.
+
+use api::device::{Attestation, DeviceCredentials, SymmetricKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use protocol::auth::sas::derive_device_key;
+use serde_json::{Map, Value};
+
+use crate::app::{Access, App, AppError};
+use crate::clock::now_ms;
+use crate::store::{AttestationRow, DeviceRow, SymmetricKeys};
+
+/// The keys as the interface shows them.
+pub fn keys_to_api(keys: SymmetricKeys) -> SymmetricKey {
+    SymmetricKey { primary_key: keys.primary, secondary_key: keys.secondary }
+}
+
+/// Checks keys a caller chose: base64 of 16 to 64 bytes, as the hub's own rule is.
+pub fn check_keys(pointer: &str, keys: &SymmetricKey) -> Result<SymmetricKeys, AppError> {
+    for (name, key) in [("primaryKey", &keys.primary_key), ("secondaryKey", &keys.secondary_key)] {
+        let is_key = STANDARD.decode(key).is_ok_and(|bytes| (16..=64).contains(&bytes.len()));
+        if !is_key {
+            return Err(AppError::fault(format!("{pointer}/{name}"), "a key is base64 of 16 to 64 bytes"));
+        }
+    }
+    Ok(SymmetricKeys { primary: keys.primary_key.clone(), secondary: keys.secondary_key.clone() })
+}
+
+impl App {
+    /// A device's own attestation.
+    pub async fn attestation(&self, access: &Access, device: &str) -> Result<Attestation, AppError> {
+        self.device_row(access, device).await?;
+        let row = self.registry().attestation_get(access.application(), device).await?;
+        let row = row.ok_or_else(|| AppError::not_found("attestation of its own of device", device))?;
+        Ok(Attestation::SymmetricKey { symmetric_key: keys_to_api(row.keys) })
+    }
+
+    /// Sets a device's own attestation.
+    pub async fn attestation_put(
+        &self,
+        access: &Access,
+        device: &str,
+        attestation: &Attestation,
+    ) -> Result<Attestation, AppError> {
+        self.device_row(access, device).await?;
+        let Attestation::SymmetricKey { symmetric_key } = attestation;
+        let keys = check_keys("/symmetricKey", symmetric_key)?;
+        let row = AttestationRow { keys, updated_ms: now_ms() };
+        self.registry().attestation_put(access.application(), device, &row).await?;
+        tracing::info!(actor = access.actor().id(), device, "attestation set");
+        self.attestation(access, device).await
+    }
+
+    /// Changes a device's own attestation.
+    pub async fn attestation_patch(
+        &self,
+        access: &Access,
+        device: &str,
+        patch: &Map<String, Value>,
+    ) -> Result<Attestation, AppError> {
+        let known = self.attestation(access, device).await?;
+        let mut document = serde_json::to_value(known).expect("an attestation is plain JSON");
+        model::twin::merge_patch(&mut document, &Value::Object(patch.clone()));
+        let merged = serde_json::from_value(document)
+            .map_err(|error| AppError::unprocessable(format!("The attestation is not valid: {error}."), Vec::new()))?;
+        self.attestation_put(access, device, &merged).await
+    }
+
+    /// Deletes a device's own attestation, and with it the identity it gave.
+    pub async fn attestation_delete(&self, access: &Access, device: &str) -> Result<(), AppError> {
+        self.device_row(access, device).await?;
+        if !self.registry().attestation_delete(access.application(), device).await? {
+            return Err(AppError::not_found("attestation of its own of device", device));
+        }
+        tracing::info!(actor = access.actor().id(), device, "attestation deleted");
+        Ok(())
+    }
+
+    /// What a device needs to be provisioned.
+    pub async fn credentials(&self, access: &Access, device: &str) -> Result<DeviceCredentials, AppError> {
+        let row = self.device_row(access, device).await?;
+        let keys = match self.registry().attestation_get(access.application(), device).await? {
+            Some(attestation) => Some(attestation.keys),
+            None => self.derived_keys(access, &row).await?,
+        };
+        let id_scope = self.application().id_scope.clone();
+        Ok(DeviceCredentials { id_scope, symmetric_key: keys.map(keys_to_api) })
+    }
+
+    /// The keys of a device without an attestation of its own: derived from the group it registered through, or else from the
+    /// first enabled group of its kind.
+    async fn derived_keys(&self, access: &Access, row: &DeviceRow) -> Result<Option<SymmetricKeys>, AppError> {
+        let groups = self.registry().enrollment_groups_list(access.application()).await?;
+        let registered = row.enrollment_group.as_ref();
+        let group = groups
+            .iter()
+            .find(|group| Some(&group.id) == registered)
+            .or_else(|| groups.iter().find(|group| group.enabled && group.is_edge == row.is_edge));
+        let Some(group) = group else { return Ok(None) };
+        let derive = |key: &str| {
+            derive_device_key(key, &row.id).map_err(|error| AppError::internal("a group's key is not base64", error))
+        };
+        Ok(Some(SymmetricKeys { primary: derive(&group.keys.primary)?, secondary: derive(&group.keys.secondary)? }))
+    }
+}

@@ -1,0 +1,101 @@
+//! Why a request was refused, in terms of the caller.
+
+use api::error::ErrorContext;
+use api::permission::Permission;
+
+use crate::app::twins::ChangeTwinError;
+use crate::store::StoreError;
+
+/// Why a request was refused. The kinds are the interface's; what is inside a failure goes to the log only.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The request cannot be understood.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The caller is not known.
+    #[error("the caller is not authenticated")]
+    Unauthenticated,
+    /// The caller is known and may not.
+    #[error("the permission {} is missing", .0.as_str())]
+    Forbidden(Permission),
+    /// The caller is known, and the request does not show that a page of ours made it.
+    #[error("the header X-Tidegate-Csrf is missing")]
+    ForgedRequest,
+    /// What was named is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// What was named is in the way.
+    #[error("{0}")]
+    Conflict(String),
+    /// It changed since the caller read it.
+    #[error("the etag does not match")]
+    EtagMismatch,
+    /// The body is JSON and says what cannot be.
+    #[error("{message}")]
+    Unprocessable {
+        /// What is wrong, as a whole.
+        message: String,
+        /// What is wrong, part by part.
+        faults: Vec<ErrorContext>,
+    },
+    /// Too many requests.
+    #[error("too many requests")]
+    TooManyRequests,
+    /// The device is not connected.
+    #[error("the device is not connected")]
+    DeviceNotConnected,
+    /// The device did not answer in time.
+    #[error("the device did not answer in time")]
+    DeviceTimeout,
+    /// It is part of the interface and not offered here.
+    #[error("{0}")]
+    NotSupported(String),
+    /// Something of ours failed.
+    #[error("{0}")]
+    Internal(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl AppError {
+    /// `what` with this id is not there.
+    pub fn not_found(what: &str, id: &str) -> Self {
+        Self::NotFound(format!("There is no {what} '{id}'."))
+    }
+
+    /// The body says what cannot be.
+    pub fn unprocessable(message: impl Into<String>, faults: Vec<ErrorContext>) -> Self {
+        Self::Unprocessable { message: message.into(), faults }
+    }
+
+    /// One part of the body says what cannot be.
+    pub fn fault(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let fault = ErrorContext { data_path: pointer.into(), message: message.clone() };
+        Self::Unprocessable { message, faults: vec![fault] }
+    }
+
+    /// Something of ours failed while doing `what`.
+    pub fn internal(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(what, source.into())
+    }
+}
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::EtagMismatch => Self::EtagMismatch,
+            StoreError::Missing => Self::NotFound("It is not there any more.".to_owned()),
+            StoreError::Duplicate(_) => Self::Conflict("There is such a thing already.".to_owned()),
+            error => Self::internal("the registry failed", error),
+        }
+    }
+}
+
+impl From<ChangeTwinError> for AppError {
+    fn from(error: ChangeTwinError) -> Self {
+        match error {
+            ChangeTwinError::Invalid(cause) => Self::fault(cause.path.clone(), cause.to_string()),
+            ChangeTwinError::UnknownDevice => Self::NotFound("The device is not there any more.".to_owned()),
+            error => Self::internal("the twin could not be changed", error),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The fleet with what is known of its connections.
+//!
+//! Connections are in memory and records in the registry, so a list by connection looks at both: the registry gives the
+//! devices in order, page by page, and those whose connection fits are kept until the page is full.
+
+use std::collections::HashMap;
+
+use api::enrollment::EnrollmentGroupType;
+use api::fleet::{DeviceStatus, FleetChild, FleetCounts, FleetDevice, FleetDeviceDetails};
+use model::identity::Identity;
+use model::twin::{Twin, format_time};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::page::{Cursor, Page};
+use super::{Access, App, AppError};
+use crate::clock::rfc3339_ms;
+use crate::store::{Comparison, DeviceField, DeviceFilter, DevicePage, DeviceRow};
+
+/// Devices read at once while looking for those that fit.
+const CHUNK_DEVICES: u32 = 500;
+
+/// What of the fleet is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct FleetRequest {
+    /// Only devices with this status.
+    pub status: Option<DeviceStatus>,
+    /// Only edge devices.
+    pub edge_only: bool,
+    /// Only devices of this template; the empty text for those without one.
+    pub template: Option<String>,
+    /// Only devices whose id or name holds this.
+    pub search: Option<String>,
+    /// Where the page starts.
+    pub after: Option<Cursor>,
+    /// Devices wanted.
+    pub size: u32,
+}
+
+impl FleetRequest {
+    fn filter(&self) -> Option<DeviceFilter> {
+        let mut filters = Vec::new();
+        if self.edge_only {
+            filters.push(DeviceFilter::Flag(DeviceField::Edge, true));
+        }
+        match self.template.as_deref() {
+            None => {}
+            Some("") => filters.push(DeviceFilter::Absent(DeviceField::Template)),
+            Some(id) => filters.push(DeviceFilter::Text(DeviceField::Template, Comparison::Equal, id.to_owned())),
+        }
+        if let Some(text) = self.search.as_ref().filter(|text| !text.is_empty()) {
+            filters.push(DeviceFilter::Or(
+                Box::new(DeviceFilter::Contains(DeviceField::Id, text.clone())),
+                Box::new(DeviceFilter::Contains(DeviceField::DisplayName, text.clone())),
+            ));
+        }
+        // Blocked and waiting are columns; what is left of the status is known to the sessions only.
+        match self.status {
+            None => {}
+            Some(DeviceStatus::Blocked | DeviceStatus::Waiting) => {
+                filters.push(DeviceFilter::Flag(DeviceField::Enabled, false));
+            }
+            Some(_) => filters.push(DeviceFilter::Flag(DeviceField::Enabled, true)),
+        }
+        filters.into_iter().reduce(|left, right| DeviceFilter::And(Box::new(left), Box::new(right)))
+    }
+
+    fn fits(&self, status: DeviceStatus) -> bool {
+        match self.status {
+            None => true,
+            Some(DeviceStatus::Blocked) => matches!(status, DeviceStatus::Blocked | DeviceStatus::Waiting),
+            Some(wanted) => wanted == status,
+        }
+    }
+}
+
+fn cursor(row: &DeviceRow) -> Cursor {
+    Cursor { name: row.display_name.clone(), id: row.id.clone() }
+}
+
+impl App {
+    fn device_status(&self, application: &str, row: &DeviceRow) -> DeviceStatus {
+        let connection = self.sessions().status(application, &Identity::device(&row.id));
+        match (row.enabled, connection.connected, connection.last_seen_ms) {
+            (false, ..) if row.awaiting_approval => DeviceStatus::Waiting,
+            (false, ..) => DeviceStatus::Blocked,
+            (true, true, _) => DeviceStatus::Connected,
+            (true, false, Some(_)) => DeviceStatus::Disconnected,
+            (true, false, None) => DeviceStatus::Never,
+        }
+    }
+
+    fn fleet_device(&self, application: &str, row: DeviceRow, templates: &HashMap<String, String>) -> FleetDevice {
+        let connection = self.sessions().status(application, &Identity::device(&row.id));
+        FleetDevice {
+            status: self.device_status(application, &row),
+            connected_since: connection.since_ms.filter(|_| connection.connected).map(rfc3339_ms),
+            last_seen: connection.last_seen_ms.map(rfc3339_ms),
+            id: row.id,
+            display_name: row.display_name,
+            template_display_name: row.template.as_ref().and_then(|id| templates.get(id).cloned()),
+            template: row.template,
+            kind: if row.is_edge { EnrollmentGroupType::IotEdge } else { EnrollmentGroupType::Iot },
+            enabled: row.enabled,
+            provisioned: row.provisioned,
+            gateway: row.gateway,
+            simulated: row.simulated,
+        }
+    }
+
+    async fn template_names(&self, application: &str) -> Result<HashMap<String, String>, AppError> {
+        let templates = self.registry().template_list(application).await?;
+        Ok(templates.into_iter().map(|template| (template.id, template.display_name)).collect())
+    }
+
+    /// A page of the fleet, by name.
+    pub async fn fleet(&self, access: &Access, request: &FleetRequest) -> Result<Page<FleetDevice>, AppError> {
+        let application = access.application();
+        let templates = self.template_names(application).await?;
+        let mut found: Vec<DeviceRow> = Vec::new();
+        let mut page = DevicePage {
+            filter: request.filter(),
+            by_display_name: true,
+            descending: false,
+            after: request.after.clone().map(|cursor| (cursor.name, cursor.id)),
+            limit: CHUNK_DEVICES,
+        };
+        let wanted = request.size as usize + 1;
+        loop {
+            let rows = self.registry().device_list(application, &page).await?;
+            let is_last = rows.len() < CHUNK_DEVICES as usize;
+            page.after = rows.last().map(|row| (row.display_name.clone(), row.id.clone()));
+            let fitting = rows.into_iter().filter(|row| request.fits(self.device_status(application, row)));
+            found.extend(fitting.take(wanted - found.len()));
+            if is_last || found.len() == wanted {
+                break;
+            }
+        }
+        let page = Page::from_one_more(found, request.size, cursor);
+        Ok(page.map(|row| self.fleet_device(application, row, &templates)))
+    }
+
+    /// How many devices are in which state, over the whole fleet.
+    pub async fn fleet_counts(&self, access: &Access) -> Result<FleetCounts, AppError> {
+        let application = access.application();
+        let mut counts = FleetCounts::default();
+        let mut page = DevicePage { limit: CHUNK_DEVICES, ..DevicePage::default() };
+        loop {
+            let rows = self.registry().device_list(application, &page).await?;
+            for row in &rows {
+                counts.total += 1;
+                *match self.device_status(application, row) {
+                    DeviceStatus::Connected => &mut counts.connected,
+                    DeviceStatus::Disconnected => &mut counts.disconnected,
+                    DeviceStatus::Never => &mut counts.never,
+                    DeviceStatus::Blocked | DeviceStatus::Waiting => &mut counts.blocked,
+                } += 1;
+            }
+            let Some(last) = rows.last().filter(|_| rows.len() == CHUNK_DEVICES as usize) else { return Ok(counts) };
+            page.after = Some((last.display_name.clone(), last.id.clone()));
+        }
+    }
+
+    /// Everything the head of a device's page shows.
+    pub async fn fleet_details(&self, access: &Access, device: &str) -> Result<FleetDeviceDetails, AppError> {
+        let application = access.application();
+        let row = self.device_row(access, device).await?;
+        let templates = self.template_names(application).await?;
+        let modules = self.registry().modules_list(application, device).await?;
+        let children = self.registry().devices_children(application, device).await?;
+        let children = children.into_iter().map(|child| FleetChild {
+            status: self.device_status(application, &child),
+            id: child.id,
+            display_name: child.display_name,
+        });
+        Ok(FleetDeviceDetails {
+            etag: row.etag.clone(),
+            organizations: row.organization.iter().cloned().collect(),
+            modules: modules.into_iter().map(|module| module.id).collect(),
+            children: children.collect(),
+            device: self.fleet_device(application, row, &templates),
+        })
+    }
+
+    /// The twin of a device or module, in the form of the hub's service API.
+    pub async fn twin(&self, access: &Access, device: &str, module: Option<&str>) -> Result<Value, AppError> {
+        let application = access.application();
+        let row = self.device_row(access, device).await?;
+        let identity = Self::identity(device, module);
+        let known = match module {
+            Some(module) => self.registry().module_get(application, device, module).await?,
+            None => None,
+        };
+        let twin = self.twins().get(application, &identity).await?;
+        if module.is_some() && known.is_none() && twin == Twin::default() {
+            return Err(AppError::not_found("module", module.unwrap_or_default()));
+        }
+        let connection = self.sessions().status(application, &identity);
+        let time = |ms: Option<i64>| {
+            let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms.unwrap_or(0)) * 1_000_000);
+            format_time(at.unwrap_or(OffsetDateTime::UNIX_EPOCH))
+        };
+        let mut document = json!({
+            "deviceId": device,
+            "etag": format!("{}-{}", twin.desired.version, twin.reported.version),
+            "deviceEtag": row.etag,
+            "status": if row.enabled { "enabled" } else { "disabled" },
+            "connectionState": if connection.connected { "Connected" } else { "Disconnected" },
+            "lastActivityTime": time(connection.last_seen_ms),
+            "cloudToDeviceMessageCount": 0,
+            "authenticationType": "sas",
+            "version": twin.desired.version + twin.reported.version,
+            "properties": twin.to_service_json(),
+            "capabilities": { "iotEdge": row.is_edge },
+        });
+        if let Some(module) = module {
+            document["moduleId"] = json!(module);
+        }
+        Ok(document)
+    }
+}

@@ -1,0 +1,104 @@
+//! Relationships: which device is behind which gateway.
+
+use api::device::DeviceRelationship;
+use serde_json::{Map, Value};
+use transport::server::CloseReason;
+
+use super::tokens::check_id;
+use super::{Access, App, AppError};
+use crate::clock::now_ms;
+use crate::store::{RelationshipRow, StoreError};
+
+fn to_api(row: RelationshipRow) -> DeviceRelationship {
+    DeviceRelationship { id: Some(row.id), source: Some(row.source), target: Some(row.target) }
+}
+
+impl App {
+    /// A device's link to its gateway and those to its children.
+    pub async fn relationships(&self, access: &Access, device: &str) -> Result<Vec<DeviceRelationship>, AppError> {
+        self.device_row(access, device).await?;
+        let rows = self.registry().relationships_of(access.application(), device).await?;
+        Ok(rows.into_iter().map(to_api).collect())
+    }
+
+    async fn relationship_row(&self, access: &Access, device: &str, id: &str) -> Result<RelationshipRow, AppError> {
+        self.device_row(access, device).await?;
+        let rows = self.registry().relationships_of(access.application(), device).await?;
+        rows.into_iter().find(|row| row.id == id).ok_or_else(|| AppError::not_found("relationship", id))
+    }
+
+    /// One relationship, seen from either end.
+    pub async fn relationship(&self, access: &Access, device: &str, id: &str) -> Result<DeviceRelationship, AppError> {
+        Ok(to_api(self.relationship_row(access, device, id).await?))
+    }
+
+    /// Puts a device behind a gateway. A device has one gateway: it must be taken from another one first.
+    pub async fn relationship_put(
+        &self,
+        access: &Access,
+        device: &str,
+        id: &str,
+        wanted: &DeviceRelationship,
+    ) -> Result<DeviceRelationship, AppError> {
+        check_id("relationship", id)?;
+        let source = wanted.source.as_deref().ok_or_else(|| AppError::fault("/source", "source is required"))?;
+        let target = wanted.target.as_deref().ok_or_else(|| AppError::fault("/target", "target is required"))?;
+        if source != device && target != device {
+            return Err(AppError::fault("/source", "the device of the path must be source or target"));
+        }
+        if source == target {
+            return Err(AppError::fault("/target", "a device cannot be behind itself"));
+        }
+        self.device_row(access, device).await?;
+        let application = access.application();
+        let Some(gateway) = self.registry().device_get(application, source).await? else {
+            return Err(AppError::fault("/source", format!("there is no device '{source}'")));
+        };
+        let Some(child) = self.registry().device_get(application, target).await? else {
+            return Err(AppError::fault("/target", format!("there is no device '{target}'")));
+        };
+        if child.gateway.as_deref().is_some_and(|parent| parent != source) {
+            let message = format!("the device '{target}' is behind another gateway");
+            return Err(AppError::Conflict(message));
+        }
+        if child.is_edge || gateway.gateway.is_some() {
+            return Err(AppError::fault("/target", "an edge device cannot be behind another device"));
+        }
+        let row = RelationshipRow { id: id.to_owned(), source: source.to_owned(), target: target.to_owned() };
+        match self.registry().relationship_put(application, &row, now_ms()).await {
+            Err(StoreError::Duplicate(_)) => {
+                return Err(AppError::Conflict(format!("The gateway uses the id '{id}' for another device.")));
+            }
+            done => done?,
+        }
+        Ok(to_api(row))
+    }
+
+    /// Changes a relationship.
+    pub async fn relationship_patch(
+        &self,
+        access: &Access,
+        device: &str,
+        id: &str,
+        patch: &Map<String, Value>,
+    ) -> Result<DeviceRelationship, AppError> {
+        let known = self.relationship_row(access, device, id).await?;
+        let mut document = serde_json::to_value(to_api(known.clone())).expect("a relationship is plain JSON");
+        model::twin::merge_patch(&mut document, &Value::Object(patch.clone()));
+        let merged: DeviceRelationship = serde_json::from_value(document)
+            .map_err(|error| AppError::unprocessable(format!("The relationship is not valid: {error}."), Vec::new()))?;
+        let changed = self.relationship_put(access, device, id, &merged).await?;
+        if changed.target.as_ref() != Some(&known.target) {
+            self.registry().relationship_delete(access.application(), &known, now_ms()).await?;
+        }
+        Ok(changed)
+    }
+
+    /// Takes a device from its gateway, and cuts the connection it may have through it.
+    pub async fn relationship_delete(&self, access: &Access, device: &str, id: &str) -> Result<(), AppError> {
+        let row = self.relationship_row(access, device, id).await?;
+        self.registry().relationship_delete(access.application(), &row, now_ms()).await?;
+        self.sessions().disconnect_device(access.application(), &row.target, CloseReason::Disabled);
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! Signing in to the console: one-time codes become sessions.
+//!
+//! ```text
+//! code (32 random bytes, in a link) ──once──► session (32 random bytes, in a cookie) ──each request──► actor
+//! ```
+//!
+//! Both are stored as hashes. A session slides: it is extended when half of its idle time has passed, up to a fixed end.
+//! Failed attempts are counted by address; the codes cannot be guessed anyway, but attempts should not be free.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use api::access::RoleAssignment;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::roles::{self, BuiltInRole};
+use super::tokens::read_roles;
+use super::{Access, Actor, ActorKind, App, AppError};
+use crate::clock::now_ms;
+use crate::limits::{
+    SIGN_IN_ADDRESSES_MAX, SIGN_IN_FAILURE_WINDOW, SIGN_IN_FAILURES_MAX, WEB_SESSION_IDLE, WEB_SESSION_LIFE,
+};
+use crate::store::{ApplicationRow, Registry, SecretHash, StoreError, UserRow, new_id, random_bytes};
+
+/// Makes (or finds) a user with a role and a one-time code for them, without a caller: for the command line, which works on
+/// the data folder itself. Answers the code.
+pub async fn invite_offline(
+    registry: &Registry,
+    application: &ApplicationRow,
+    email: &str,
+    role: &BuiltInRole,
+    code_life: Duration,
+    now_ms: i64,
+) -> Result<String, StoreError> {
+    let email = email.to_lowercase();
+    let roles = vec![RoleAssignment { role: role.id.to_owned(), organization: None }];
+    let known = registry.user_by_email(&application.id, &email).await?;
+    let user = UserRow {
+        id: known.as_ref().map_or_else(new_id, |known| known.id.clone()),
+        email,
+        roles: serde_json::to_string(&roles).expect("role assignments are plain JSON"),
+        created_ms: known.map_or(now_ms, |known| known.created_ms),
+        updated_ms: now_ms,
+    };
+    registry.user_put(&application.id, &user).await?;
+    let code = new_secret();
+    let expires_ms = now_ms.saturating_add(millis(code_life));
+    registry.sign_in_code_create(&application.id, &SecretHash::of(&code), &user.id, now_ms, expires_ms).await?;
+    Ok(code)
+}
+
+/// A secret nobody can guess, in characters a link and a cookie can carry.
+fn new_secret() -> String {
+    URL_SAFE_NO_PAD.encode(random_bytes::<32>())
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Counts failed sign-ins by address. `None` stands for every address that is not known.
+#[derive(Debug, Default)]
+pub(super) struct SignInLimiter {
+    failures: Mutex<HashMap<Option<IpAddr>, (u32, Instant)>>,
+}
+
+impl SignInLimiter {
+    /// Whether the address may try, at `now`.
+    fn allows(&self, address: Option<IpAddr>, now: Instant) -> bool {
+        let mut failures = self.failures.lock().expect("nothing panics while it holds this lock");
+        failures.retain(|_, (_, since)| now.duration_since(*since) < SIGN_IN_FAILURE_WINDOW);
+        match failures.get(&address) {
+            Some((count, _)) => *count < SIGN_IN_FAILURES_MAX,
+            None => failures.len() < SIGN_IN_ADDRESSES_MAX,
+        }
+    }
+
+    fn failed(&self, address: Option<IpAddr>, now: Instant) {
+        let mut failures = self.failures.lock().expect("nothing panics while it holds this lock");
+        failures.entry(address).or_insert((0, now)).0 += 1;
+    }
+}
+
+impl App {
+    /// Turns a one-time code into a session. Answers the cookie's value and the actor.
+    pub async fn sign_in(&self, code: &str, address: Option<IpAddr>) -> Result<(String, Actor), AppError> {
+        let limiter = self.sign_in_limiter();
+        if !limiter.allows(address, Instant::now()) {
+            return Err(AppError::TooManyRequests);
+        }
+        let application = &self.application().id;
+        let now_ms = now_ms();
+        let user = self.registry().sign_in_code_take(application, &SecretHash::of(code), now_ms).await?;
+        let Some(user) = user else {
+            limiter.failed(address, Instant::now());
+            tracing::warn!(?address, "sign-in with an unknown, used or expired code");
+            return Err(AppError::Unauthenticated);
+        };
+        let session = new_secret();
+        let expires_ms = now_ms.saturating_add(millis(WEB_SESSION_IDLE));
+        self.registry().web_session_create(application, &SecretHash::of(&session), &user, now_ms, expires_ms).await?;
+        let actor = self.user_actor(&user).await?.ok_or(AppError::Unauthenticated)?;
+        tracing::info!(actor = actor.id(), "signed in");
+        Ok((session, actor))
+    }
+
+    /// The actor a session cookie proves, if it does. Extends the session when it is time.
+    pub async fn authenticate_session(&self, session: &str) -> Result<Option<Actor>, AppError> {
+        let application = &self.application().id;
+        let hash = SecretHash::of(session);
+        let now_ms = now_ms();
+        let Some((user, created_ms, expires_ms)) = self.registry().web_session_user(application, &hash, now_ms).await?
+        else {
+            return Ok(None);
+        };
+        let idle_ms = millis(WEB_SESSION_IDLE);
+        if expires_ms - now_ms < idle_ms / 2 {
+            let end_ms = created_ms.saturating_add(millis(WEB_SESSION_LIFE));
+            let extended_ms = now_ms.saturating_add(idle_ms).min(end_ms);
+            if extended_ms > expires_ms {
+                self.registry().web_session_extend(application, &hash, extended_ms).await?;
+            }
+        }
+        self.user_actor(&user).await
+    }
+
+    async fn user_actor(&self, id: &str) -> Result<Option<Actor>, AppError> {
+        let application = &self.application().id;
+        let Some(user) = self.registry().user_get(application, id).await? else { return Ok(None) };
+        let kind = ActorKind::User { id: user.id, email: user.email };
+        Ok(Some(Actor { kind, application: application.clone(), roles: read_roles(&user.roles)? }))
+    }
+
+    /// Ends a session.
+    pub async fn sign_out(&self, access: &Access, session: &str) -> Result<(), AppError> {
+        Ok(self.registry().web_session_delete(access.application(), &SecretHash::of(session)).await?)
+    }
+
+    /// Who is signed in, where, and what they may do.
+    pub fn session_of(&self, actor: &Actor) -> api::session::Session {
+        let email = match &actor.kind {
+            ActorKind::User { email, .. } => Some(email.clone()),
+            ActorKind::ApiToken { .. } => None,
+        };
+        let roles = actor
+            .roles
+            .iter()
+            .filter_map(|assignment| roles::by_id(&assignment.role))
+            .map(|role| api::session::SessionRole { role: role.id.to_owned(), display_name: role.name.to_owned() });
+        let application = self.application();
+        api::session::Session {
+            user: api::session::SessionUser { id: actor.id().to_owned(), email, roles: roles.collect() },
+            application: api::session::SessionApplication {
+                id: application.id.clone(),
+                name: application.name.clone(),
+            },
+            permissions: actor.permissions(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn failures_count_by_address_and_are_forgotten() {
+        let limiter = SignInLimiter::default();
+        let address = Some("192.0.2.1".parse().unwrap());
+        let start = Instant::now();
+        for _ in 0..SIGN_IN_FAILURES_MAX {
+            assert!(limiter.allows(address, start));
+            limiter.failed(address, start);
+        }
+        assert!(!limiter.allows(address, start));
+        assert!(limiter.allows(None, start));
+        assert!(limiter.allows(address, start + SIGN_IN_FAILURE_WINDOW));
+    }
+}

@@ -1,0 +1,116 @@
+//! API tokens: making, listing, deleting, and authenticating with them.
+
+use api::access::{ApiToken, RoleAssignment};
+
+use super::roles::{self, BuiltInRole};
+use super::signing_key::TokenText;
+use super::{Access, Actor, ActorKind, App, AppError, SigningKey};
+use crate::clock::{now_ms, parse_iso8601_ms, rfc3339_ms};
+use crate::limits::{API_TOKEN_LIFE, ID_CHARS_MAX};
+use crate::store::{ApiTokenRow, ApplicationRow, Registry, StoreError};
+
+/// Makes a token without a caller: for the command line, which works on the data folder itself. Answers its text.
+pub async fn create_offline(
+    registry: &Registry,
+    application: &ApplicationRow,
+    key: &SigningKey,
+    role: &BuiltInRole,
+    id: &str,
+    expires_ms: i64,
+    now_ms: i64,
+) -> Result<String, StoreError> {
+    let roles = vec![RoleAssignment { role: role.id.to_owned(), organization: None }];
+    let roles = serde_json::to_string(&roles).expect("role assignments are plain JSON");
+    let row = ApiTokenRow { id: id.to_owned(), roles, expires_ms, created_ms: now_ms };
+    registry.api_token_create(&application.id, &row).await?;
+    Ok(key.sign(&application.id, &row))
+}
+
+/// When a token made now expires, if nobody says otherwise.
+pub fn default_expiry_ms(now_ms: i64) -> i64 {
+    now_ms.saturating_add(i64::try_from(API_TOKEN_LIFE.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn to_api(row: &ApiTokenRow) -> Result<ApiToken, AppError> {
+    Ok(ApiToken {
+        id: Some(row.id.clone()),
+        roles: read_roles(&row.roles)?,
+        expiry: Some(rfc3339_ms(row.expires_ms)),
+        token: None,
+    })
+}
+
+/// Reads role assignments as stored.
+pub(super) fn read_roles(text: &str) -> Result<Vec<RoleAssignment>, AppError> {
+    let roles = serde_json::from_str(text).map_err(|source| StoreError::Corrupt { what: "role assignment", source })?;
+    Ok(roles)
+}
+
+/// Whether an id the caller chose may be one: what a path and a log line can carry.
+pub(super) fn check_id(what: &str, id: &str) -> Result<(), AppError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    if !id.is_empty() && id.len() <= ID_CHARS_MAX && id.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(AppError::BadRequest(format!("'{id}' is not a valid id of a {what}.")))
+}
+
+impl App {
+    /// The actor an `Authorization` header proves, if it does.
+    pub async fn authenticate_token(&self, header: &str) -> Result<Option<Actor>, AppError> {
+        let Some(text) = TokenText::parse(header) else { return Ok(None) };
+        if text.application != self.application().id {
+            return Ok(None);
+        }
+        let Some(row) = self.registry().api_token_get(&text.application, &text.id).await? else { return Ok(None) };
+        if !self.signing_key().verify(&text, &row) || row.expires_ms <= now_ms() {
+            return Ok(None);
+        }
+        let roles = read_roles(&row.roles)?;
+        Ok(Some(Actor { kind: ActorKind::ApiToken { id: row.id }, application: text.application, roles }))
+    }
+
+    /// Every token.
+    pub async fn tokens(&self, access: &Access) -> Result<Vec<ApiToken>, AppError> {
+        self.registry().api_token_list(access.application()).await?.iter().map(to_api).collect()
+    }
+
+    /// One token.
+    pub async fn token(&self, access: &Access, id: &str) -> Result<ApiToken, AppError> {
+        let row = self.registry().api_token_get(access.application(), id).await?;
+        to_api(&row.ok_or_else(|| AppError::not_found("API token", id))?)
+    }
+
+    /// Makes a token; its text is in the answer.
+    pub async fn token_create(&self, access: &Access, id: &str, wanted: &ApiToken) -> Result<ApiToken, AppError> {
+        check_id("API token", id)?;
+        roles::check_assignments(access, &wanted.roles)?;
+        let now_ms = now_ms();
+        let expires_ms = match &wanted.expiry {
+            None => default_expiry_ms(now_ms),
+            Some(text) => parse_iso8601_ms(text)
+                .filter(|expires_ms| *expires_ms > now_ms)
+                .ok_or_else(|| AppError::fault("/expiry", "expiry must be a time that is to come"))?,
+        };
+        let roles = serde_json::to_string(&wanted.roles).expect("role assignments are plain JSON");
+        let row = ApiTokenRow { id: id.to_owned(), roles, expires_ms, created_ms: now_ms };
+        match self.registry().api_token_create(access.application(), &row).await {
+            Err(StoreError::Duplicate(_)) => {
+                return Err(AppError::Conflict(format!("There is an API token '{id}' already; delete it first.")));
+            }
+            done => done?,
+        }
+        tracing::info!(actor = access.actor().id(), token = id, "API token made");
+        let text = self.signing_key().sign(access.application(), &row);
+        Ok(ApiToken { token: Some(text), ..to_api(&row)? })
+    }
+
+    /// Deletes a token.
+    pub async fn token_delete(&self, access: &Access, id: &str) -> Result<(), AppError> {
+        if !self.registry().api_token_delete(access.application(), id).await? {
+            return Err(AppError::not_found("API token", id));
+        }
+        tracing::info!(actor = access.actor().id(), token = id, "API token deleted");
+        Ok(())
+    }
+}

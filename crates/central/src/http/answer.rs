@@ -1,0 +1,122 @@
+//! Answers: JSON on success, the error body otherwise.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+
+use api::error::{Error, ErrorDetails, InnerError};
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::app::AppError;
+use crate::store::random_bytes;
+
+/// What a handler answers.
+pub(super) type Answer<T> = Result<Json<T>, AppError>;
+
+/// A success without a body.
+pub(super) type Empty = Result<StatusCode, AppError>;
+
+/// The date form of HTTP (RFC 1123), in UTC.
+fn http_date(time: OffsetDateTime) -> String {
+    let form =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    time.format(form).expect("every part of this form exists in a date with time")
+}
+
+fn status_and_code(error: &AppError) -> (StatusCode, &'static str) {
+    match error {
+        AppError::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
+        AppError::Unauthenticated => (StatusCode::UNAUTHORIZED, "Unauthenticated"),
+        AppError::Forbidden(_) | AppError::ForgedRequest => (StatusCode::FORBIDDEN, "Unauthorized"),
+        AppError::NotFound(_) => (StatusCode::NOT_FOUND, "NotFound"),
+        AppError::Conflict(_) => (StatusCode::CONFLICT, "Conflict"),
+        AppError::EtagMismatch => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
+        AppError::Unprocessable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntity"),
+        AppError::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
+        AppError::DeviceNotConnected => (StatusCode::NOT_FOUND, "DeviceNotConnected"),
+        AppError::DeviceTimeout => (StatusCode::GATEWAY_TIMEOUT, "DeviceTimeout"),
+        AppError::NotSupported(_) => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+        AppError::Internal(..) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+    }
+}
+
+/// What the caller is told; nothing of what is inside a failure of ours.
+fn message(error: &AppError) -> String {
+    match error {
+        AppError::BadRequest(message)
+        | AppError::NotFound(message)
+        | AppError::Conflict(message)
+        | AppError::NotSupported(message)
+        | AppError::Unprocessable { message, .. } => message.clone(),
+        AppError::Unauthenticated => "The credential is missing or not valid.".to_owned(),
+        AppError::Forbidden(permission) => format!("The permission {} is missing.", permission.as_str()),
+        AppError::ForgedRequest => "The header X-Tidegate-Csrf is missing.".to_owned(),
+        AppError::EtagMismatch => "The etag does not match: it was changed since it was read.".to_owned(),
+        AppError::TooManyRequests => "Too many requests; try again later.".to_owned(),
+        AppError::DeviceNotConnected => "The device is not connected.".to_owned(),
+        AppError::DeviceTimeout => "The device did not answer in time.".to_owned(),
+        AppError::Internal(..) => "Something went wrong.".to_owned(),
+    }
+}
+
+fn chain(error: &AppError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let _ = write!(text, ": {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+impl IntoResponse for AppError {
+    fn into_response(self) -> Response {
+        let (status, code) = status_and_code(&self);
+        let request_id = format!("{:016x}", u64::from_be_bytes(random_bytes()));
+        let time = http_date(OffsetDateTime::now_utc());
+        if status.is_server_error() {
+            tracing::error!(request_id, code, error = chain(&self), "request failed");
+        } else {
+            tracing::debug!(request_id, code, error = chain(&self), "request refused");
+        }
+        let message = format!("{} Request ID: {request_id}, Time: {time}.", message(&self));
+        let faults = match self {
+            Self::Unprocessable { faults, .. } if !faults.is_empty() => Some(InnerError { context: faults }),
+            _ => None,
+        };
+        let error = ErrorDetails {
+            code: code.to_owned(),
+            message,
+            request_id: Some(request_id),
+            time: Some(time),
+            inner_error: faults,
+        };
+        let mut response = (status, Json(Error { error })).into_response();
+        response.headers_mut().insert("x-ms-error-code", HeaderValue::from_static(code));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_http() {
+        assert_eq!(http_date(datetime!(2024-03-05 09:12:44 UTC)), "Tue, 05 Mar 2024 09:12:44 GMT");
+    }
+
+    #[test]
+    fn failures_of_ours_are_not_told() {
+        let error = AppError::internal("the registry failed", "disk on fire");
+        assert_eq!(message(&error), "Something went wrong.");
+        assert_eq!(chain(&error), "the registry failed: disk on fire");
+    }
+}

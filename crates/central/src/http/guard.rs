@@ -1,0 +1,140 @@
+//! What every request passes before its handler: the version exists, the caller is known, may do it, and means it.
+
+use api::endpoint::{ApiVersion, Endpoint, Guard, Versions};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+
+use crate::app::{Access, Actor, App, AppError, Resource, authorize};
+
+/// Name of the cookie that holds a console session.
+pub const SESSION_COOKIE: &str = "tidegate_session";
+
+/// Header a page of ours sends with every write. Pages of others cannot, without a permission nobody gives them.
+const FORGERY_HEADER: &str = "x-tidegate-csrf";
+
+/// Checks a request against its endpoint; only then the handler runs, with the proof in hand.
+pub(super) async fn guard(
+    State((app, endpoint)): State<(App, &'static Endpoint)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match admit(&app, endpoint, &parts).await {
+        Ok(admitted) => {
+            parts.extensions.insert(admitted.version);
+            if let Some(access) = admitted.access {
+                parts.extensions.insert(access);
+            }
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+struct Admitted {
+    version: Option<ApiVersion>,
+    access: Option<Access>,
+}
+
+async fn admit(app: &App, endpoint: &'static Endpoint, parts: &Parts) -> Result<Admitted, AppError> {
+    let version = match endpoint.versions {
+        Versions::Unversioned => None,
+        versions => Some(version(parts.uri.query().unwrap_or_default(), versions)?),
+    };
+    if endpoint.guard == Guard::Public {
+        return Ok(Admitted { version, access: None });
+    }
+    let headers = &parts.headers;
+    let actor = match headers.get(header::AUTHORIZATION) {
+        Some(value) => app.authenticate_token(value.to_str().unwrap_or_default()).await?,
+        None => session_actor(app, endpoint, headers).await?,
+    };
+    let actor = actor.ok_or(AppError::Unauthenticated)?;
+    let access = authorize(&actor, endpoint.guard, Resource { application: &app.application().id })?;
+    Ok(Admitted { version, access: Some(access) })
+}
+
+async fn session_actor(app: &App, endpoint: &Endpoint, headers: &HeaderMap) -> Result<Option<Actor>, AppError> {
+    let Some(session) = session_cookie(headers) else { return Ok(None) };
+    let Some(actor) = app.authenticate_session(session).await? else { return Ok(None) };
+    if endpoint.method.is_write() && !headers.contains_key(FORGERY_HEADER) {
+        return Err(AppError::ForgedRequest);
+    }
+    Ok(Some(actor))
+}
+
+/// The value of the session cookie, if the request has one.
+pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value)
+}
+
+/// The version a query asks for, if there is such a version and it has the endpoint.
+fn version(query: &str, versions: Versions) -> Result<ApiVersion, AppError> {
+    let asked = query.split('&').find_map(|pair| pair.strip_prefix("api-version="));
+    let asked = asked.map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
+    let asked = asked.unwrap_or_else(|| "undefined".to_owned());
+    let version = ApiVersion::parse(&asked);
+    let version = version.ok_or_else(|| AppError::NotFound(format!("\"{asked}\" is not a valid API version.")))?;
+    if !versions.has(version) {
+        return Err(AppError::NotFound(format!("The version {asked} does not have this operation.")));
+    }
+    Ok(version)
+}
+
+/// The proof the guard left for the handler.
+pub(super) struct Caller(pub Access);
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        parts.extensions.get::<Access>().cloned().map(Self).ok_or(AppError::Unauthenticated)
+    }
+}
+
+/// The version the guard read.
+pub(super) struct Version(pub Option<ApiVersion>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Version {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.extensions.get::<Option<ApiVersion>>().copied().flatten()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn versions_gate() {
+        let cases = [
+            ("api-version=2022-07-31", Versions::All, true),
+            ("a=b&api-version=2022-10-31-preview", Versions::NewestPreview, true),
+            ("api-version=2022-06-30-preview", Versions::NewestPreview, false),
+            ("api-version=2022-07-31", Versions::Previews, false),
+            ("api-version=1.0", Versions::All, false),
+            ("", Versions::All, false),
+        ];
+        for (query, versions, allowed) in cases {
+            assert_eq!(version(query, versions).is_ok(), allowed, "{query}");
+        }
+    }
+
+    #[test]
+    fn the_session_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(session_cookie(&headers), None);
+        headers.append(header::COOKIE, "a=b; tidegate_session=xyz".parse().unwrap());
+        assert_eq!(session_cookie(&headers), Some("xyz"));
+    }
+}

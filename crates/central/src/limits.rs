@@ -1,0 +1,169 @@
+//! Named bounds of Central. Whatever can grow has its limit here, with the reason.
+
+use std::time::Duration;
+
+/// Sessions that may be authenticated at the same time. A reconnect storm waits here instead of piling onto the registry.
+pub const AUTHENTICATIONS_MAX: usize = 64;
+
+/// How long a connection may wait for its turn to authenticate before it is told to come again.
+pub const AUTHENTICATION_WAIT: Duration = Duration::from_secs(20);
+
+/// Gateways between a child and this hub that an `auth-chain` may name.
+pub const AUTH_CHAIN_LENGTH_MAX: usize = 8;
+
+/// Live events waiting for one slow subscriber before that subscriber is cut.
+pub const LIVE_EVENTS_PER_SUBSCRIBER_MAX: usize = 256;
+
+/// Live subscribers at the same time, over all applications.
+pub const LIVE_SUBSCRIBERS_MAX: usize = 1_024;
+
+/// Twin changes waiting for the writer; beyond it the callers wait.
+pub const TWIN_CHANGES_QUEUED_MAX: usize = 1_024;
+
+/// Twin changes committed with one `fsync`.
+pub const TWIN_CHANGES_PER_COMMIT_MAX: usize = 128;
+
+/// How long the twin writer waits for a session whose queue is full before that session is cut: it reads the whole twin when it
+/// comes back, and other twins must not wait for it.
+pub const DESIRED_NOTIFY_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Connection and change events waiting for the log; beyond it they are dropped and counted. Telemetry never goes this way.
+pub const EVENTS_QUEUED_MAX: usize = 4_096;
+
+/// Events appended to the log at a time.
+pub const EVENTS_PER_APPEND_MAX: usize = 256;
+
+/// Modules a device may have.
+pub const MODULES_PER_DEVICE_MAX: usize = 50;
+
+/// Newest raw messages kept in memory for each device.
+pub const RAW_MESSAGES_PER_DEVICE_MAX: usize = 100;
+
+/// Bytes of raw messages kept in memory over all devices; the oldest go first.
+pub const RAW_MESSAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Values one message may hold; further names of its body are left in the log and not indexed.
+pub const VALUES_PER_MESSAGE_MAX: usize = 1_000;
+
+/// Log records taken by the telemetry reader at a time.
+pub const RECORDS_PER_READ_MAX: usize = 1_024;
+
+/// Bytes taken by the telemetry reader at a time.
+pub const BYTES_PER_READ_MAX: usize = 4 * 1024 * 1024;
+
+/// Records before its position that the telemetry reader looks at again after a start, for the newest raw messages.
+pub const REPLAYED_RECORDS_MAX: u64 = 20_000;
+
+/// Ids and names the telemetry reader keeps to share between rows; when there are more, it starts over.
+pub const SHARED_TEXTS_MAX: usize = 100_000;
+
+/// How long the telemetry reader trusts what it knows about a device's template.
+pub const TEMPLATE_CACHE_AGE: Duration = Duration::from_secs(60);
+
+/// Devices whose template the telemetry reader remembers; when there are more, it starts over.
+pub const TEMPLATE_CACHE_DEVICES_MAX: usize = 100_000;
+
+/// Body of a device's HTTPS request: a batch of messages, 256 KiB of them, base64 and JSON around.
+pub const HUB_HTTP_BODY_BYTES_MAX: usize = 512 * 1024;
+
+/// Body of any HTTPS request.
+pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// HTTPS connections at the same time.
+pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
+
+/// TLS handshake and first request head of an HTTPS connection.
+pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// HTTP/2 requests at the same time on one connection.
+pub const HTTP_STREAMS_MAX: u32 = 128;
+
+/// How long open HTTPS requests may still run after a stop was asked for.
+pub const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Devices answered by one page of the scope calls of an edge's hub.
+pub const SCOPE_PAGE_DEVICES_MAX: usize = 1_000;
+
+/// Life of an API token for which nobody asked otherwise.
+pub const API_TOKEN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Characters of an id a caller chooses.
+pub const ID_CHARS_MAX: usize = 128;
+
+/// Characters of a name shown to people.
+pub const DISPLAY_NAME_CHARS_MAX: usize = 148;
+
+/// A console session ends when nothing was asked for this long.
+pub const WEB_SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
+
+/// A console session ends after this long, whatever happens.
+pub const WEB_SESSION_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A sign-in link made by somebody who is there works this long.
+pub const SIGN_IN_CODE_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// A sign-in link made on the command line, to be passed on, works this long.
+pub const SIGN_IN_INVITATION_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// Failed sign-ins one address may have within [`SIGN_IN_FAILURE_WINDOW`].
+pub const SIGN_IN_FAILURES_MAX: u32 = 10;
+
+/// How long a failed sign-in counts.
+pub const SIGN_IN_FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// Addresses whose failed sign-ins are remembered; beyond it everybody waits.
+pub const SIGN_IN_ADDRESSES_MAX: usize = 10_000;
+
+/// Items of a page of a list, when the caller does not say.
+pub const PAGE_SIZE_DEFAULT: u32 = 25;
+
+/// Items of a page of a list.
+pub const PAGE_SIZE_MAX: u32 = 100;
+
+/// Devices of a page of the fleet, when the caller does not say.
+pub const FLEET_PAGE_SIZE_DEFAULT: u32 = 50;
+
+/// Devices of a page of the fleet.
+pub const FLEET_PAGE_SIZE_MAX: u32 = 200;
+
+/// Characters of a list's filter.
+pub const FILTER_CHARS_MAX: usize = 4_096;
+
+/// Comparisons in a list's filter.
+pub const FILTER_CLAUSES_MAX: usize = 100;
+
+/// Parentheses within each other in a list's filter.
+pub const FILTER_DEPTH_MAX: usize = 16;
+
+/// Device templates of an application.
+pub const TEMPLATES_MAX: usize = 1_000;
+
+/// Stored deployment manifests of an application.
+pub const MANIFESTS_MAX: usize = 1_000;
+
+/// Enrollment groups of an application.
+pub const ENROLLMENT_GROUPS_MAX: usize = 1_000;
+
+/// Users of an application, and API tokens likewise.
+pub const USERS_MAX: usize = 10_000;
+
+/// Runs of one command of one device that are kept.
+pub const COMMAND_RUNS_KEPT: u32 = 10;
+
+/// Wait for a command's answer, when the caller does not say.
+pub const COMMAND_RESPONSE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Raw messages answered at once, when the caller does not say.
+pub const MESSAGES_PER_ANSWER_DEFAULT: usize = 50;
+
+/// Raw messages answered at once.
+pub const MESSAGES_PER_ANSWER_MAX: usize = 100;
+
+/// Points of one series, when the caller does not say.
+pub const SERIES_POINTS_DEFAULT: usize = 300;
+
+/// Points of one series.
+pub const SERIES_POINTS_MAX: usize = 2_000;
+
+/// Series asked for at once.
+pub const SERIES_NAMES_MAX: usize = 20;

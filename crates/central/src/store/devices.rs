@@ -1,0 +1,352 @@
+//! Device rows, and the values of their cloud properties.
+
+mod filter;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Registry, StoreError, new_etag, new_generation_id};
+
+pub use filter::{Comparison, DeviceField, DeviceFilter, DevicePage};
+
+/// Every column, in the order of the table.
+const COLUMNS: &str = "id, generation_id, etag, display_name, template, enabled, provisioned, awaiting_approval, simulated, \
+     is_edge, organization, primary_key, secondary_key, enrollment_group, gateway, gateway_relationship, created_ms, updated_ms";
+
+/// A pair of symmetric keys in base64.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SymmetricKeys {
+    /// The key in use.
+    pub primary: String,
+    /// The key to change over to.
+    pub secondary: String,
+}
+
+/// One device as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// Its id, case-sensitive.
+    pub id: String,
+    /// Differs when a device is deleted and made again.
+    pub generation_id: String,
+    /// Changes with every write of the record.
+    pub etag: String,
+    /// Name shown to people.
+    pub display_name: String,
+    /// The id of its template, when assigned.
+    pub template: Option<String>,
+    /// Whether it may connect.
+    pub enabled: bool,
+    /// Whether it has been through provisioning.
+    pub provisioned: bool,
+    /// Whether it registered by itself and waits for a person to enable it.
+    pub awaiting_approval: bool,
+    /// Whether Central generates its data.
+    pub simulated: bool,
+    /// Whether it is an edge device.
+    pub is_edge: bool,
+    /// The organization it belongs to, if not the root.
+    pub organization: Option<String>,
+    /// Primary key of its hub identity, once known.
+    pub primary_key: Option<String>,
+    /// Secondary key of its hub identity, once known.
+    pub secondary_key: Option<String>,
+    /// The enrollment group it registered through.
+    pub enrollment_group: Option<String>,
+    /// Its parent, an edge device or gateway.
+    pub gateway: Option<String>,
+    /// The id of the relationship to its parent.
+    pub gateway_relationship: Option<String>,
+    /// When it was created.
+    pub created_ms: i64,
+    /// When the record last changed.
+    pub updated_ms: i64,
+}
+
+/// What a new device is made from; the rest is generated.
+#[derive(Debug, Clone, Default)]
+pub struct NewDevice {
+    /// Its id.
+    pub id: String,
+    /// Name shown to people; the id when empty.
+    pub display_name: String,
+    /// Template assigned.
+    pub template: Option<String>,
+    /// Whether it may connect.
+    pub enabled: bool,
+    /// Whether it waits for a person to enable it.
+    pub awaiting_approval: bool,
+    /// Whether Central generates its data.
+    pub simulated: bool,
+    /// Whether it is an edge device.
+    pub is_edge: bool,
+    /// The organization it belongs to.
+    pub organization: Option<String>,
+    /// When it was created.
+    pub created_ms: i64,
+}
+
+/// New values of what a caller may change on a device.
+#[derive(Debug, Clone)]
+pub struct DeviceChange {
+    /// Name shown to people.
+    pub display_name: String,
+    /// Template assigned.
+    pub template: Option<String>,
+    /// Whether it may connect.
+    pub enabled: bool,
+    /// The organization it belongs to.
+    pub organization: Option<String>,
+    /// When.
+    pub updated_ms: i64,
+}
+
+/// The value of one cloud property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudPropertyRow {
+    /// The property's name.
+    pub name: String,
+    /// JSON text.
+    pub value: String,
+    /// When it was set.
+    pub updated_ms: i64,
+}
+
+fn from_row(row: &SqliteRow) -> Result<DeviceRow, sqlx::Error> {
+    Ok(DeviceRow {
+        id: row.try_get("id")?,
+        generation_id: row.try_get("generation_id")?,
+        etag: row.try_get("etag")?,
+        display_name: row.try_get("display_name")?,
+        template: row.try_get("template")?,
+        enabled: row.try_get("enabled")?,
+        provisioned: row.try_get("provisioned")?,
+        awaiting_approval: row.try_get("awaiting_approval")?,
+        simulated: row.try_get("simulated")?,
+        is_edge: row.try_get("is_edge")?,
+        organization: row.try_get("organization")?,
+        primary_key: row.try_get("primary_key")?,
+        secondary_key: row.try_get("secondary_key")?,
+        enrollment_group: row.try_get("enrollment_group")?,
+        gateway: row.try_get("gateway")?,
+        gateway_relationship: row.try_get("gateway_relationship")?,
+        created_ms: row.try_get("created_ms")?,
+        updated_ms: row.try_get("updated_ms")?,
+    })
+}
+
+impl Registry {
+    /// One device.
+    pub async fn device_get(&self, application: &str, id: &str) -> Result<Option<DeviceRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM devices WHERE application = $1 AND id = $2");
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(id).fetch_optional(self.reader()).await?;
+        Ok(row.as_ref().map(from_row).transpose()?)
+    }
+
+    /// Stores a new device; `Duplicate` when the id is taken.
+    pub async fn device_create(&self, application: &str, device: NewDevice) -> Result<DeviceRow, StoreError> {
+        let sql = format!(
+            "INSERT INTO devices (application, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11, \
+             NULL, NULL, NULL, NULL, NULL, $12, $12) RETURNING {COLUMNS}"
+        );
+        let name = if device.display_name.is_empty() { &device.id } else { &device.display_name };
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(application)
+            .bind(&device.id)
+            .bind(new_generation_id())
+            .bind(new_etag())
+            .bind(name)
+            .bind(&device.template)
+            .bind(device.enabled)
+            .bind(device.awaiting_approval)
+            .bind(device.simulated)
+            .bind(device.is_edge)
+            .bind(&device.organization)
+            .bind(device.created_ms)
+            .fetch_one(self.writer())
+            .await?;
+        Ok(from_row(&row)?)
+    }
+
+    /// Writes what a caller may change. With `etag`, only if the record still carries it.
+    pub async fn device_update(
+        &self,
+        application: &str,
+        id: &str,
+        change: DeviceChange,
+        etag: Option<&str>,
+    ) -> Result<DeviceRow, StoreError> {
+        let sql = format!(
+            "UPDATE devices SET etag = $3, display_name = $4, template = $5, enabled = $6, organization = $7, updated_ms = $8, \
+             awaiting_approval = CASE WHEN $6 = 1 THEN 0 ELSE awaiting_approval END \
+             WHERE application = $1 AND id = $2 AND ($9 IS NULL OR etag = $9) RETURNING {COLUMNS}"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(application)
+            .bind(id)
+            .bind(new_etag())
+            .bind(&change.display_name)
+            .bind(&change.template)
+            .bind(change.enabled)
+            .bind(&change.organization)
+            .bind(change.updated_ms)
+            .bind(etag)
+            .fetch_optional(self.writer())
+            .await?;
+        match row {
+            Some(row) => Ok(from_row(&row)?),
+            None => self.missing_or_changed(application, id).await,
+        }
+    }
+
+    async fn missing_or_changed<T>(&self, application: &str, id: &str) -> Result<T, StoreError> {
+        match self.device_get(application, id).await? {
+            Some(_) => Err(StoreError::EtagMismatch),
+            None => Err(StoreError::Missing),
+        }
+    }
+
+    /// Assigns the template a device announced, if it has none yet. Answers whether it was assigned.
+    pub async fn device_assign_template(
+        &self,
+        application: &str,
+        id: &str,
+        template: &str,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE devices SET template = $3, etag = $4, updated_ms = $5 WHERE application = $1 AND id = $2 AND template IS NULL",
+        )
+        .bind(application)
+        .bind(id)
+        .bind(template)
+        .bind(new_etag())
+        .bind(now_ms)
+        .execute(self.writer())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Records that provisioning gave the device its hub identity; `Missing` when there is no such device.
+    pub async fn device_mark_provisioned(
+        &self,
+        application: &str,
+        id: &str,
+        keys: Option<&SymmetricKeys>,
+        enrollment_group: Option<&str>,
+        now_ms: i64,
+    ) -> Result<DeviceRow, StoreError> {
+        let sql = format!(
+            "UPDATE devices SET provisioned = 1, primary_key = $3, secondary_key = $4, enrollment_group = $5, etag = $6, \
+             updated_ms = $7 WHERE application = $1 AND id = $2 RETURNING {COLUMNS}"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(application)
+            .bind(id)
+            .bind(keys.map(|keys| keys.primary.as_str()))
+            .bind(keys.map(|keys| keys.secondary.as_str()))
+            .bind(enrollment_group)
+            .bind(new_etag())
+            .bind(now_ms)
+            .fetch_optional(self.writer())
+            .await?
+            .ok_or(StoreError::Missing)?;
+        Ok(from_row(&row)?)
+    }
+
+    /// Deletes a device with all that belongs to it; its children lose their parent. Answers whether it was there.
+    pub async fn device_delete(&self, application: &str, id: &str) -> Result<bool, StoreError> {
+        let mut transaction = self.writer().begin().await?;
+        sqlx::query(
+            "UPDATE devices SET gateway = NULL, gateway_relationship = NULL WHERE application = $1 AND gateway = $2",
+        )
+        .bind(application)
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+        let done = sqlx::query("DELETE FROM devices WHERE application = $1 AND id = $2")
+            .bind(application)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The devices whose parent is this one, by id.
+    pub async fn devices_children(&self, application: &str, gateway: &str) -> Result<Vec<DeviceRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM devices WHERE application = $1 AND gateway = $2 ORDER BY id");
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(gateway).fetch_all(self.reader()).await?;
+        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+    }
+
+    /// Whether a device uses the template.
+    pub async fn template_in_use(&self, application: &str, template: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM devices WHERE application = $1 AND template = $2 LIMIT 1")
+            .bind(application)
+            .bind(template)
+            .fetch_optional(self.reader())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// A device's cloud properties, by name.
+    pub async fn cloud_properties(&self, application: &str, device: &str) -> Result<Vec<CloudPropertyRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT name, value, updated_ms FROM cloud_properties WHERE application = $1 AND device = $2 ORDER BY name",
+        )
+        .bind(application)
+        .bind(device)
+        .fetch_all(self.reader())
+        .await?;
+        let read = |row: &SqliteRow| {
+            Ok(CloudPropertyRow {
+                name: row.try_get("name")?,
+                value: row.try_get("value")?,
+                updated_ms: row.try_get("updated_ms")?,
+            })
+        };
+        Ok(rows.iter().map(read).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Sets (`Some`, JSON text) and clears (`None`) cloud properties together; with `replace`, clears every other one.
+    pub async fn cloud_properties_write(
+        &self,
+        application: &str,
+        device: &str,
+        values: &[(String, Option<String>)],
+        replace: bool,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writer().begin().await?;
+        if replace {
+            sqlx::query("DELETE FROM cloud_properties WHERE application = $1 AND device = $2")
+                .bind(application)
+                .bind(device)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        for (name, value) in values {
+            let statement = match value {
+                Some(value) => sqlx::query(
+                    "INSERT INTO cloud_properties (application, device, name, value, updated_ms) VALUES ($1, $2, $3, $4, $5) \
+                     ON CONFLICT (application, device, name) DO UPDATE SET value = $4, updated_ms = $5",
+                )
+                .bind(application)
+                .bind(device)
+                .bind(name)
+                .bind(value)
+                .bind(now_ms),
+                None => sqlx::query("DELETE FROM cloud_properties WHERE application = $1 AND device = $2 AND name = $3")
+                    .bind(application)
+                    .bind(device)
+                    .bind(name),
+            };
+            statement.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! Module identities of devices, made by the edge runtime with the device's own credentials.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Registry, StoreError, SymmetricKeys, new_etag, new_generation_id};
+
+const COLUMNS: &str =
+    "device, id, generation_id, etag, managed_by, auth_type, primary_key, secondary_key, created_ms, updated_ms";
+
+/// How a module proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModuleAuthentication {
+    /// Not yet decided: it cannot connect.
+    None,
+    /// Signed tokens.
+    Sas(SymmetricKeys),
+}
+
+/// One module identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleRow {
+    /// Its device.
+    pub device: String,
+    /// Its id, case-sensitive, such as `$edgeAgent`.
+    pub id: String,
+    /// Stable for the identity's life: the edge derives the module's keys from it.
+    pub generation_id: String,
+    /// Changes with every write.
+    pub etag: String,
+    /// Who manages it, `IotEdge` for deployed modules.
+    pub managed_by: Option<String>,
+    /// How it proves who it is.
+    pub authentication: ModuleAuthentication,
+    /// When it was created.
+    pub created_ms: i64,
+    /// When it last changed.
+    pub updated_ms: i64,
+}
+
+/// What a write of a module identity sets; `None` leaves a member as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ModuleChange {
+    /// Who manages it.
+    pub managed_by: Option<String>,
+    /// How it proves who it is.
+    pub authentication: Option<ModuleAuthentication>,
+}
+
+fn from_row(row: &SqliteRow) -> Result<ModuleRow, sqlx::Error> {
+    let primary: Option<String> = row.try_get("primary_key")?;
+    let secondary: Option<String> = row.try_get("secondary_key")?;
+    let authentication = match (primary, secondary) {
+        (Some(primary), Some(secondary)) => ModuleAuthentication::Sas(SymmetricKeys { primary, secondary }),
+        _ => ModuleAuthentication::None,
+    };
+    Ok(ModuleRow {
+        device: row.try_get("device")?,
+        id: row.try_get("id")?,
+        generation_id: row.try_get("generation_id")?,
+        etag: row.try_get("etag")?,
+        managed_by: row.try_get("managed_by")?,
+        authentication,
+        created_ms: row.try_get("created_ms")?,
+        updated_ms: row.try_get("updated_ms")?,
+    })
+}
+
+impl Registry {
+    /// One module.
+    pub async fn module_get(&self, application: &str, device: &str, id: &str) -> Result<Option<ModuleRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM modules WHERE application = $1 AND device = $2 AND id = $3");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(application)
+            .bind(device)
+            .bind(id)
+            .fetch_optional(self.reader())
+            .await?;
+        Ok(row.as_ref().map(from_row).transpose()?)
+    }
+
+    /// A device's modules, by id.
+    pub async fn modules_list(&self, application: &str, device: &str) -> Result<Vec<ModuleRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM modules WHERE application = $1 AND device = $2 ORDER BY id");
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(device).fetch_all(self.reader()).await?;
+        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+    }
+
+    /// Makes a module, or changes one: the generation id stays. With `etag`, changes only a module that carries it;
+    /// `Missing` when the device is not there.
+    pub async fn module_put(
+        &self,
+        application: &str,
+        device: &str,
+        id: &str,
+        change: ModuleChange,
+        etag: Option<&str>,
+        now_ms: i64,
+    ) -> Result<ModuleRow, StoreError> {
+        let (auth_type, keys) = match &change.authentication {
+            None => (None, None),
+            Some(ModuleAuthentication::None) => (Some("none"), None),
+            Some(ModuleAuthentication::Sas(keys)) => (Some("sas"), Some(keys)),
+        };
+        let sql = format!(
+            "INSERT INTO modules (application, {COLUMNS}) \
+             VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, 'none'), $8, $9, $10, $10) \
+             ON CONFLICT (application, device, id) DO UPDATE SET etag = $5, managed_by = COALESCE($6, modules.managed_by), \
+             auth_type = COALESCE($7, modules.auth_type), \
+             primary_key = CASE WHEN $7 IS NULL THEN modules.primary_key ELSE $8 END, \
+             secondary_key = CASE WHEN $7 IS NULL THEN modules.secondary_key ELSE $9 END, updated_ms = $10 \
+             WHERE $11 IS NULL OR modules.etag = $11 RETURNING {COLUMNS}"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(application)
+            .bind(device)
+            .bind(id)
+            .bind(new_generation_id())
+            .bind(new_etag())
+            .bind(&change.managed_by)
+            .bind(auth_type)
+            .bind(keys.map(|keys| &keys.primary))
+            .bind(keys.map(|keys| &keys.secondary))
+            .bind(now_ms)
+            .bind(etag)
+            .fetch_optional(self.writer())
+            .await?
+            .ok_or(StoreError::EtagMismatch)?;
+        Ok(from_row(&row)?)
+    }
+
+    /// Deletes a module and its twin. Answers whether it was there.
+    pub async fn module_delete(&self, application: &str, device: &str, id: &str) -> Result<bool, StoreError> {
+        let mut transaction = self.writer().begin().await?;
+        sqlx::query("DELETE FROM twins WHERE application = $1 AND device = $2 AND module = $3 AND $3 <> ''")
+            .bind(application)
+            .bind(device)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        let done = sqlx::query("DELETE FROM modules WHERE application = $1 AND device = $2 AND id = $3")
+            .bind(application)
+            .bind(device)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The device whose id equals `registration_id`, else one that differs from it in case only: registration ids ignore case.
+    pub async fn device_id_of_registration(
+        &self,
+        application: &str,
+        registration_id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id FROM devices WHERE application = $1 AND lower(id) = lower($2) \
+             ORDER BY CASE WHEN id = $2 THEN 0 ELSE 1 END, id LIMIT 1",
+        )
+        .bind(application)
+        .bind(registration_id)
+        .fetch_optional(self.reader())
+        .await?;
+        Ok(row.map(|row| row.try_get("id")).transpose()?)
+    }
+}
