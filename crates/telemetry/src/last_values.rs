@@ -4,7 +4,7 @@
 //!
 //! Bounded: when full, the devices that sent nothing for longest are forgotten here. What is held is the newest of what was seen
 //! since then; the files may have something newer if what came after was late. [`TelemetryStore::last_value`] looks there once and
-//! then [confirms](LastValues::confirm) the entry. The caller may keep the entries over a restart: [`LastValues::take_changed`]
+//! then knows. The caller may keep the entries over a restart: [`LastValues::take_changed`]
 //! from time to time, [`LastValues::restore`] at the start.
 //!
 //! [`TelemetryStore::last_value`]: crate::TelemetryStore::last_value

@@ -47,6 +47,7 @@ use std::sync::Arc;
 
 #[cfg(doc)]
 use crate::limits::QUERY_ROWS_MAX;
+use crate::limits::SCAN_ROWS_MAX;
 use crate::store::ScanError;
 
 pub(crate) use run::run;
@@ -185,12 +186,22 @@ pub enum RunQueryError {
         /// The limit.
         max: usize,
     },
+    /// More rows than one query may look at.
+    #[error("more than {SCAN_ROWS_MAX} rows would have to be read: ask for fewer devices or a shorter time")]
+    TooManyRows,
     /// The telemetry could not be read.
     #[error("cannot read telemetry for the query")]
     Scan(#[source] ScanError),
 }
 
 impl RunQueryError {
+    fn scan(error: ScanError) -> Self {
+        match error {
+            ScanError::TooManyRows => RunQueryError::TooManyRows,
+            error => RunQueryError::Scan(error),
+        }
+    }
+
     fn invalid(position: usize, message: impl fmt::Display) -> Self {
         RunQueryError::Invalid { message: message.to_string(), position }
     }

@@ -5,32 +5,36 @@ use std::sync::Arc;
 
 use crate::row::Row;
 
-/// A half-open range of telemetry time in milliseconds since 1970.
+/// A half-open range of telemetry time in milliseconds since 1970. `i64::MAX` as its end is no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeRange {
     /// First millisecond in the range.
     pub from_ms: i64,
-    /// First millisecond after the range.
+    /// First millisecond after the range; `i64::MAX`: none.
     pub to_ms: i64,
 }
 
 impl TimeRange {
-    /// All time (but for the very last millisecond an `i64` can say).
+    /// All time.
     pub const ALL: TimeRange = TimeRange { from_ms: i64::MIN, to_ms: i64::MAX };
 
     /// Whether `ts_ms` is in the range.
     pub fn contains(&self, ts_ms: i64) -> bool {
-        self.from_ms <= ts_ms && ts_ms < self.to_ms
+        self.from_ms <= ts_ms && (ts_ms < self.to_ms || self.is_open())
     }
 
     /// Whether the range and the closed interval `[min_ms, max_ms]` have a millisecond in common.
     pub fn overlaps(&self, min_ms: i64, max_ms: i64) -> bool {
-        self.from_ms <= max_ms && min_ms < self.to_ms
+        self.from_ms <= max_ms && (min_ms < self.to_ms || self.is_open())
     }
 
     /// Whether nothing can be in the range.
     pub fn is_empty(&self) -> bool {
-        self.from_ms >= self.to_ms
+        self.from_ms >= self.to_ms && !self.is_open()
+    }
+
+    fn is_open(&self) -> bool {
+        self.to_ms == i64::MAX
     }
 
     /// What is in both.
@@ -121,6 +125,11 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Every row.
+    pub fn everything() -> Selection {
+        Selection { devices: Devices::Any, module: Part::Any, component: Part::Any, range: TimeRange::ALL }
+    }
+
     /// Whether `row` is selected.
     pub fn contains(&self, row: &Row) -> bool {
         self.range.contains(row.ts_ms)

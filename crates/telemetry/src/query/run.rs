@@ -14,10 +14,10 @@ pub(crate) fn run(
     let plan = Plan::new(query, context, now_ms)?;
     let (selection, names) = plan.selection(context);
     if plan.is_aggregate() {
-        let rows = store.scan(&selection, &names, || GroupRows::new(&plan, context)).map_err(RunQueryError::Scan)?;
+        let rows = store.scan(&selection, &names, || GroupRows::new(&plan, context)).map_err(RunQueryError::scan)?;
         rows.into_answer().map_err(|max| RunQueryError::TooManyGroups { max })
     } else {
-        let rows = store.scan(&selection, &names, || MessageRows::new(&plan, context)).map_err(RunQueryError::Scan)?;
+        let rows = store.scan(&selection, &names, || MessageRows::new(&plan, context)).map_err(RunQueryError::scan)?;
         Ok(rows.into_answer())
     }
 }

@@ -12,7 +12,7 @@ use super::read::{ReadSegmentError, SegmentReader, SegmentRows};
 use super::write::{SegmentFile, SegmentName, WriteSegmentError};
 use crate::limits::{COMPACT_SEGMENT_BYTES, COMPACT_SEGMENTS_MAX};
 use crate::row::Row;
-use crate::selection::{Devices, Names, Part, Selection, TimeRange};
+use crate::selection::{Names, Selection};
 
 /// Segments could not be merged. The old ones are untouched.
 #[derive(Debug, thiserror::Error)]
@@ -88,8 +88,7 @@ struct Head {
 
 impl Merge {
     fn open(folder: &Path, inputs: &[SegmentMeta]) -> Result<Self, ReadSegmentError> {
-        let everything =
-            Selection { devices: Devices::Any, module: Part::Any, component: Part::Any, range: TimeRange::ALL };
+        let everything = Selection::everything();
         let mut merge =
             Merge { inputs: Vec::with_capacity(inputs.len()), heads: BinaryHeap::with_capacity(inputs.len()) };
         for (input, meta) in inputs.iter().enumerate() {

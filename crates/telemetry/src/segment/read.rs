@@ -150,11 +150,14 @@ impl SegmentReader {
         let predicate = ArrowPredicateFn::new(ProjectionMask::leaves(schema, key_indexes), move |batch| {
             selected_rows(&batch, &wanted)
         });
+        let filter = RowFilter::new(vec![Box::new(predicate)]);
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.footer.0.clone())
             .with_batch_size(BATCH_ROWS)
             .with_row_groups(plan.row_groups)
-            .with_projection(projection(schema, names))
-            .with_row_filter(RowFilter::new(vec![Box::new(predicate)]));
+            .with_projection(projection(schema, names));
+        if *selection != Selection::everything() {
+            builder = builder.with_row_filter(filter);
+        }
         if let Some(rows) = plan.rows {
             builder = builder.with_row_selection(rows);
         }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use super::folder::{FolderReport, inspect, quarantine_segment, remove_segment, verify_segment};
 use super::*;
 use crate::limits::{
-    COLUMN_NAME_BYTES_MAX, COMPACT_SEGMENTS_MAX, PAGE_ROWS, SEGMENT_COLUMNS_MAX, SEGMENT_DEVICES_LISTED_MAX,
+    COLUMN_NAME_BYTES_MAX, COMPACT_SEGMENT_BYTES, COMPACT_SEGMENTS_MAX, PAGE_ROWS, SEGMENT_COLUMNS_MAX,
+    SEGMENT_DEVICES_LISTED_MAX,
 };
 use crate::row::{Row, Value};
-use crate::selection::{Names, Part, Selection, TimeRange};
+use crate::selection::{Names, Selection, TimeRange};
 
 fn row(device: &str, ts_ms: i64, offset: u64, values: &[(&str, Value)]) -> Row {
     Row {
@@ -28,7 +29,7 @@ fn row(device: &str, ts_ms: i64, offset: u64, values: &[(&str, Value)]) -> Row {
 }
 
 fn everything() -> Selection {
-    Selection { devices: Devices::Any, module: Part::Any, component: Part::Any, range: TimeRange::ALL }
+    Selection::everything()
 }
 
 fn read(folder: &Path, meta: &SegmentMeta, selection: &Selection, names: &Names) -> Result<Vec<Row>, ReadSegmentError> {
@@ -65,6 +66,20 @@ fn a_name_whose_type_changes_keeps_every_value_as_it_was() {
     assert_eq!(meta.columns.iter().map(|column| column.values).collect::<Vec<_>>(), [2, 2, 1, 2, 1]);
     assert_eq!((meta.ts_min_ms, meta.ts_max_ms, meta.offset_first, meta.offset_last), (0, 7, 0, 7));
     assert_eq!(fs::metadata(folder.path().join(&meta.file_name)).unwrap().len(), meta.bytes);
+}
+
+#[test]
+fn the_first_and_the_last_time_that_can_be_said_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let extremes = [i64::MIN, i64::MAX];
+    let segment = |ts_ms: i64, offset| {
+        let row = Row { enqueued_ms: ts_ms, ..row("d", 0, offset, &[]) };
+        write_segment(folder.path(), "app", &mut [Row { ts_ms, ..row }]).unwrap()
+    };
+    let metas = [segment(extremes[0], 1), segment(extremes[1], 2)];
+    let merged = compact(folder.path(), "app", &metas).unwrap();
+    let times: Vec<i64> = read_all(folder.path(), &merged).iter().map(|row| row.ts_ms).collect();
+    assert_eq!(times, extremes);
 }
 
 #[test]
@@ -260,6 +275,10 @@ fn compaction_keeps_every_row_and_refuses_damage() {
     fs::write(&path, damaged).unwrap();
     assert!(matches!(compact(folder.path(), "app", &metas), Err(CompactSegmentsError::Read(_))));
     assert!(matches!(compact(folder.path(), "app", &metas[..1]), Err(CompactSegmentsError::WrongCount(1))));
+    let many = vec![merged; COMPACT_SEGMENTS_MAX];
+    assert!(compact(folder.path(), "app", &many).is_ok());
+    let too_many = vec![many[0].clone(); COMPACT_SEGMENTS_MAX + 1];
+    assert!(matches!(compact(folder.path(), "app", &too_many), Err(CompactSegmentsError::WrongCount(_))));
 }
 
 #[test]
@@ -283,6 +302,7 @@ fn neighbours_of_one_generation_are_compacted_once_there_are_enough() {
     let mut mixed: Vec<SegmentMeta> = vec![meta(0, 1, 1)];
     mixed.extend(small.iter().rev().cloned());
     assert_eq!(plan_compaction(&mixed), Some(small.clone()));
-    let large: Vec<SegmentMeta> = small.iter().map(|meta| SegmentMeta { bytes: u64::MAX, ..meta.clone() }).collect();
-    assert_eq!(plan_compaction(&large), None);
+    let sized = |bytes| small.iter().map(move |meta| SegmentMeta { bytes, ..meta.clone() }).collect::<Vec<_>>();
+    assert!(plan_compaction(&sized(COMPACT_SEGMENT_BYTES - 1)).is_some());
+    assert_eq!(plan_compaction(&sized(COMPACT_SEGMENT_BYTES)), None);
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -108,7 +109,9 @@ impl SegmentFile {
         let temporary = TemporaryFile { path: path.clone(), keep: false };
         let encoder = Encoder::new(columns);
         let properties = writer_properties(application, columns);
-        let writer = ArrowWriter::try_new(ChecksumWriter::new(file), encoder.schema(), Some(properties))
+        // Parquet's own types say all there is to say.
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(ChecksumWriter::new(file), encoder.schema(), options)
             .map_err(|source| failed(source.into()))?;
         let summary = Summary::new(columns);
         Ok(Self { folder: folder.to_owned(), name, temporary, writer, encoder, summary, previous_offset: None })

@@ -4,11 +4,12 @@
 mod model;
 mod query;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use super::*;
+use crate::limits::{FOOTERS_CACHED_MAX, SCAN_ATTEMPTS_MAX, SERIES_MAX, SERIES_POINTS_MAX};
 use crate::row::Value;
 use crate::segment::{compact, folder::remove_segment};
 use crate::series::{Point, SeriesColumn};
@@ -25,14 +26,14 @@ pub(super) struct Fixture {
 #[derive(Default)]
 struct MemoryCatalog {
     segments: Mutex<Vec<SegmentMeta>>,
-    /// Shown once instead of the segments: the snapshot of a moment ago.
-    stale: Mutex<Option<Vec<SegmentMeta>>>,
+    /// Shown once each instead of the segments: snapshots of a moment ago.
+    stale: Mutex<VecDeque<Vec<SegmentMeta>>>,
 }
 
 impl Catalog for MemoryCatalog {
     fn segments(&self, application: &str, _: TimeRange, _: Option<&str>) -> Result<Vec<SegmentMeta>, CatalogError> {
         assert_eq!(application, "app");
-        let stale = self.stale.lock().unwrap().take();
+        let stale = self.stale.lock().unwrap().pop_front();
         Ok(stale.unwrap_or_else(|| self.segments.lock().unwrap().clone()))
     }
 }
@@ -139,8 +140,14 @@ fn a_compaction_under_a_read_starts_it_again() {
     fixture.flush(true);
     let before = fixture.catalog.segments.lock().unwrap().clone();
     fixture.compact(2);
-    *fixture.catalog.stale.lock().unwrap() = Some(before);
+    let now = fixture.catalog.segments.lock().unwrap().clone();
+    // Each attempt that meets a file gone asks once more, whether it is still listed.
+    let stale = |attempts: u32| (0..attempts).flat_map(|_| [before.clone(), now.clone()]).collect();
+    *fixture.catalog.stale.lock().unwrap() = stale(SCAN_ATTEMPTS_MAX - 1);
     assert_eq!(offsets(&fixture.store.range(&request("d")).unwrap()), [0, 1, 2]);
+    *fixture.catalog.stale.lock().unwrap() = stale(SCAN_ATTEMPTS_MAX);
+    let given_up = fixture.store.range(&request("d"));
+    assert!(matches!(given_up, Err(ScanError::Segment(ReadSegmentError::Missing { .. }))));
 }
 
 #[test]
@@ -169,6 +176,14 @@ fn a_scan_stops_at_its_limit_of_rows() {
     assert_eq!(fixture.store.range(&request("d")).unwrap().len(), 5);
     fixture.store.scan_rows_max = 4;
     assert!(matches!(fixture.store.range(&request("d")), Err(ScanError::TooManyRows)));
+}
+
+#[test]
+fn a_range_has_rows_up_to_the_limit() {
+    let fixture = Fixture::new();
+    fixture.store.insert(counted(RANGE_ROWS_MAX as u64 + 1)).unwrap();
+    let all = RangeRequest { limit: usize::MAX, ..request("d") };
+    assert_eq!(fixture.store.range(&all).unwrap().len(), RANGE_ROWS_MAX);
 }
 
 #[test]
@@ -220,20 +235,22 @@ fn a_series_goes_over_memory_and_files_without_seams() {
     let thin = fixture.store.series(&request(10)).unwrap();
     assert_eq!(thin[0].points.len(), 10);
     assert!(matches!(fixture.store.series(&request(0)), Err(ReadSeriesError::WrongPoints(0))));
-    let many = SeriesRequest { columns: vec![column("a"); crate::limits::SERIES_MAX + 1], ..request(1) };
+    assert!(fixture.store.series(&request(SERIES_POINTS_MAX)).is_ok());
+    assert!(fixture.store.series(&request(SERIES_POINTS_MAX + 1)).is_err());
+    let many = SeriesRequest { columns: vec![column("a"); SERIES_MAX + 1], ..request(1) };
     assert!(matches!(fixture.store.series(&many), Err(ReadSeriesError::TooManySeries(_))));
 }
 
 #[test]
 fn footers_are_kept_up_to_the_limit() {
     let fixture = Fixture::new();
-    for n in 0..=crate::limits::FOOTERS_CACHED_MAX as u64 {
+    for n in 0..=FOOTERS_CACHED_MAX as u64 {
         fixture.store.insert(vec![row("d", n as i64, n, &[])]).unwrap();
         fixture.flush(true);
     }
     let all = RangeRequest { limit: usize::MAX, ..request("d") };
     for _ in 0..2 {
-        assert_eq!(fixture.store.range(&all).unwrap().len(), crate::limits::FOOTERS_CACHED_MAX + 1);
+        assert_eq!(fixture.store.range(&all).unwrap().len(), FOOTERS_CACHED_MAX + 1);
     }
     let cached: BTreeSet<String> = fixture
         .catalog
@@ -244,5 +261,5 @@ fn footers_are_kept_up_to_the_limit() {
         .map(|meta| meta.file_name.clone())
         .filter(|name| fixture.store.footers.get(name).is_some())
         .collect();
-    assert_eq!(cached.len(), crate::limits::FOOTERS_CACHED_MAX);
+    assert_eq!(cached.len(), FOOTERS_CACHED_MAX);
 }

@@ -187,7 +187,7 @@ fn run(fixture: &Fixture, model: &mut Model, step: Step) -> Result<(), TestCaseE
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_answers_as_a_plain_list(steps in prop::collection::vec(step(), 1..25)) {

@@ -240,6 +240,15 @@ fn what_cannot_be_answered_is_named() {
 }
 
 #[test]
+fn a_query_that_reads_too_much_says_how_to_ask_for_less() {
+    let mut fixture = fixture();
+    fixture.store.scan_rows_max = 1;
+    let error = ask(&fixture, "SELECT flow FROM x").unwrap_err();
+    assert!(matches!(error, RunQueryError::TooManyRows));
+    assert!(error.to_string().contains("fewer devices"), "{error}");
+}
+
+#[test]
 fn groups_up_to_the_limit_are_answered_and_one_more_is_refused() {
     let fixture = Fixture::new();
     let max = crate::limits::QUERY_ACCUMULATORS_MAX / 64;
