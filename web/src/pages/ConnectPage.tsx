@@ -1,0 +1,97 @@
+import { useQuery } from '@tanstack/react-query'
+
+import type { Schemas } from '../api/client'
+import { enrollmentGroupsQuery, provisioningQuery } from '../api/queries'
+import { LoadFailure } from '../components/LoadFailure'
+import { pythonDevice } from '../snippets'
+import { Badge } from '../ui/Badge'
+import { Card } from '../ui/Card'
+import { CopyButton } from '../ui/CopyButton'
+import { Facts } from '../ui/Facts'
+import { Code } from '../ui/Json'
+import { Page } from '../ui/Page'
+import { Empty, Loading } from '../ui/States'
+import { Secret } from '../ui/Secret'
+
+type Group = Schemas['EnrollmentGroup']
+
+/** What a device needs to connect for the first time. */
+export function ConnectPage() {
+  const provisioning = useQuery(provisioningQuery)
+  return (
+    <Page title="Connect" hint="What a device needs to connect for the first time. Any Azure IoT device SDK works.">
+      <Card title="Provisioning">
+        {provisioning.isPending ? <Loading lines={2} /> : null}
+        {provisioning.isError ? <LoadFailure error={provisioning.error} /> : null}
+        {provisioning.data ? <Provisioning info={provisioning.data} /> : null}
+      </Card>
+      <Groups />
+      {provisioning.data ? <Example info={provisioning.data} /> : null}
+    </Page>
+  )
+}
+
+function Provisioning({ info }: { info: Schemas['ProvisioningInfo'] }) {
+  return (
+    <Facts
+      facts={[
+        ['Id scope', <Copied key="scope" label="id scope" text={info.idScope} />],
+        ['Provisioning endpoint', <Copied key="endpoint" label="provisioning endpoint" text={info.endpoint} />],
+        ['Trust bundle', <><code>ca.pem</code> in the data folder of Central: devices need it to trust this server.</>],
+      ]}
+    />
+  )
+}
+
+function Copied({ text, label }: { text: string; label: string }) {
+  return (
+    <>
+      <code>{text}</code> <CopyButton text={text} label={`Copy the ${label}`} />
+    </>
+  )
+}
+
+function Groups() {
+  const groups = useQuery(enrollmentGroupsQuery)
+  return (
+    <Card title="Enrollment groups" hint="A device whose key is derived from a group’s key is admitted by itself, whatever its id.">
+      {groups.isPending ? <Loading lines={4} /> : null}
+      {groups.isError ? <LoadFailure error={groups.error} /> : null}
+      {groups.data?.value.length === 0 ? <Empty title="No enrollment groups">Create one with the REST API, and its keys appear here.</Empty> : null}
+      {groups.data?.value.map((group) => <GroupFacts key={group.id} group={group} />)}
+    </Card>
+  )
+}
+
+function GroupFacts({ group }: { group: Group }) {
+  const keys = group.attestation.symmetricKey
+  const secret = (which: string, key: string | undefined) =>
+    key ? <Secret label={`${which} key of ${group.displayName}`} value={key} /> : 'not shown to your role'
+  return (
+    <section aria-label={group.displayName}>
+      <h3>
+        {group.displayName} <Badge>{group.type === 'iotEdge' ? 'Edge devices' : 'Devices'}</Badge>
+        {group.enabled === false ? <Badge tone="bad">Off</Badge> : null}
+      </h3>
+      <Facts
+        facts={[
+          ['Primary key', secret('primary', keys?.primaryKey)],
+          ['Secondary key', secret('secondary', keys?.secondaryKey)],
+        ]}
+      />
+    </section>
+  )
+}
+
+function Example({ info }: { info: Schemas['ProvisioningInfo'] }) {
+  const program = pythonDevice(info)
+  return (
+    <Card
+      title="A first device in Python"
+      hint={<>With the unmodified SDK: <code>pip install azure-iot-device</code></>}
+      actions={<CopyButton text={program} label="Copy the program" />}
+    >
+      <Code label="Python program" text={program} />
+    </Card>
+  )
+}

@@ -1,0 +1,10 @@
+/** Every address of the console, spelled once. */
+export const paths = {
+  devices: '/devices',
+  device: '/devices/$deviceId',
+  templates: '/templates',
+  template: '/templates/$templateId',
+  manifests: '/manifests',
+  connect: '/connect',
+  signIn: '/sign-in',
+} as const
