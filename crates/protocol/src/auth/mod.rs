@@ -1,0 +1,2 @@
+//! Who may speak: the proofs clients send.
+pub mod sas;

@@ -1,0 +1,564 @@
+//! The hub's role, for hub and provisioning clients alike: the CONNECT user name says which it is.
+//!
+//! ```text
+//! AwaitConnect --CONNECT--> Deciding --accept--> Hub | Dps --DISCONNECT--> Closed
+//!      |                       |                     |
+//!      +--- anything else -----+------ refuse -------+--- error, timeout --> Closed
+//! ```
+//!
+//! Telemetry is acknowledged only by [`HubConnection::acknowledge`], a request only by its answer. MQTT has no way to say
+//! no to a publish: one that cannot be taken closes the connection.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use model::identity::Identity;
+use model::message::{MESSAGE_BYTES_MAX, Message};
+use serde_json::json;
+
+use super::Subscriptions;
+use crate::hub::bag;
+use crate::hub::topic::{self, ClientTopic, DpsTopic, Filter, ParseTopicError};
+use crate::hub::username::{DpsUserName, HubUserName, ParseUserNameError, UserName};
+use crate::limits::{CONNECT_TIMEOUT, DELIVERIES_IN_FLIGHT_MAX, KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX};
+use crate::mqtt::{
+    self, Connect, ConnectReturnCode, DecodeError, EncodeError, Packet, Publish, QoS, Text, Will, encode,
+};
+
+/// Why the connection has to close.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseHub {
+    /// The client does not speak MQTT 3.1.1.
+    #[error("the client broke the protocol")]
+    Decode(#[from] DecodeError),
+    /// The first packet was something else.
+    #[error("the first packet was not CONNECT")]
+    NotConnected,
+    /// A second CONNECT.
+    #[error("the client sent a second CONNECT")]
+    ConnectedTwice,
+    /// CONNECT took too long.
+    #[error("CONNECT did not come in time")]
+    ConnectTimeout,
+    /// User name and client id make no sense; the client was told.
+    #[error("the user name is refused")]
+    UserName(#[from] ParseUserNameError),
+    /// The user name is missing; the client was told.
+    #[error("the user name is missing")]
+    NoUserName,
+    /// The will is not telemetry of the client's own; the client was told.
+    #[error("the will is not telemetry of the client itself")]
+    Will,
+    /// Nothing came for 1.5 times the keep-alive.
+    #[error("the client was silent for longer than its keep-alive")]
+    KeepAlive,
+    /// The token's time and its grace are over.
+    #[error("the token expired")]
+    Expired,
+    /// QoS 2 is not offered.
+    #[error("the client published at quality of service 2")]
+    QoS2,
+    /// A topic that is not the client's to publish to.
+    #[error("a topic is refused")]
+    Topic(#[from] ParseTopicError),
+    /// A message or method answer beyond its limit.
+    #[error("a message of {0} bytes is too large")]
+    TooLarge(usize),
+    /// A packet only servers send.
+    #[error("the client sent a packet that only servers send")]
+    Role,
+    /// The hub refused the CONNECT; the client was told.
+    #[error("the connection is refused: {0}")]
+    Refused(ConnectReturnCode),
+}
+
+/// A CONNECT for the hub, well formed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectAttempt {
+    /// Who, and what for.
+    pub user: HubUserName,
+    /// Token, if any. Bytes that are not UTF-8 are no token.
+    pub password: Option<String>,
+    /// Whether an earlier session shall be forgotten.
+    pub clean_session: bool,
+}
+
+/// A CONNECT for the provisioning service, well formed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DpsConnectAttempt {
+    /// Scope and registration.
+    pub user: DpsUserName,
+    /// Token, if any.
+    pub password: Option<String>,
+}
+
+/// A request to be answered, once. Dropping it leaves the client without an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a request has to be answered"]
+pub struct PendingRequest {
+    request_id: Bytes,
+    packet_id: Option<u16>,
+}
+
+/// What the client did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HubEvent {
+    /// Wants in; answer with `accept` or `refuse`. Nothing else comes before that.
+    Connect(Box<ConnectAttempt>),
+    /// Wants to be provisioned; answer with `accept` or `refuse`.
+    DpsConnect(Box<DpsConnectAttempt>),
+    /// Sent telemetry. Acknowledge the id once the message is durable.
+    Telemetry {
+        /// The message; `mqtt-retain` in its bag if it had the flag.
+        message: Message,
+        /// To be acknowledged (QoS 1).
+        packet_id: Option<u16>,
+    },
+    /// Wants its twin.
+    TwinGet(PendingRequest),
+    /// Wants its reported properties changed.
+    TwinPatch(PendingRequest, Bytes),
+    /// Answered a method.
+    MethodResponse {
+        /// Id that `invoke_method` gave; none if it is not one of ours.
+        request_id: Option<u32>,
+        /// The method handler's status.
+        status: i32,
+        /// Raw JSON, or empty.
+        payload: Bytes,
+        /// To be acknowledged (QoS 1).
+        packet_id: Option<u16>,
+    },
+    /// Took a delivery.
+    Delivered(u16),
+    /// Changed what it is subscribed to; the SUBACK is in the output.
+    SubscriptionsChanged(Subscriptions),
+    /// Registers.
+    DpsRegister(PendingRequest, Bytes),
+    /// Polls an operation.
+    DpsStatus(PendingRequest, String),
+    /// Leaves in good order.
+    Disconnect,
+}
+
+/// Why a delivery was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DeliverError {
+    /// The client is not subscribed.
+    #[error("the client is not subscribed")]
+    NotSubscribed,
+    /// `limits::DELIVERIES_IN_FLIGHT_MAX` are on the way.
+    #[error("too many deliveries are on the way")]
+    Window,
+    /// Topic or packet would be too long.
+    #[error("the message cannot be encoded")]
+    Encode(#[from] EncodeError),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    AwaitConnect,
+    /// The flag says whether it is for provisioning.
+    Deciding {
+        dps: bool,
+    },
+    Hub,
+    Dps {
+        subscribed: bool,
+    },
+    Closed,
+}
+
+/// One client connection as the hub sees it.
+#[derive(Debug)]
+pub struct HubConnection {
+    phase: Phase,
+    /// Set from CONNECT on; a provisioning client has none.
+    identity: Option<Identity>,
+    /// 1.5 times what the client asked for.
+    silence_max: Duration,
+    /// When the connection opened, then when the last packet came.
+    last_received: Instant,
+    expires_at: Option<Instant>,
+    subscriptions: Subscriptions,
+    inputs_qos: QoS,
+    will: Option<Box<Message>>,
+    deliveries: VecDeque<u16>,
+    last_packet_id: u16,
+    last_method_id: u32,
+    output: BytesMut,
+}
+
+impl HubConnection {
+    /// A connection that just opened.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            phase: Phase::AwaitConnect,
+            identity: None,
+            silence_max: CONNECT_TIMEOUT,
+            last_received: now,
+            expires_at: None,
+            subscriptions: Subscriptions::default(),
+            inputs_qos: QoS::AtMostOnce,
+            will: None,
+            deliveries: VecDeque::new(),
+            last_packet_id: 0,
+            last_method_id: 0,
+            output: BytesMut::new(),
+        }
+    }
+
+    /// Takes packets off the input until one means something to the owner, or no whole packet is left.
+    pub fn poll(&mut self, now: Instant, input: &mut BytesMut) -> Result<Option<HubEvent>, CloseHub> {
+        while !matches!(self.phase, Phase::Deciding { .. } | Phase::Closed) {
+            let packet = match mqtt::decode(input) {
+                Ok(Some(packet)) => packet,
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(self.refuse_version(error)),
+            };
+            self.last_received = now;
+            if let Some(event) = self.take(packet).inspect_err(|_| self.phase = Phase::Closed)? {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    fn refuse_version(&mut self, error: DecodeError) -> CloseHub {
+        if error == DecodeError::ProtocolVersion && self.phase == Phase::AwaitConnect {
+            encode::connack(false, ConnectReturnCode::UnacceptableProtocolVersion, &mut self.output);
+        }
+        self.phase = Phase::Closed;
+        error.into()
+    }
+
+    fn take(&mut self, packet: Packet) -> Result<Option<HubEvent>, CloseHub> {
+        match (packet, &self.phase) {
+            (Packet::Connect(connect), Phase::AwaitConnect) => self.take_connect(*connect).map(Some),
+            (_, Phase::AwaitConnect) => Err(CloseHub::NotConnected),
+            (Packet::Connect(_), _) => Err(CloseHub::ConnectedTwice),
+            (Packet::Publish(publish), Phase::Dps { .. }) => self.take_dps_publish(publish).map(Some),
+            (Packet::Publish(publish), _) => self.take_publish(publish).map(Some),
+            (Packet::PubAck(id), _) => Ok(self.take_puback(id)),
+            (Packet::Subscribe { packet_id, filters }, _) => Ok(self.take_subscribe(packet_id, &filters)),
+            (Packet::Unsubscribe { packet_id, filters }, _) => Ok(self.take_unsubscribe(packet_id, &filters)),
+            (Packet::PingReq, _) => {
+                self.write(&Packet::PingResp);
+                Ok(None)
+            }
+            (Packet::Disconnect, _) => {
+                self.will = None;
+                self.phase = Phase::Closed;
+                Ok(Some(HubEvent::Disconnect))
+            }
+            (Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_), _) => Err(CloseHub::QoS2),
+            (Packet::ConnAck { .. } | Packet::SubAck { .. } | Packet::UnsubAck(_) | Packet::PingResp, _) => {
+                Err(CloseHub::Role)
+            }
+        }
+    }
+
+    fn take_connect(&mut self, connect: Connect) -> Result<HubEvent, CloseHub> {
+        let Some(user_name) = &connect.user_name else {
+            return Err(self.refuse_with(ConnectReturnCode::NotAuthorized, CloseHub::NoUserName));
+        };
+        let user = UserName::parse(user_name, &connect.client_id).map_err(|error| {
+            let code = match error {
+                ParseUserNameError::ClientId | ParseUserNameError::Mismatch => ConnectReturnCode::IdentifierRejected,
+                ParseUserNameError::ApiVersion | ParseUserNameError::ModelId => ConnectReturnCode::NotAuthorized,
+            };
+            self.refuse_with(code, error.into())
+        })?;
+        let asked = if connect.keep_alive_secs == 0 { KEEP_ALIVE_SECS_MAX } else { connect.keep_alive_secs };
+        self.silence_max = Duration::from_secs(asked.min(KEEP_ALIVE_SECS_MAX).into()) * 3 / 2;
+        let password = connect.password.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        match user {
+            UserName::Hub(user) => {
+                if let Some(will) = &connect.will {
+                    let will = will_message(will, &user.identity)
+                        .ok_or_else(|| self.refuse_with(ConnectReturnCode::NotAuthorized, CloseHub::Will))?;
+                    self.will = Some(Box::new(will));
+                }
+                self.phase = Phase::Deciding { dps: false };
+                self.identity = Some(user.identity.clone());
+                let clean_session = connect.clean_session;
+                Ok(HubEvent::Connect(Box::new(ConnectAttempt { user, password, clean_session })))
+            }
+            UserName::Dps(user) => {
+                self.phase = Phase::Deciding { dps: true };
+                Ok(HubEvent::DpsConnect(Box::new(DpsConnectAttempt { user, password })))
+            }
+        }
+    }
+
+    fn take_publish(&mut self, publish: Publish) -> Result<HubEvent, CloseHub> {
+        let identity = self.identity.as_ref().ok_or(CloseHub::NotConnected)?;
+        if publish.qos == QoS::ExactlyOnce {
+            return Err(CloseHub::QoS2);
+        }
+        let packet_id = publish.packet_id;
+        Ok(match topic::parse_client_topic(publish.topic.as_bytes(), identity)? {
+            ClientTopic::Telemetry { bag } => {
+                let message = telemetry(bag, publish.payload, publish.retain);
+                require_size(message.bag.len() + message.body.len(), MESSAGE_BYTES_MAX)?;
+                HubEvent::Telemetry { message, packet_id }
+            }
+            ClientTopic::TwinGet { request_id } => HubEvent::TwinGet(PendingRequest { request_id, packet_id }),
+            ClientTopic::TwinPatch { request_id } => {
+                HubEvent::TwinPatch(PendingRequest { request_id, packet_id }, publish.payload)
+            }
+            ClientTopic::MethodResponse { status, request_id } => {
+                require_size(publish.payload.len(), METHOD_PAYLOAD_BYTES_MAX)?;
+                let request_id = std::str::from_utf8(&request_id).ok().and_then(|id| u32::from_str_radix(id, 16).ok());
+                HubEvent::MethodResponse { request_id, status, payload: publish.payload, packet_id }
+            }
+        })
+    }
+
+    fn take_dps_publish(&mut self, publish: Publish) -> Result<HubEvent, CloseHub> {
+        if publish.qos == QoS::ExactlyOnce {
+            return Err(CloseHub::QoS2);
+        }
+        let packet_id = publish.packet_id;
+        Ok(match topic::parse_dps_topic(publish.topic.as_bytes())? {
+            DpsTopic::Register { request_id } => {
+                HubEvent::DpsRegister(PendingRequest { request_id, packet_id }, publish.payload)
+            }
+            DpsTopic::Status { request_id, operation_id } => {
+                HubEvent::DpsStatus(PendingRequest { request_id, packet_id }, operation_id)
+            }
+        })
+    }
+
+    fn take_puback(&mut self, id: u16) -> Option<HubEvent> {
+        let at = self.deliveries.iter().position(|delivery| *delivery == id)?;
+        self.deliveries.remove(at);
+        Some(HubEvent::Delivered(id))
+    }
+
+    fn take_subscribe(&mut self, packet_id: u16, filters: &[(Text, QoS)]) -> Option<HubEvent> {
+        let granted: Vec<Option<QoS>> = filters.iter().map(|(filter, qos)| self.subscribe(filter, *qos)).collect();
+        self.write(&Packet::SubAck { packet_id, granted });
+        matches!(self.phase, Phase::Hub).then_some(HubEvent::SubscriptionsChanged(self.subscriptions))
+    }
+
+    fn subscribe(&mut self, filter: &str, qos: QoS) -> Option<QoS> {
+        let granted = qos.min(QoS::AtLeastOnce);
+        if let Phase::Dps { subscribed } = &mut self.phase {
+            *subscribed |= filter == topic::DPS_FILTER;
+            return (filter == topic::DPS_FILTER).then_some(granted);
+        }
+        let filter = topic::parse_filter(filter, self.identity.as_ref()?)?;
+        if filter == Filter::Inputs {
+            self.inputs_qos = granted;
+        }
+        *flag(&mut self.subscriptions, filter) = true;
+        Some(granted)
+    }
+
+    fn take_unsubscribe(&mut self, packet_id: u16, filters: &[Text]) -> Option<HubEvent> {
+        for filter in filters {
+            if let Phase::Dps { subscribed } = &mut self.phase {
+                *subscribed &= &**filter != topic::DPS_FILTER;
+            } else if let Some(filter) =
+                self.identity.as_ref().and_then(|identity| topic::parse_filter(filter, identity))
+            {
+                *flag(&mut self.subscriptions, filter) = false;
+            }
+        }
+        self.write(&Packet::UnsubAck(packet_id));
+        matches!(self.phase, Phase::Hub).then_some(HubEvent::SubscriptionsChanged(self.subscriptions))
+    }
+
+    /// Lets the client in. `known` are the subscriptions of an earlier session, said to be present if there are any; a
+    /// provisioning client always gets a new session (C# gives up otherwise). After `expires_at` the connection is dropped.
+    pub fn accept(&mut self, now: Instant, session_present: bool, known: Subscriptions, expires_at: Option<Instant>) {
+        let Phase::Deciding { dps } = self.phase else { return };
+        self.phase = if dps { Phase::Dps { subscribed: false } } else { Phase::Hub };
+        self.last_received = now;
+        self.expires_at = expires_at;
+        if !dps {
+            self.subscriptions = known;
+            self.inputs_qos = QoS::AtLeastOnce;
+        }
+        encode::connack(session_present && !dps, ConnectReturnCode::Accepted, &mut self.output);
+    }
+
+    /// Keeps the client out. The connection closes once the output is written.
+    pub fn refuse(&mut self, code: ConnectReturnCode) -> CloseHub {
+        self.refuse_with(code, CloseHub::Refused(code))
+    }
+
+    fn refuse_with(&mut self, code: ConnectReturnCode, close: CloseHub) -> CloseHub {
+        encode::connack(false, code, &mut self.output);
+        self.will = None;
+        self.phase = Phase::Closed;
+        close
+    }
+
+    /// Acknowledges a publish: to be called in the order the publishes came.
+    pub fn acknowledge(&mut self, packet_id: u16) {
+        encode::puback(packet_id, &mut self.output);
+    }
+
+    /// Answers [`HubEvent::TwinGet`].
+    pub fn reply_twin(&mut self, request: PendingRequest, twin: &[u8]) {
+        self.reply(request, &topic::twin_reply_prefix(200), "", twin);
+    }
+
+    /// Answers [`HubEvent::TwinPatch`] with the new reported version.
+    pub fn reply_patch(&mut self, request: PendingRequest, version: u64) {
+        self.reply(request, &topic::twin_reply_prefix(204), &topic::version_suffix(version), b"");
+    }
+
+    /// Says no to a twin request. The body is there for Node, which looks at nothing else.
+    pub fn reply_twin_error(&mut self, request: PendingRequest, status: u16, message: &str) {
+        let body = json!({"errorCode": u32::from(status) * 1000, "message": message}).to_string();
+        self.reply(request, &topic::twin_reply_prefix(status), "", body.as_bytes());
+    }
+
+    /// Answers a provisioning request. `retry_after_secs` goes with 202 and 429.
+    pub fn reply_dps(&mut self, request: PendingRequest, status: u16, retry_after_secs: Option<u32>, body: &[u8]) {
+        let suffix = retry_after_secs.map(topic::retry_after_suffix).unwrap_or_default();
+        self.reply(request, &topic::dps_reply_prefix(status), &suffix, body);
+    }
+
+    /// PUBACK of the request, if it wants one, and the answer at QoS 0, if the client listens.
+    fn reply(&mut self, request: PendingRequest, prefix: &str, suffix: &str, body: &[u8]) {
+        if let Some(packet_id) = request.packet_id {
+            self.acknowledge(packet_id);
+        }
+        let listens = match self.phase {
+            Phase::Hub => self.subscriptions.twin_replies,
+            Phase::Dps { subscribed } => subscribed,
+            _ => false,
+        };
+        if listens {
+            let topic = [prefix.as_bytes(), &request.request_id, suffix.as_bytes()];
+            encode::publish_topic(&topic, None, body, &mut self.output)
+                .expect("a request id is short and a reply far below MQTT's 256 MB");
+        }
+    }
+
+    /// Announces a desired patch (which holds `$version`), if the client listens; says whether it does.
+    pub fn desired_patch(&mut self, version: u64, patch: &[u8]) -> Result<(), DeliverError> {
+        if !self.subscriptions.desired {
+            return Err(DeliverError::NotSubscribed);
+        }
+        let topic = topic::desired_patch(version);
+        Ok(encode::publish_topic(&[topic.as_bytes()], None, patch, &mut self.output)?)
+    }
+
+    /// Invokes a method; the id comes back with [`HubEvent::MethodResponse`].
+    pub fn invoke_method(&mut self, name: &str, payload: &[u8]) -> Result<u32, DeliverError> {
+        if !self.subscriptions.methods {
+            return Err(DeliverError::NotSubscribed);
+        }
+        self.last_method_id = self.last_method_id.wrapping_add(1);
+        let topic = topic::method_request(name, self.last_method_id);
+        encode::publish_topic(&[topic.as_bytes()], None, payload, &mut self.output)?;
+        Ok(self.last_method_id)
+    }
+
+    /// Delivers to a module's input. The id comes back with [`HubEvent::Delivered`]; at QoS 0 there is none and the delivery
+    /// is done.
+    pub fn deliver_input(&mut self, input: &str, message: &Message) -> Result<Option<u16>, DeliverError> {
+        let identity =
+            self.identity.as_ref().filter(|_| self.subscriptions.inputs).ok_or(DeliverError::NotSubscribed)?;
+        let topic = topic::input(identity, input, &message.bag);
+        let packet_id = match self.inputs_qos {
+            QoS::AtMostOnce => None,
+            _ if self.deliveries.len() >= DELIVERIES_IN_FLIGHT_MAX => return Err(DeliverError::Window),
+            _ => Some(self.next_packet_id()),
+        };
+        encode::publish_topic(&[topic.as_bytes()], packet_id, &message.body, &mut self.output)?;
+        self.deliveries.extend(packet_id);
+        Ok(packet_id)
+    }
+
+    fn next_packet_id(&mut self) -> u16 {
+        loop {
+            self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
+            if !self.deliveries.contains(&self.last_packet_id) {
+                return self.last_packet_id;
+            }
+        }
+    }
+
+    /// The will, when the connection ends without DISCONNECT: to be treated as telemetry. Once.
+    pub fn take_will(&mut self) -> Option<Message> {
+        self.will.take().map(|will| *will)
+    }
+
+    /// Who is connected, once CONNECT came; nobody on a provisioning connection.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// Bytes to write, taken out.
+    pub fn take_output(&mut self) -> BytesMut {
+        std::mem::take(&mut self.output)
+    }
+
+    /// Bytes waiting to be written.
+    pub fn output_len(&self) -> usize {
+        self.output.len()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called, if nothing comes before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let silence = self.last_received + self.silence_max;
+        match self.phase {
+            Phase::AwaitConnect => Some(silence),
+            Phase::Hub | Phase::Dps { .. } => Some(self.expires_at.map_or(silence, |expiry| expiry.min(silence))),
+            Phase::Deciding { .. } | Phase::Closed => None,
+        }
+    }
+
+    /// Checks the clocks.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), CloseHub> {
+        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
+            return Ok(());
+        }
+        let close = match self.phase {
+            Phase::AwaitConnect => CloseHub::ConnectTimeout,
+            _ if self.expires_at.is_some_and(|expiry| now >= expiry) => CloseHub::Expired,
+            _ => CloseHub::KeepAlive,
+        };
+        self.phase = Phase::Closed;
+        Err(close)
+    }
+
+    fn write(&mut self, packet: &Packet) {
+        encode::encode(packet, &mut self.output).expect("answers are far below MQTT's limits");
+    }
+}
+
+fn flag(subscriptions: &mut Subscriptions, filter: Filter) -> &mut bool {
+    match filter {
+        Filter::Methods => &mut subscriptions.methods,
+        Filter::TwinReplies => &mut subscriptions.twin_replies,
+        Filter::Desired => &mut subscriptions.desired,
+        Filter::Inputs => &mut subscriptions.inputs,
+        Filter::CloudToDevice => &mut subscriptions.cloud_to_device,
+    }
+}
+
+fn telemetry(bag: Bytes, body: Bytes, retain: bool) -> Message {
+    let bag = if retain { bag::append(&bag, bag::RETAIN, "true") } else { bag };
+    Message { bag, body }
+}
+
+fn will_message(will: &Will, identity: &Identity) -> Option<Message> {
+    let Ok(ClientTopic::Telemetry { bag }) = topic::parse_client_topic(will.topic.as_bytes(), identity) else {
+        return None;
+    };
+    let message =
+        telemetry(bag::set(&bag, bag::MESSAGE_TYPE, "Will"), Bytes::copy_from_slice(&will.payload), will.retain);
+    (message.bag.len() + message.body.len() <= MESSAGE_BYTES_MAX).then_some(message)
+}
+
+fn require_size(bytes: usize, most: usize) -> Result<(), CloseHub> {
+    if bytes > most { Err(CloseHub::TooLarge(bytes)) } else { Ok(()) }
+}
