@@ -1,0 +1,163 @@
+//! A hub client that keeps itself connected.
+//!
+//! ```text
+//! HubClient --sends, requests--> task --TLS--> hub
+//!   owner   <------events------- (session.rs: one connection; run.rs: connect, wait, connect again)
+//! ```
+//!
+//! The task owns the connection. Calls reach it over bounded channels and are answered over oneshots; what a call sent is
+//! never sent again behind the caller's back, so that whoever keeps the messages (a log, mostly) decides.
+
+mod run;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::identity::Identity;
+use model::message::{MESSAGE_BYTES_MAX, Message};
+use protocol::connection::Subscriptions;
+use protocol::hub::bag;
+use protocol::limits::{ID_BYTES_MAX, TEXT_BYTES_MAX};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::error::{RequestError, SendError};
+use super::event::{ClientEvent, LinkState};
+use super::token::TokenSource;
+use crate::limits::{
+    CLIENT_EVENTS_MAX, CLIENT_REQUESTS_MAX, CLIENT_SEND_MESSAGES_MAX, CLIENT_SENDS_MAX, REQUEST_TIMEOUT,
+};
+
+/// How and as whom to connect.
+#[derive(Clone)]
+pub struct HubClientOptions {
+    /// Host to connect to, also the name the certificate is checked for: the hub, or a gateway.
+    pub host: String,
+    /// Its port, 8883 by custom.
+    pub port: u16,
+    /// The hub's name, in user name and token audience.
+    pub hub_host: String,
+    /// Who connects.
+    pub identity: Identity,
+    /// What tokens are signed for; `{hub}/devices/{d}[/modules/{m}]` when absent.
+    pub token_audience: Option<String>,
+    /// Where the tokens come from.
+    pub tokens: Arc<dyn TokenSource>,
+    /// `child;parentEdge;…` of an edge that speaks for a child.
+    pub auth_chain: Option<String>,
+    /// Model announced for the connection.
+    pub model_id: Option<String>,
+    /// Name of this client.
+    pub client_type: String,
+    /// TLS configuration, from [`crate::tls::client_config`].
+    pub tls: Arc<rustls::ClientConfig>,
+    /// Keep-alive granted to the hub; a ping goes out after half of it without traffic.
+    pub keep_alive: Duration,
+    /// What to ask the hub for.
+    pub subscribe: Subscriptions,
+}
+
+/// Handle of a client. Cheap to clone; the client ends when it is stopped or every handle is gone.
+#[derive(Clone)]
+pub struct HubClient {
+    sends: mpsc::Sender<SendCall>,
+    requests: mpsc::Sender<Request>,
+    state: watch::Receiver<LinkState>,
+    stop: CancellationToken,
+}
+
+/// Longest bag that fits a topic behind the longest ids.
+const BAG_BYTES_MAX: usize = TEXT_BYTES_MAX - 3 * ID_BYTES_MAX;
+
+/// Messages to send, and whom to tell when all were acknowledged.
+struct SendCall {
+    messages: Vec<Message>,
+    done: oneshot::Sender<Result<(), SendError>>,
+}
+
+/// Something to ask the hub.
+enum Request {
+    Twin { done: oneshot::Sender<Result<Bytes, RequestError>> },
+    PatchReported { patch: Bytes, done: oneshot::Sender<Result<u64, RequestError>> },
+}
+
+impl HubClient {
+    /// Starts a client on the current runtime. It connects, and connects again, until it is stopped.
+    pub fn start(options: HubClientOptions) -> (HubClient, mpsc::Receiver<ClientEvent>) {
+        let (sends, sends_receiver) = mpsc::channel(CLIENT_SENDS_MAX);
+        let (requests, requests_receiver) = mpsc::channel(CLIENT_REQUESTS_MAX);
+        let (events, events_receiver) = mpsc::channel(CLIENT_EVENTS_MAX);
+        let (state_sender, state) = watch::channel(LinkState::Connecting);
+        let stop = CancellationToken::new();
+        let client = run::Client {
+            options,
+            sends: sends_receiver,
+            requests: requests_receiver,
+            events,
+            state: state_sender,
+            stop: stop.clone(),
+        };
+        tokio::spawn(client.run());
+        (HubClient { sends, requests, state, stop }, events_receiver)
+    }
+
+    /// Sends telemetry at QoS 1, in order, and returns when every message was acknowledged. Waits for a connection if there
+    /// is none. Dropping the future gives up waiting; what is on the way may still arrive.
+    pub async fn send(&self, messages: Vec<Message>) -> Result<(), SendError> {
+        let too_large = |message: &Message| {
+            message.bag.len() > BAG_BYTES_MAX || message.bag.len() + message.body.len() > MESSAGE_BYTES_MAX
+        };
+        if messages.len() > CLIENT_SEND_MESSAGES_MAX || messages.iter().any(too_large) {
+            return Err(SendError::TooLarge);
+        }
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let (done, answer) = oneshot::channel();
+        self.sends.send(SendCall { messages, done }).await.map_err(|_| SendError::Stopped)?;
+        answer.await.unwrap_or(Err(SendError::Stopped))
+    }
+
+    /// The same, to an output of this module: the bag gets `%24.on={output}`.
+    pub async fn send_to_output(&self, output: &str, mut messages: Vec<Message>) -> Result<(), SendError> {
+        for message in &mut messages {
+            message.bag = bag::set(&message.bag, bag::OUTPUT_NAME, output);
+        }
+        self.send(messages).await
+    }
+
+    /// The whole twin: `{"desired":{…,"$version":n},"reported":{…,"$version":n}}`.
+    pub async fn twin(&self) -> Result<Bytes, RequestError> {
+        self.request(|done| Request::Twin { done }).await
+    }
+
+    /// Merges a patch (a JSON object, null deletes) into the reported properties; answers their new version.
+    pub async fn patch_reported(&self, patch: Bytes) -> Result<u64, RequestError> {
+        self.request(|done| Request::PatchReported { patch, done }).await
+    }
+
+    async fn request<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, RequestError>>) -> Request,
+    ) -> Result<T, RequestError> {
+        let (done, answer) = oneshot::channel();
+        let answered = async {
+            self.requests.send(request(done)).await.map_err(|_| RequestError::Stopped)?;
+            answer.await.unwrap_or(Err(RequestError::Stopped))
+        };
+        tokio::time::timeout(REQUEST_TIMEOUT, answered).await.unwrap_or(Err(RequestError::Timeout))
+    }
+
+    /// Where the client stands, and every change of it.
+    pub fn state(&self) -> watch::Receiver<LinkState> {
+        self.state.clone()
+    }
+
+    /// Ends the client: what is on the way gets a moment to be acknowledged, then the connection closes.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.sends.closed().await;
+    }
+}

@@ -1,0 +1,87 @@
+//! Every bound of the transport, by name, with the memory it stands for.
+
+use std::time::Duration;
+
+/// Commands waiting for one connection task. The queue holds pointers; what they point to is bounded by the callers: one
+/// method payload (128 KiB) or one message (256 KiB) each, so 16 MiB a connection if somebody fills it with the largest.
+pub const LINK_COMMANDS_MAX: usize = 64;
+
+/// Direct methods without an answer on one connection. A method whose caller gave up makes room for the next one.
+pub const METHODS_PENDING_MAX: usize = 64;
+
+/// Telemetry messages handed to the handler in one call.
+pub const BATCH_MESSAGES_MAX: usize = 1024;
+
+/// Plain bytes taken in at a time from one connection before what they hold is handled. An incomplete packet stays in the
+/// buffer, so that one connection holds at most this plus `protocol::limits::PACKET_BYTES_MAX` (64 KiB + 320 KiB).
+pub const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// Encoded bytes waiting to be written before the task writes them out in between.
+pub const WRITE_BYTES_SOFT_MAX: usize = 64 * 1024;
+
+/// Connections of one listener, those still in their handshake included. Each costs about 12 KiB when idle.
+pub const CONNECTIONS_MAX: usize = 200_000;
+
+/// TLS handshakes under way at a time; others wait in the listener's backlog.
+pub const HANDSHAKES_MAX: usize = 512;
+
+/// How long a TLS handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a peer may take to accept what is written.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the connections may take to end after a shutdown was asked for.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Publishes on the way to the hub without PUBACK, per client. Worst case 256 × 256 KiB = 64 MiB, if all are of the largest
+/// size; the messages share their bytes with the caller's.
+pub const CLIENT_WINDOW: usize = 256;
+
+/// Calls of `HubClient::send` waiting for their turn. The memory is the callers' own.
+pub const CLIENT_SENDS_MAX: usize = 64;
+
+/// Messages in one call of `HubClient::send`.
+pub const CLIENT_SEND_MESSAGES_MAX: usize = 65_536;
+
+/// Twin requests waiting or without answer, per client.
+pub const CLIENT_REQUESTS_MAX: usize = 64;
+
+/// Events waiting for the owner of a client. When they are full nothing more is read from the hub.
+pub const CLIENT_EVENTS_MAX: usize = 256;
+
+/// Answers (method results, acknowledged inputs) waiting to be written, per connection of a client.
+pub const CLIENT_REPLIES_MAX: usize = 256;
+
+/// How long a twin request may take.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long resolving a name, a TCP connect or a TLS handshake of a client may take, each.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// First pause before a client connects again; doubles up to [`BACK_OFF_MAX`].
+pub const BACK_OFF_MIN: Duration = Duration::from_secs(1);
+
+/// Longest pause before a client connects again.
+pub const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+
+/// Life of a token a client signs.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// How long before its token ends a client reconnects with a new one.
+pub const TOKEN_RENEWAL_MARGIN: Duration = Duration::from_secs(10 * 60);
+
+/// How long the publishes on the way may take to be acknowledged before a planned reconnect, or before `stop` gives up.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest body of an HTTPS answer taken in.
+pub const HTTPS_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long an HTTPS request may take from name to last byte.
+pub const HTTPS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Polls of one registration before it counts as failed.
+pub const REGISTRATION_POLLS_MAX: u32 = 40;
+
+/// Longest pause a provisioning service can ask for.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,127 @@
+//! One connection, from its first byte to `disconnected`.
+//!
+//! ```text
+//!          read          poll             call              write
+//! socket -------> input -------> events -------> handler -------> PUBACKs, answers
+//!                                  |  telemetry of one read = one call = one write
+//!          SessionLink commands ---+--> output
+//! ```
+//!
+//! Events of one connection are handled strictly in order. While a handler call is pending nothing more is read, but what
+//! the hub has to say (methods, desired patches, inputs) still goes out. An idle connection holds no buffers.
+
+mod dps;
+mod session;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use protocol::connection::{CloseHub, HubEvent};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::handler::{Credential, HubHandler, Refusal};
+use super::link::CloseReason;
+use wire::Wire;
+
+/// What the connection task knows from outside.
+#[derive(Clone)]
+pub struct ConnectionOptions {
+    /// Where the connection comes from.
+    pub peer: SocketAddr,
+    /// DER of the client's certificate chain, leaf first, if TLS asked for one and got it.
+    pub certificates: Option<Arc<Vec<Vec<u8>>>>,
+    /// Ends the connection.
+    pub shutdown: CancellationToken,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the client left")]
+    Disconnect,
+    #[error("the client closed the connection without leaving")]
+    Eof,
+    #[error("the connection broke")]
+    Io(#[from] std::io::Error),
+    #[error("the client does not read what it is sent")]
+    WriteTimeout,
+    #[error("the connection is refused")]
+    Protocol(#[from] CloseHub),
+    #[error("the hub could not take what the client sent")]
+    Handler(#[from] super::handler::HubError),
+    #[error("closed by the hub: {0:?}")]
+    Asked(CloseReason),
+}
+
+/// Serves one client over any byte stream: a TLS socket, a WebSocket, a pipe in a test. Returns when the connection ended
+/// and the handler was told.
+pub async fn serve_connection<S, H>(stream: S, handler: Arc<H>, options: ConnectionOptions)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    H: HubHandler,
+{
+    // Boxed, so that the stream is not held twice where futures nest: an idle connection is mostly this.
+    let mut wire = Box::new(Wire::new(stream));
+    let (who, end) = match arrival(&mut wire, &options.shutdown).await {
+        Err(end) => (None, end),
+        Ok(HubEvent::Connect(attempt)) => {
+            (Some(attempt.user.identity.to_string()), session::serve(&mut wire, handler, *attempt, &options).await)
+        }
+        Ok(HubEvent::DpsConnect(attempt)) => {
+            (Some(attempt.user.registration_id.clone()), dps::serve(&mut wire, &*handler, *attempt, &options).await)
+        }
+        Ok(_) => unreachable!("the state machine lets nothing but CONNECT be first"),
+    };
+    report(&end, who.as_deref(), options.peer);
+    wire.close(&end).await;
+}
+
+/// Waits for CONNECT.
+async fn arrival<S>(wire: &mut Wire<S>, shutdown: &CancellationToken) -> Result<HubEvent, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        if let Some(event) = wire.poll()? {
+            return Ok(event);
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Err(End::Asked(CloseReason::ShuttingDown)),
+            advanced = wire.advance() => advanced?,
+        }
+    }
+}
+
+fn report(end: &End, who: Option<&str>, peer: SocketAddr) {
+    let who = who.unwrap_or("unknown");
+    match end {
+        End::Disconnect | End::Eof | End::Io(_) | End::Asked(_) => {
+            tracing::debug!(who, %peer, %end, "connection ended")
+        }
+        End::WriteTimeout => tracing::info!(who, %peer, %end, "connection ended"),
+        End::Protocol(cause) => {
+            let source = std::error::Error::source(cause).map(ToString::to_string);
+            tracing::info!(who, %peer, %cause, source, "connection ended");
+        }
+        End::Handler(error) => tracing::warn!(who, %peer, status = error.status, %error, "connection ended"),
+    }
+}
+
+/// What the client proves itself with: a token if it sent one, else its certificate.
+fn credential(password: Option<String>, options: &ConnectionOptions) -> Credential {
+    match (password, &options.certificates) {
+        (Some(token), _) => Credential::Sas(token),
+        (None, Some(chain)) => Credential::Certificate(chain.clone()),
+        (None, None) => Credential::None,
+    }
+}
+
+fn return_code(refusal: Refusal) -> protocol::mqtt::ConnectReturnCode {
+    match refusal {
+        Refusal::NotAuthorized => protocol::mqtt::ConnectReturnCode::NotAuthorized,
+        Refusal::Unavailable => protocol::mqtt::ConnectReturnCode::ServerUnavailable,
+        Refusal::BadIdentity => protocol::mqtt::ConnectReturnCode::IdentifierRejected,
+    }
+}

@@ -1,0 +1,96 @@
+//! A provisioning connection over MQTT: register, poll, leave.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use protocol::connection::{DpsConnectAttempt, HubEvent, Subscriptions};
+use protocol::dps::{DpsError, OperationStatus, RETRY_AFTER_SECS};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::wire::Wire;
+use super::{ConnectionOptions, End, credential, return_code};
+use crate::server::handler::{DpsConnectRequest, HubHandler};
+use crate::server::link::CloseReason;
+use crate::stream::now;
+
+/// Asks the handler, and serves the registration if it says yes.
+pub(super) async fn serve<S, H>(
+    wire: &mut Wire<S>,
+    handler: &H,
+    attempt: DpsConnectAttempt,
+    options: &ConnectionOptions,
+) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    H: HubHandler,
+{
+    let request = DpsConnectRequest {
+        id_scope: attempt.user.id_scope,
+        registration_id: attempt.user.registration_id,
+        credential: credential(attempt.password, options),
+        peer: options.peer,
+    };
+    let accepted: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(handler.dps_connect(request));
+    let enrollee = match accepted.await {
+        Ok(enrollee) => enrollee,
+        Err(refusal) => return wire.hub.refuse(return_code(refusal)).into(),
+    };
+    wire.hub.accept(now(), false, Subscriptions::default(), None);
+    wire.arm();
+    match run(wire, handler, &enrollee, options).await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    }
+}
+
+async fn run<S, H>(
+    wire: &mut Wire<S>,
+    handler: &H,
+    enrollee: &H::Enrollee,
+    options: &ConnectionOptions,
+) -> Result<std::convert::Infallible, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    H: HubHandler,
+{
+    loop {
+        while let Some(event) = wire.poll()? {
+            let (request, answer) = match event {
+                HubEvent::DpsRegister(request, body) => (request, handler.dps_register(enrollee, body).await),
+                HubEvent::DpsStatus(request, operation) => (request, handler.dps_status(enrollee, &operation).await),
+                HubEvent::Disconnect => return Err(End::Disconnect),
+                _ => unreachable!("the state machine yields nothing else on a provisioning connection"),
+            };
+            let (status, retry_after_secs, body) = encode(answer);
+            wire.hub.reply_dps(request, status, retry_after_secs, &body);
+        }
+        wire.flush().await?;
+        wire.release();
+        tokio::select! {
+            biased;
+            () = options.shutdown.cancelled() => return Err(End::Asked(CloseReason::ShuttingDown)),
+            advanced = wire.advance() => advanced?,
+        }
+    }
+}
+
+fn encode(answer: Result<OperationStatus, DpsError>) -> (u16, Option<u32>, Vec<u8>) {
+    match answer {
+        Ok(operation) => {
+            (operation.http_status(), operation.is_pending().then_some(RETRY_AFTER_SECS), operation.to_json())
+        }
+        Err(error) => {
+            let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+            (error.status, error.is_retryable().then_some(RETRY_AFTER_SECS), error.to_json(&tracking_id(), &now))
+        }
+    }
+}
+
+/// Sixteen random hex digits that tie an answer to a log line; nothing depends on them.
+fn tracking_id() -> String {
+    let mut bytes = [0; 8];
+    let _ = getrandom::fill(&mut bytes);
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}

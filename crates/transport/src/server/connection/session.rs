@@ -1,0 +1,304 @@
+//! A hub session: an accepted device or module.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use protocol::connection::{ConnectAttempt, DeliverError, HubEvent};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+
+use super::wire::Wire;
+use super::{ConnectionOptions, End, credential, return_code};
+use crate::limits::{BATCH_MESSAGES_MAX, METHODS_PENDING_MAX, WRITE_BYTES_SOFT_MAX};
+use crate::server::handler::{Accepted, ConnectRequest, HubHandler, Telemetry, TelemetryBatch};
+use crate::server::link::{CloseReason, DetachedLink, InvokeError, LinkCommand, MethodResponse, SessionLink};
+use crate::stream::now;
+
+type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Asks the handler, and serves the session if it says yes.
+pub(super) async fn serve<S, H>(
+    wire: &mut Wire<S>,
+    handler: Arc<H>,
+    attempt: ConnectAttempt,
+    options: &ConnectionOptions,
+) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    H: HubHandler,
+{
+    let (link, far) = SessionLink::detached();
+    let request = connect_request(attempt, options, link);
+    // Handler futures are boxed throughout: inline, the largest of them would be part of every idle connection.
+    let accepted: Pending<'_, _> = Box::pin(handler.connect(request));
+    let Accepted { session, session_present, expires_at_secs } = match accepted.await {
+        Ok(accepted) => accepted,
+        Err(refusal) => return wire.hub.refuse(return_code(refusal)).into(),
+    };
+    let guest = Guest { handler, session: Some(session) };
+    let expires_at = expires_at_secs.map(|secs| now() + until_unix_secs(secs));
+    wire.hub.accept(now(), session_present, far.subscriptions(), expires_at);
+    wire.arm();
+    let mut desk = Desk {
+        wire,
+        far,
+        batch: Vec::new(),
+        acknowledge: Vec::new(),
+        methods: HashMap::new(),
+        deliveries: HashMap::new(),
+    };
+    let end = match guest.session.as_ref() {
+        Some(session) => desk.run(&*guest.handler, session, options).await.err().unwrap_or(End::Eof),
+        None => End::Eof,
+    };
+    let graceful = matches!(end, End::Disconnect);
+    let will = desk.wire.hub.take_will().filter(|_| !matches!(end, End::Asked(CloseReason::ShuttingDown)));
+    drop(desk);
+    guest.leave(graceful, will).await;
+    end
+}
+
+fn connect_request(attempt: ConnectAttempt, options: &ConnectionOptions, link: SessionLink) -> ConnectRequest {
+    ConnectRequest {
+        identity: attempt.user.identity,
+        hub_host: attempt.user.hub_host,
+        api_version: attempt.user.api_version,
+        model_id: attempt.user.model_id,
+        auth_chain: attempt.user.auth_chain,
+        client_type: attempt.user.client_type,
+        credential: credential(attempt.password, options),
+        clean_session: attempt.clean_session,
+        peer: options.peer,
+        link,
+    }
+}
+
+/// The handler's idea of a session, given back exactly once: by `leave`, or, if the task is dropped or a handler call
+/// panics, by a task of its own.
+struct Guest<H: HubHandler> {
+    handler: Arc<H>,
+    session: Option<H::Session>,
+}
+
+impl<H: HubHandler> Guest<H> {
+    async fn leave(mut self, graceful: bool, will: Option<model::message::Message>) {
+        if let (Some(session), Some(message)) = (self.session.as_ref(), will) {
+            let stored: Pending<'_, _> = Box::pin(self.handler.telemetry(session, vec![Telemetry { message }]));
+            if let Err(error) = stored.await {
+                tracing::warn!(%error, "a will could not be stored");
+            }
+        }
+        if let Some(session) = self.session.take() {
+            let told: Pending<'_, _> = Box::pin(self.handler.disconnected(session, graceful));
+            told.await;
+        }
+    }
+}
+
+impl<H: HubHandler> Drop for Guest<H> {
+    fn drop(&mut self) {
+        if let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current()) {
+            let handler = self.handler.clone();
+            runtime.spawn(async move { handler.disconnected(session, false).await });
+        }
+    }
+}
+
+/// What one session has under way.
+struct Desk<'a, S> {
+    wire: &'a mut Wire<S>,
+    far: DetachedLink,
+    batch: TelemetryBatch,
+    /// Packet ids of the batch.
+    acknowledge: Vec<u16>,
+    methods: HashMap<u32, oneshot::Sender<Result<MethodResponse, InvokeError>>>,
+    deliveries: HashMap<u16, oneshot::Sender<()>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
+    /// Serves until the connection ends; never returns `Ok`.
+    async fn run<H: HubHandler>(
+        &mut self,
+        handler: &H,
+        session: &H::Session,
+        options: &ConnectionOptions,
+    ) -> Result<(), End> {
+        loop {
+            self.handle_input(handler, session).await?;
+            self.wire.flush().await?;
+            self.release();
+            tokio::select! {
+                biased;
+                asked = self.far.next_or_close() => self.take_commands(asked.map_err(End::Asked)?),
+                () = options.shutdown.cancelled() => return Err(End::Asked(CloseReason::ShuttingDown)),
+                advanced = self.wire.advance() => advanced?,
+            }
+        }
+    }
+
+    /// Handles every packet that was read. Telemetry is gathered and handed over before anything that follows it.
+    async fn handle_input<H: HubHandler>(&mut self, handler: &H, session: &H::Session) -> Result<(), End> {
+        loop {
+            match self.wire.poll() {
+                Ok(Some(HubEvent::Telemetry { message, packet_id })) => {
+                    self.batch.push(Telemetry { message });
+                    self.acknowledge.extend(packet_id);
+                    if self.batch.len() < BATCH_MESSAGES_MAX {
+                        continue;
+                    }
+                    self.hand_over(handler, session).await?;
+                }
+                other => {
+                    self.hand_over(handler, session).await?;
+                    match other? {
+                        Some(event) => self.handle(event, handler, session).await?,
+                        None => return Ok(()),
+                    }
+                }
+            }
+            if self.wire.output_len() > WRITE_BYTES_SOFT_MAX {
+                self.wire.flush().await?;
+            }
+        }
+    }
+
+    /// Hands the gathered telemetry to the handler and acknowledges it.
+    async fn hand_over<H: HubHandler>(&mut self, handler: &H, session: &H::Session) -> Result<(), End> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.batch);
+        self.serving(Box::pin(handler.telemetry(session, batch))).await??;
+        for id in self.acknowledge.drain(..) {
+            self.wire.hub.acknowledge(id);
+        }
+        Ok(())
+    }
+
+    async fn handle<H: HubHandler>(&mut self, event: HubEvent, handler: &H, session: &H::Session) -> Result<(), End> {
+        match event {
+            HubEvent::TwinGet(request) => match self.serving(Box::pin(handler.twin_get(session))).await? {
+                Ok(twin) => self.wire.hub.reply_twin(request, &twin),
+                Err(error) => self.wire.hub.reply_twin_error(request, error.status, &error.message),
+            },
+            HubEvent::TwinPatch(request, patch) => {
+                match self.serving(Box::pin(handler.twin_patch_reported(session, patch))).await? {
+                    Ok(version) => self.wire.hub.reply_patch(request, version),
+                    Err(error) => self.wire.hub.reply_twin_error(request, error.status, &error.message),
+                }
+            }
+            HubEvent::MethodResponse { request_id, status, payload, packet_id } => {
+                packet_id.into_iter().for_each(|id| self.wire.hub.acknowledge(id));
+                if let Some(done) = request_id.and_then(|id| self.methods.remove(&id)) {
+                    let _ = done.send(Ok(MethodResponse { status, payload }));
+                }
+            }
+            HubEvent::Delivered(id) => {
+                if let Some(done) = self.deliveries.remove(&id) {
+                    let _ = done.send(());
+                    self.far.delivered();
+                }
+            }
+            HubEvent::SubscriptionsChanged(subscriptions) => {
+                self.far.set_subscriptions(subscriptions);
+                self.serving(Box::pin(handler.subscriptions_changed(session))).await?;
+            }
+            HubEvent::Disconnect => return Err(End::Disconnect),
+            HubEvent::Telemetry { .. }
+            | HubEvent::Connect(_)
+            | HubEvent::DpsConnect(_)
+            | HubEvent::DpsRegister(..)
+            | HubEvent::DpsStatus(..) => unreachable!("gathered by the caller, or not of this kind of connection"),
+        }
+        Ok(())
+    }
+
+    /// Waits for a handler call, while commands still go out. The call is never given up: what it began, it ends.
+    async fn serving<T>(&mut self, mut call: Pending<'_, T>) -> Result<T, End> {
+        let mut broken = None;
+        loop {
+            let open = broken.is_none();
+            tokio::select! {
+                biased;
+                result = &mut call => return broken.map_or(Ok(result), Err),
+                written = self.wire.write_some(), if open && self.wire.has_output() => {
+                    broken = written.err().map(End::Io);
+                }
+                command = self.far.next(), if open && self.wire.output_len() < WRITE_BYTES_SOFT_MAX => {
+                    self.take_commands(command);
+                }
+            }
+        }
+    }
+
+    /// Carries out a command, and those that wait behind it.
+    fn take_commands(&mut self, first: LinkCommand) {
+        let mut next = Some(first);
+        while let Some(command) = next {
+            self.take_command(command);
+            let room = self.wire.output_len() < WRITE_BYTES_SOFT_MAX;
+            next = if room { self.far.try_next() } else { None };
+        }
+    }
+
+    fn take_command(&mut self, command: LinkCommand) {
+        match command {
+            LinkCommand::DesiredPatch { version, patch } => {
+                // Whoever unsubscribed meanwhile misses it, as if the patch had come a moment later.
+                let _ = self.wire.hub.desired_patch(version, &patch);
+            }
+            LinkCommand::Method { name, payload, done } => self.invoke(&name, &payload, done),
+            LinkCommand::Input { input, message, done } => match self.wire.hub.deliver_input(&input, &message) {
+                Ok(Some(id)) => drop(self.deliveries.insert(id, done)),
+                Ok(None) => {
+                    let _ = done.send(());
+                    self.far.delivered();
+                }
+                // Dropping `done` tells the caller that it was not delivered.
+                Err(error) => {
+                    tracing::debug!(%error, "an input message was not delivered");
+                    self.far.delivered();
+                }
+            },
+        }
+    }
+
+    fn invoke(&mut self, name: &str, payload: &[u8], done: oneshot::Sender<Result<MethodResponse, InvokeError>>) {
+        if self.methods.len() >= METHODS_PENDING_MAX {
+            self.methods.retain(|_, done| !done.is_closed());
+        }
+        if self.methods.len() >= METHODS_PENDING_MAX {
+            let _ = done.send(Err(InvokeError::Busy));
+            return;
+        }
+        match self.wire.hub.invoke_method(name, payload) {
+            Ok(id) => drop(self.methods.insert(id, done)),
+            Err(error) => {
+                let not_subscribed = error == DeliverError::NotSubscribed;
+                let _ = done.send(Err(if not_subscribed { InvokeError::NotSubscribed } else { InvokeError::Invalid }));
+            }
+        }
+    }
+
+    /// Gives back the memory of a session that has nothing under way.
+    fn release(&mut self) {
+        self.wire.release();
+        self.batch = Vec::new();
+        self.acknowledge = Vec::new();
+        if self.methods.is_empty() {
+            self.methods = HashMap::new();
+        }
+        if self.deliveries.is_empty() {
+            self.deliveries = HashMap::new();
+        }
+    }
+}
+
+fn until_unix_secs(secs: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // A century is as good as never, and stays within what the clock can hold.
+    Duration::from_secs(secs).saturating_sub(now).min(Duration::from_secs(100 * 365 * 24 * 3600))
+}

@@ -1,0 +1,106 @@
+//! The byte side of a connection: buffers, reading, writing, the clock.
+
+use std::pin::Pin;
+
+use bytes::BytesMut;
+use protocol::connection::{CloseHub, HubConnection, HubEvent};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, Sleep, timeout};
+
+use super::End;
+use crate::limits::WRITE_TIMEOUT;
+use crate::stream::{Outgoing, now, read_burst};
+
+/// A stream, the state machine behind it, and what is on its way between them.
+pub(super) struct Wire<S> {
+    stream: S,
+    pub(super) hub: HubConnection,
+    input: BytesMut,
+    output: Outgoing,
+    /// Set for the earliest deadline known when it was armed; deadlines that moved on are looked up when it fires.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(stream: S) -> Self {
+        let mut wire = Self {
+            stream,
+            hub: HubConnection::new(now()),
+            input: BytesMut::new(),
+            output: Outgoing::default(),
+            alarm: Box::pin(tokio::time::sleep_until(Instant::now())),
+        };
+        wire.arm();
+        wire
+    }
+
+    /// The next event in what was read.
+    pub(super) fn poll(&mut self) -> Result<Option<HubEvent>, CloseHub> {
+        self.hub.poll(now(), &mut self.input)
+    }
+
+    /// Gives back the read buffer of a connection that has nothing under way.
+    pub(super) fn release(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+    }
+
+    /// Whether something waits to be written.
+    pub(super) fn has_output(&self) -> bool {
+        !self.output.is_done() || self.hub.output_len() > 0
+    }
+
+    /// Bytes waiting to be written.
+    pub(super) fn output_len(&self) -> usize {
+        self.output.len() + self.hub.output_len()
+    }
+
+    /// Writes what the stream takes at once. May be dropped and called again.
+    pub(super) async fn write_some(&mut self) -> std::io::Result<()> {
+        self.output.push(self.hub.take_output());
+        self.output.write_some(&mut self.stream).await
+    }
+
+    /// Writes everything.
+    pub(super) async fn flush(&mut self) -> Result<(), End> {
+        if !self.has_output() {
+            return Ok(());
+        }
+        self.output.push(self.hub.take_output());
+        timeout(WRITE_TIMEOUT, self.output.write_all(&mut self.stream)).await.map_err(|_| End::WriteTimeout)??;
+        Ok(())
+    }
+
+    /// Sets the alarm for the earliest deadline; for when that may have come nearer.
+    pub(super) fn arm(&mut self) {
+        if let Some(at) = self.hub.poll_timeout() {
+            self.alarm.as_mut().reset(Instant::from_std(at));
+        }
+    }
+
+    /// Waits for bytes or for the alarm, and deals with either.
+    pub(super) async fn advance(&mut self) -> Result<(), End> {
+        let alarm = self.alarm.as_mut();
+        tokio::select! {
+            biased;
+            read = read_burst(&mut self.stream, &mut self.input) => match read? {
+                0 => Err(End::Eof),
+                _ => Ok(()),
+            },
+            () = alarm => {
+                self.hub.handle_timeout(now())?;
+                self.arm();
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes what is left (a refusal, acknowledgements) unless the stream is broken, and closes.
+    pub(super) async fn close(&mut self, end: &End) {
+        if !matches!(end, End::Io(_) | End::WriteTimeout) {
+            let _ = self.flush().await;
+        }
+        let _ = timeout(WRITE_TIMEOUT, self.stream.shutdown()).await;
+    }
+}

@@ -1,0 +1,154 @@
+//! What stands behind the wire: Central and Edge each implement [`HubHandler`] once, and differ only there.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::identity::Identity;
+use model::message::Message;
+use protocol::dps;
+
+use super::link::SessionLink;
+
+/// How the client proved, or claims to prove, who it is.
+#[derive(Clone)]
+pub enum Credential {
+    /// A shared access signature, the text as it came. Not yet verified.
+    Sas(String),
+    /// DER of the client certificate chain, leaf first. Key possession was proved by TLS, nothing else was checked.
+    Certificate(Arc<Vec<Vec<u8>>>),
+    /// Neither.
+    None,
+}
+
+/// A CONNECT that was well formed, awaiting the handler's word.
+pub struct ConnectRequest {
+    /// Whom the client says it is.
+    pub identity: Identity,
+    /// Host segment of the user name: the hub's name, also behind a gateway.
+    pub hub_host: String,
+    /// `api-version` as sent; any value is accepted.
+    pub api_version: String,
+    /// Model id announced for this connection.
+    pub model_id: Option<String>,
+    /// `auth-chain` of a gateway speaking for a child: target first, acting edge last, joined by `;`.
+    pub auth_chain: Option<String>,
+    /// `DeviceClientType`, the SDK's own name.
+    pub client_type: Option<String>,
+    /// What the client offers as proof.
+    pub credential: Credential,
+    /// Clean session flag.
+    pub clean_session: bool,
+    /// Where the connection comes from.
+    pub peer: SocketAddr,
+    /// The way back to the client; usable once the handler accepted.
+    pub link: SessionLink,
+}
+
+/// The handler's yes to a CONNECT.
+pub struct Accepted<S> {
+    /// State the handler wants back with every event of this session.
+    pub session: S,
+    /// Whether subscriptions of an earlier session are still known.
+    pub session_present: bool,
+    /// Unix time in seconds after which the transport drops the session (token expiry plus grace), if any.
+    pub expires_at_secs: Option<u64>,
+}
+
+/// The handler's no to a CONNECT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// CONNACK 5: the credential is wrong. Ends the retries of most SDKs.
+    NotAuthorized,
+    /// CONNACK 3: something behind the gateway is missing. SDKs retry.
+    Unavailable,
+    /// CONNACK 2: the client id does not fit the user name.
+    BadIdentity,
+}
+
+/// Telemetry of one session, as many messages as one read brought, in order.
+pub type TelemetryBatch = Vec<Telemetry>;
+
+/// One telemetry message.
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    /// Bag and body. The bag has been checked to be well formed UTF-8, reserved stamps are the handler's business.
+    pub message: Message,
+}
+
+/// Why an operation failed, with the hub's numeric code: becomes the status of a twin reply, or ends the connection where
+/// MQTT has no way to say it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct HubError {
+    /// HTTP-like status: 400, 404, 413, 429, 500, 503.
+    pub status: u16,
+    /// What was wrong and where, safe to show to the client.
+    pub message: String,
+}
+
+/// A provisioning CONNECT over MQTT: `{scope}/registrations/{reg}/api-version=…`.
+pub struct DpsConnectRequest {
+    /// Id scope.
+    pub id_scope: String,
+    /// Registration id as the client wrote it.
+    pub registration_id: String,
+    /// What the client offers as proof.
+    pub credential: Credential,
+    /// Where the connection comes from.
+    pub peer: SocketAddr,
+}
+
+/// The hub behind the wire. All calls are made in order for one session; sessions run in parallel.
+pub trait HubHandler: Send + Sync + 'static {
+    /// State of one accepted session.
+    type Session: Send + Sync + 'static;
+    /// State of one accepted provisioning connection.
+    type Enrollee: Send + Sync + 'static;
+
+    /// Authenticates, takes over from an older session of the same identity, and registers the link.
+    fn connect(&self, request: ConnectRequest)
+    -> impl Future<Output = Result<Accepted<Self::Session>, Refusal>> + Send;
+
+    /// Stores the batch. Ok means durable: the transport acknowledges right after. An error closes the connection
+    /// without acknowledging, so that the client sends again.
+    fn telemetry(
+        &self,
+        session: &Self::Session,
+        batch: TelemetryBatch,
+    ) -> impl Future<Output = Result<(), HubError>> + Send;
+
+    /// The twin as `{"desired":{…,"$version":n},"reported":{…,"$version":n}}`.
+    fn twin_get(&self, session: &Self::Session) -> impl Future<Output = Result<Bytes, HubError>> + Send;
+
+    /// Merges a reported patch; answers the new reported version. Ok means durable.
+    fn twin_patch_reported(
+        &self,
+        session: &Self::Session,
+        patch: Bytes,
+    ) -> impl Future<Output = Result<u64, HubError>> + Send;
+
+    /// The set of subscriptions changed; called after SUBACK was queued.
+    fn subscriptions_changed(&self, session: &Self::Session) -> impl Future<Output = ()> + Send;
+
+    /// The connection is over; called exactly once for each accepted session. `graceful` when a DISCONNECT came.
+    fn disconnected(&self, session: Self::Session, graceful: bool) -> impl Future<Output = ()> + Send;
+
+    /// Lets a provisioning connection in, or not. A hub without provisioning refuses.
+    fn dps_connect(&self, request: DpsConnectRequest) -> impl Future<Output = Result<Self::Enrollee, Refusal>> + Send;
+
+    /// Register, body as sent (may be empty).
+    fn dps_register(
+        &self,
+        enrollee: &Self::Enrollee,
+        body: Bytes,
+    ) -> impl Future<Output = Result<dps::OperationStatus, dps::DpsError>> + Send;
+
+    /// Poll an operation.
+    fn dps_status(
+        &self,
+        enrollee: &Self::Enrollee,
+        operation_id: &str,
+    ) -> impl Future<Output = Result<dps::OperationStatus, dps::DpsError>> + Send;
+}

@@ -1,0 +1,300 @@
+//! The way from the hub to a connected client.
+//!
+//! ```text
+//! handler --SessionLink--> bounded queue --> connection task --> wire
+//!         <---- oneshot: PUBACK, method response, end of connection ----
+//! ```
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::message::Message;
+pub use protocol::connection::Subscriptions;
+use protocol::hub::topic;
+use protocol::limits::{DELIVERIES_IN_FLIGHT_MAX, METHOD_PAYLOAD_BYTES_MAX};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::LINK_COMMANDS_MAX;
+
+/// Handle of one live session: send desired patches, invoke methods, deliver inputs, close it. Cheap to clone.
+///
+/// Everything sent goes through one bounded queue to the connection task (`limits::LINK_COMMANDS_MAX`) and leaves in the
+/// order it was put in, once CONNACK was sent; so `connect` must not wait for an answer that comes over its own link.
+#[derive(Clone)]
+pub struct SessionLink {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    commands: mpsc::Sender<Box<LinkCommand>>,
+    subscriptions: AtomicU8,
+    deliveries: Semaphore,
+    close_reason: OnceLock<CloseReason>,
+    close_asked: Notify,
+    ended: CancellationToken,
+}
+
+/// Why the hub ends a session on its own accord.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The same identity connected again; the newer connection stays.
+    TakenOver,
+    /// The identity was disabled or deleted, or its keys changed.
+    Disabled,
+    /// The token's time and the grace after it are over.
+    Expired,
+    /// The program ends.
+    ShuttingDown,
+}
+
+/// What a method handler answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MethodResponse {
+    /// The handler's status, passed through unchanged.
+    pub status: i32,
+    /// Raw JSON, or empty.
+    pub payload: Bytes,
+}
+
+/// Why a method got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvokeError {
+    /// The client is not subscribed to methods.
+    #[error("the client takes no methods")]
+    NotSubscribed,
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection ended.
+    #[error("the connection ended")]
+    Closed,
+    /// Too many methods or commands are under way on this connection.
+    #[error("too many commands under way")]
+    Busy,
+    /// The method's name or payload cannot be sent.
+    #[error("the method's name or payload cannot be sent")]
+    Invalid,
+}
+
+/// The connection ended before it was done, or the client is not subscribed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DeliverError {
+    /// The client is not subscribed.
+    #[error("the client is not subscribed")]
+    NotSubscribed,
+    /// The connection ended.
+    #[error("the connection ended")]
+    Closed,
+    /// The input's name or the message cannot be sent.
+    #[error("the input's name or the message cannot be sent")]
+    Invalid,
+}
+
+/// One thing to do for the hub, as the connection task (or a test holding a [`DetachedLink`]) gets it.
+#[derive(Debug)]
+pub enum LinkCommand {
+    /// Publish a desired patch.
+    DesiredPatch {
+        /// The new desired version.
+        version: u64,
+        /// The patch, `$version` in it.
+        patch: Bytes,
+    },
+    /// Invoke a method.
+    Method {
+        /// Its name.
+        name: String,
+        /// Raw JSON, or empty.
+        payload: Bytes,
+        /// Takes the answer.
+        done: oneshot::Sender<Result<MethodResponse, InvokeError>>,
+    },
+    /// Deliver a message to a module's input.
+    Input {
+        /// The input's name.
+        input: String,
+        /// What to deliver.
+        message: Message,
+        /// Told when the client acknowledged.
+        done: oneshot::Sender<()>,
+    },
+}
+
+impl SessionLink {
+    /// A link and its far end, for tests and for the connection task.
+    pub fn detached() -> (SessionLink, DetachedLink) {
+        let (commands, receiver) = mpsc::channel(LINK_COMMANDS_MAX);
+        let shared = Arc::new(Shared {
+            commands,
+            subscriptions: AtomicU8::new(0),
+            deliveries: Semaphore::new(DELIVERIES_IN_FLIGHT_MAX),
+            close_reason: OnceLock::new(),
+            close_asked: Notify::new(),
+            ended: CancellationToken::new(),
+        });
+        (SessionLink { shared: shared.clone() }, DetachedLink { shared, commands: receiver })
+    }
+
+    /// What the client is subscribed to now.
+    pub fn subscriptions(&self) -> Subscriptions {
+        Subscriptions::from_bits(self.shared.subscriptions.load(Ordering::Acquire))
+    }
+
+    /// Restores the subscriptions of an earlier session. Only of use inside `connect`, together with `session_present`.
+    pub fn restore_subscriptions(&self, subscriptions: Subscriptions) {
+        self.shared.subscriptions.store(subscriptions.to_bits(), Ordering::Release);
+    }
+
+    /// Whether the connection ended or was asked to.
+    pub fn is_closed(&self) -> bool {
+        self.shared.ended.is_cancelled() || self.shared.close_reason.get().is_some()
+    }
+
+    /// Waits until the connection has ended.
+    pub async fn closed(&self) {
+        self.shared.ended.cancelled().await;
+    }
+
+    /// Asks the connection to end. Returns at once; the first reason counts.
+    pub fn close(&self, reason: CloseReason) {
+        let _ = self.shared.close_reason.set(reason);
+        self.shared.close_asked.notify_one();
+    }
+
+    /// Sends a desired patch, which already holds `$version`. Done when it is queued, in order, for the wire: nothing
+    /// acknowledges a patch, clients read the whole twin after they reconnect.
+    pub async fn desired_patch(&self, version: u64, patch: Bytes) -> Result<(), DeliverError> {
+        self.require(self.subscriptions().desired)?;
+        let command = Box::new(LinkCommand::DesiredPatch { version, patch });
+        self.shared.commands.send(command).await.map_err(|_| DeliverError::Closed)
+    }
+
+    /// Invokes a method and waits for its answer. A late answer is dropped.
+    pub async fn invoke_method(
+        &self,
+        name: &str,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> Result<MethodResponse, InvokeError> {
+        if self.is_closed() {
+            return Err(InvokeError::Closed);
+        }
+        if !self.subscriptions().methods {
+            return Err(InvokeError::NotSubscribed);
+        }
+        let sendable = topic::is_method_name(name);
+        if !sendable || payload.len() > METHOD_PAYLOAD_BYTES_MAX {
+            return Err(InvokeError::Invalid);
+        }
+        let (done, answer) = oneshot::channel();
+        let command = Box::new(LinkCommand::Method { name: name.to_owned(), payload, done });
+        self.shared.commands.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => InvokeError::Busy,
+            mpsc::error::TrySendError::Closed(_) => InvokeError::Closed,
+        })?;
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(InvokeError::Closed),
+            Err(_) => Err(InvokeError::Timeout),
+        }
+    }
+
+    /// Delivers a message to a module's input and waits for the PUBACK (not at QoS 0). At most
+    /// `DELIVERIES_IN_FLIGHT_MAX` are on the way at a time; further ones wait. Keeps the order of the calls.
+    pub async fn deliver_input(&self, input: &str, message: &Message) -> Result<(), DeliverError> {
+        self.require(self.subscriptions().inputs)?;
+        if !topic::is_input_name(input) {
+            return Err(DeliverError::Invalid);
+        }
+        let permit = self.shared.deliveries.acquire().await.map_err(|_| DeliverError::Closed)?;
+        let (done, acknowledged) = oneshot::channel();
+        let command = Box::new(LinkCommand::Input { input: input.to_owned(), message: message.clone(), done });
+        self.shared.commands.send(command).await.map_err(|_| DeliverError::Closed)?;
+        // From here on the permit belongs to the delivery: whoever settles it gives it back, also if we stop waiting.
+        permit.forget();
+        acknowledged.await.map_err(|_| DeliverError::Closed)
+    }
+
+    fn require(&self, subscribed: bool) -> Result<(), DeliverError> {
+        match (self.is_closed(), subscribed) {
+            (true, _) => Err(DeliverError::Closed),
+            (false, false) => Err(DeliverError::NotSubscribed),
+            (false, true) => Ok(()),
+        }
+    }
+}
+
+/// The far end of a [`SessionLink`]: the connection task holds one, and so may a test. Dropping it ends the link.
+pub struct DetachedLink {
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Box<LinkCommand>>,
+}
+
+impl DetachedLink {
+    /// The next command.
+    pub async fn next(&mut self) -> LinkCommand {
+        match self.commands.recv().await {
+            Some(command) => *command,
+            // Cannot be: this end holds a sender, through `shared`.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next command, or the reason somebody gave for closing the link.
+    pub async fn next_or_close(&mut self) -> Result<LinkCommand, CloseReason> {
+        let Self { shared, commands } = self;
+        tokio::select! {
+            biased;
+            reason = close_asked(shared) => Err(reason),
+            Some(command) = commands.recv() => Ok(*command),
+        }
+    }
+
+    /// A command that is there already.
+    pub fn try_next(&mut self) -> Option<LinkCommand> {
+        self.commands.try_recv().ok().map(|command| *command)
+    }
+
+    /// Says what the client is subscribed to.
+    pub fn set_subscriptions(&self, subscriptions: Subscriptions) {
+        self.shared.subscriptions.store(subscriptions.to_bits(), Ordering::Release);
+    }
+
+    /// What the link says the client is subscribed to.
+    pub fn subscriptions(&self) -> Subscriptions {
+        Subscriptions::from_bits(self.shared.subscriptions.load(Ordering::Acquire))
+    }
+
+    /// Gives back the place of a delivery that was settled.
+    pub fn delivered(&self) {
+        self.shared.deliveries.add_permits(1);
+    }
+
+    /// The reason somebody gave for closing the link.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.shared.close_reason.get().copied()
+    }
+}
+
+async fn close_asked(shared: &Shared) -> CloseReason {
+    loop {
+        // The notification keeps one permit, so that a reason set in between is not missed.
+        if let Some(reason) = shared.close_reason.get() {
+            return *reason;
+        }
+        shared.close_asked.notified().await;
+    }
+}
+
+impl Drop for DetachedLink {
+    fn drop(&mut self) {
+        self.shared.deliveries.close();
+        self.shared.ended.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests;

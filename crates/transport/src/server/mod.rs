@@ -1,0 +1,16 @@
+//! The hub's side of the wire.
+
+pub mod connection;
+pub mod handler;
+pub mod link;
+mod listener;
+
+pub use connection::{ConnectionOptions, serve_connection};
+pub use handler::{
+    Accepted, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, Refusal, Telemetry, TelemetryBatch,
+};
+pub use link::{CloseReason, DeliverError, InvokeError, MethodResponse, SessionLink, Subscriptions};
+pub use listener::{BindError, HubServer, ServerLimits};
+
+/// What TLS listeners are configured with; made by [`crate::tls::server_config`].
+pub type TlsConfig = rustls::ServerConfig;
