@@ -1,0 +1,241 @@
+//! What other clients send, as bytes, to the hub's role alone.
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use model::message::MESSAGE_BYTES_MAX;
+use protocol::connection::{CloseHub, HubConnection, HubEvent, Subscriptions};
+use protocol::hub::bag;
+use protocol::hub::topic::ParseTopicError;
+use protocol::hub::username::ParseUserNameError;
+use protocol::mqtt::encode::encode;
+use protocol::mqtt::{Connect, DecodeError, Packet, Publish, QoS, Will, decode};
+
+struct Raw {
+    now: Instant,
+    hub: HubConnection,
+}
+
+impl Raw {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { now, hub: HubConnection::new(now) }
+    }
+
+    fn accepted(connect: Connect) -> Self {
+        let mut raw = Self::new();
+        assert!(matches!(raw.send(Packet::Connect(Box::new(connect))).unwrap()[..], [HubEvent::Connect(_)]));
+        raw.hub.accept(raw.now, false, Subscriptions::default(), None);
+        assert_eq!(raw.hub.take_output(), [0x20, 2, 0, 0][..]);
+        raw
+    }
+
+    fn send(&mut self, packet: Packet) -> Result<Vec<HubEvent>, CloseHub> {
+        let mut bytes = BytesMut::new();
+        encode(&packet, &mut bytes).unwrap();
+        self.receive(bytes)
+    }
+
+    fn receive(&mut self, mut bytes: BytesMut) -> Result<Vec<HubEvent>, CloseHub> {
+        let mut events = Vec::new();
+        while let Some(event) = self.hub.poll(self.now, &mut bytes)? {
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    fn answers(&mut self) -> Vec<Packet> {
+        let mut output = self.hub.take_output();
+        std::iter::from_fn(|| decode(&mut output).unwrap()).collect()
+    }
+}
+
+fn connect() -> Connect {
+    Connect {
+        clean_session: false,
+        keep_alive_secs: 60,
+        client_id: "dev1".into(),
+        will: None,
+        user_name: Some("hub.example.test/dev1/?api-version=2021-04-12".into()),
+        password: Some("token".into()),
+    }
+}
+
+fn publish(topic: &str, qos: QoS) -> Publish {
+    let packet_id = (qos != QoS::AtMostOnce).then_some(7);
+    Publish { dup: false, qos, retain: false, topic: topic.into(), packet_id, payload: "body".into() }
+}
+
+#[test]
+fn the_first_packet_is_connect_and_the_only_one() {
+    assert_eq!(Raw::new().send(Packet::PingReq), Err(CloseHub::NotConnected));
+    assert_eq!(Raw::new().send(Packet::Publish(publish("x", QoS::AtMostOnce))), Err(CloseHub::NotConnected));
+    let mut raw = Raw::accepted(connect());
+    assert_eq!(raw.send(Packet::Connect(Box::new(connect()))), Err(CloseHub::ConnectedTwice));
+    assert_eq!(Raw::accepted(connect()).send(Packet::PingResp), Err(CloseHub::Role));
+}
+
+#[test]
+fn refused_connects_are_answered_as_sdks_expect() {
+    let cases: [(&str, Option<&str>, CloseHub, u8); 4] = [
+        ("dev1", None, CloseHub::NoUserName, 5),
+        ("dev2", Some("h/dev1/?api-version=1"), CloseHub::UserName(ParseUserNameError::Mismatch), 2),
+        ("dev1", Some("h/dev1/?x=1"), CloseHub::UserName(ParseUserNameError::ApiVersion), 5),
+        ("", Some("h//?api-version=1"), CloseHub::UserName(ParseUserNameError::ClientId), 2),
+    ];
+    for (client_id, user_name, close, code) in cases {
+        let mut raw = Raw::new();
+        let packet =
+            Connect { client_id: client_id.into(), user_name: user_name.map(Into::into), password: None, ..connect() };
+        assert_eq!(raw.send(Packet::Connect(Box::new(packet))), Err(close));
+        assert_eq!(raw.hub.take_output(), [0x20, 2, 0, code][..]);
+    }
+    let mut raw = Raw::new();
+    let version5 = BytesMut::from(&b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00"[..]);
+    assert_eq!(raw.receive(version5), Err(CloseHub::Decode(DecodeError::ProtocolVersion)));
+    assert_eq!(raw.hub.take_output(), [0x20, 2, 0, 1][..]);
+}
+
+#[test]
+fn packets_behind_connect_wait_for_the_decision() {
+    let mut raw = Raw::new();
+    let mut bytes = BytesMut::new();
+    encode(&Packet::Connect(Box::new(connect())), &mut bytes).unwrap();
+    encode(&Packet::Publish(publish("devices/dev1/messages/events/", QoS::AtLeastOnce)), &mut bytes).unwrap();
+    assert!(matches!(raw.hub.poll(raw.now, &mut bytes), Ok(Some(HubEvent::Connect(_)))));
+    assert_eq!(raw.hub.poll(raw.now, &mut bytes), Ok(None));
+    assert!(!bytes.is_empty());
+    raw.hub.accept(raw.now, false, Subscriptions::default(), None);
+    assert!(matches!(raw.hub.poll(raw.now, &mut bytes), Ok(Some(HubEvent::Telemetry { .. }))));
+}
+
+#[test]
+fn publishes_the_hub_cannot_take_close_the_connection() {
+    let unknown = || CloseHub::Topic(ParseTopicError::Unknown);
+    let cases = [
+        ("devices/dev1/messages/events/", QoS::ExactlyOnce, CloseHub::QoS2),
+        ("devices/dev2/messages/events/", QoS::AtLeastOnce, unknown()),
+        ("some/topic", QoS::AtMostOnce, unknown()),
+        ("$dps/registrations/PUT/iotdps-register/?$rid=1", QoS::AtMostOnce, unknown()),
+        ("$iothub/twin/GET/", QoS::AtMostOnce, CloseHub::Topic(ParseTopicError::RequestId)),
+    ];
+    for (topic, qos, close) in cases {
+        let mut raw = Raw::accepted(connect());
+        assert_eq!(raw.send(Packet::Publish(publish(topic, qos))), Err(close), "{topic}");
+        assert_eq!(raw.hub.poll_timeout(), None);
+        assert!(raw.hub.take_output().is_empty());
+    }
+    assert_eq!(Raw::accepted(connect()).send(Packet::PubRel(1)), Err(CloseHub::QoS2));
+}
+
+#[test]
+fn messages_pass_up_to_their_limit() {
+    let of_size = |body: usize| {
+        let mut packet = publish("devices/dev1/messages/events/k=v", QoS::AtLeastOnce);
+        packet.payload = vec![0; body].into();
+        Raw::accepted(connect()).send(Packet::Publish(packet))
+    };
+    assert_eq!(of_size(MESSAGE_BYTES_MAX - 3).unwrap().len(), 1);
+    assert_eq!(of_size(MESSAGE_BYTES_MAX - 2), Err(CloseHub::TooLarge(MESSAGE_BYTES_MAX + 1)));
+}
+
+#[test]
+fn retain_becomes_a_property() {
+    let mut raw = Raw::accepted(connect());
+    let packet = Publish { retain: true, ..publish("devices/dev1/messages/events/k=v", QoS::AtMostOnce) };
+    let events = raw.send(Packet::Publish(packet)).unwrap();
+    let [HubEvent::Telemetry { message, packet_id: None }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(message.bag, "k=v&mqtt-retain=true");
+}
+
+#[test]
+fn requests_at_qos_1_are_acknowledged_before_the_answer() {
+    let mut raw = Raw::accepted(connect());
+    raw.send(Packet::Subscribe { packet_id: 3, filters: vec![("$iothub/twin/res/#".into(), QoS::AtLeastOnce)] })
+        .unwrap();
+    raw.answers();
+    let mut events = raw.send(Packet::Publish(publish("$iothub/twin/GET/?$rid=a-b", QoS::AtLeastOnce))).unwrap();
+    let Some(HubEvent::TwinGet(request)) = events.pop() else { panic!("no request") };
+    assert!(raw.answers().is_empty());
+    raw.hub.reply_twin(request, b"{}");
+    let answers = raw.answers();
+    let [Packet::PubAck(7), Packet::Publish(reply)] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(&*reply.topic, "$iothub/twin/res/200/?$rid=a-b");
+    assert_eq!(reply.qos, QoS::AtMostOnce);
+}
+
+#[test]
+fn a_late_or_foreign_method_answer_is_still_acknowledged() {
+    let mut raw = Raw::accepted(connect());
+    let events = raw.send(Packet::Publish(publish("$iothub/methods/res/200/?$rid=zz", QoS::AtLeastOnce))).unwrap();
+    let expected =
+        HubEvent::MethodResponse { request_id: None, status: 200, payload: "body".into(), packet_id: Some(7) };
+    assert_eq!(events, [expected]);
+}
+
+#[test]
+fn subscriptions_are_granted_reduced_or_refused_one_by_one() {
+    let mut raw = Raw::accepted(connect());
+    let filters = vec![
+        ("$iothub/methods/POST/#".into(), QoS::ExactlyOnce),
+        ("$iothub/twin/res/#".into(), QoS::AtMostOnce),
+        ("devices/dev2/messages/devicebound/#".into(), QoS::AtLeastOnce),
+    ];
+    let events = raw.send(Packet::Subscribe { packet_id: 9, filters }).unwrap();
+    let subscribed = Subscriptions { methods: true, twin_replies: true, ..Subscriptions::default() };
+    assert_eq!(events, [HubEvent::SubscriptionsChanged(subscribed)]);
+    let granted = vec![Some(QoS::AtLeastOnce), Some(QoS::AtMostOnce), None];
+    assert_eq!(raw.answers(), [Packet::SubAck { packet_id: 9, granted }]);
+    let filters = vec!["$iothub/methods/POST/#".into(), "unknown".into()];
+    let events = raw.send(Packet::Unsubscribe { packet_id: 10, filters }).unwrap();
+    assert_eq!(events, [HubEvent::SubscriptionsChanged(Subscriptions { methods: false, ..subscribed })]);
+    assert_eq!(raw.answers(), [Packet::UnsubAck(10)]);
+}
+
+#[test]
+fn provisioning_answers_unsubscribe() {
+    let mut raw = Raw::new();
+    let user_name = "0ne1/registrations/reg/api-version=2019-03-31&ClientVersion=x";
+    let packet = Connect { client_id: "reg".into(), user_name: Some(user_name.into()), ..connect() };
+    assert!(matches!(raw.send(Packet::Connect(Box::new(packet))).unwrap()[..], [HubEvent::DpsConnect(_)]));
+    raw.hub.accept(raw.now, true, Subscriptions::default(), None);
+    let filters = vec![("$dps/registrations/res/#".into(), QoS::ExactlyOnce), ("#".into(), QoS::AtMostOnce)];
+    assert!(raw.send(Packet::Subscribe { packet_id: 1, filters }).unwrap().is_empty());
+    let filters = vec!["$dps/registrations/res/#".into()];
+    assert!(raw.send(Packet::Unsubscribe { packet_id: 2, filters }).unwrap().is_empty());
+    let granted = vec![Some(QoS::AtLeastOnce), None];
+    let connack = Packet::ConnAck { session_present: false, code: protocol::mqtt::ConnectReturnCode::Accepted };
+    assert_eq!(raw.answers(), [connack, Packet::SubAck { packet_id: 1, granted }, Packet::UnsubAck(2)]);
+}
+
+fn will(topic: &str) -> Connect {
+    let will = Will { topic: topic.into(), payload: "gone".into(), qos: QoS::AtLeastOnce, retain: false };
+    Connect { will: Some(will), ..connect() }
+}
+
+#[test]
+fn a_will_becomes_telemetry_unless_the_client_takes_leave() {
+    let mut raw = Raw::accepted(will("devices/dev1/messages/events/k=v"));
+    let message = raw.hub.take_will().unwrap();
+    assert_eq!(bag::get(&message.bag, bag::MESSAGE_TYPE).unwrap(), "Will");
+    assert_eq!(bag::get(&message.bag, "k").unwrap(), "v");
+    assert_eq!(message.body, "gone");
+    assert_eq!(raw.hub.take_will(), None);
+    let mut raw = Raw::accepted(will("devices/dev1/messages/events/"));
+    assert_eq!(raw.send(Packet::Disconnect).unwrap(), [HubEvent::Disconnect]);
+    assert_eq!(raw.hub.take_will(), None);
+    let mut raw = Raw::new();
+    assert_eq!(raw.send(Packet::Connect(Box::new(will("devices/dev2/messages/events/")))), Err(CloseHub::Will));
+    assert_eq!(raw.hub.take_output(), [0x20, 2, 0, 5][..]);
+}
+
+#[test]
+fn silence_is_allowed_for_one_and_a_half_keep_alives() {
+    for (keep_alive_secs, silence_secs) in [(60, 90), (0, 1765), (1177, 1765), (65_535, 1765)] {
+        let mut raw = Raw::accepted(Connect { keep_alive_secs, ..connect() });
+        let deadline = raw.hub.poll_timeout().unwrap();
+        assert_eq!((deadline - raw.now).as_secs(), silence_secs, "{keep_alive_secs}");
+        assert_eq!(raw.hub.handle_timeout(deadline - Duration::from_millis(1)), Ok(()));
+        assert_eq!(raw.hub.handle_timeout(deadline), Err(CloseHub::KeepAlive));
+    }
+}

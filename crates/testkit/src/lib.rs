@@ -1,0 +1,15 @@
+//! Fakes, virtual networks and builders, for tests only.
+//!
+//! | Module | Gives |
+//! | --- | --- |
+//! | [`clock`] | time that moves only when told to |
+//! | [`pair`] | both MQTT roles in memory, on that clock, over a network with latency, cuts and odd packet sizes |
+//! | [`authority`] | certificates for a listener on this machine, and clients that trust them |
+//! | [`openapi`] | whether an answer is what an OpenAPI document says |
+//! | [`memory_hub`] | a hub that keeps everything in memory, for tests of clients |
+pub mod authority;
+pub mod clock;
+pub mod memory_hub;
+pub mod message;
+pub mod openapi;
+pub mod pair;

@@ -1,0 +1,9 @@
+//! Server and client over real TLS on free ports of this machine.
+#![allow(clippy::unwrap_used)]
+
+mod dps;
+mod faults;
+mod methods;
+mod rig;
+mod telemetry;
+mod twin;

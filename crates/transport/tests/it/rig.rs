@@ -1,0 +1,105 @@
+//! A running hub and clients for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::identity::Identity;
+use testkit::authority::TestAuthority;
+use testkit::memory_hub::{HUB_HOST, MemoryHub};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions};
+use transport::server::{HubServer, ServerLimits};
+
+pub const KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+pub const OTHER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+pub struct Rig {
+    pub authority: TestAuthority,
+    pub hub: Arc<MemoryHub>,
+    pub addr: SocketAddr,
+    shutdown: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Rig {
+    pub async fn start() -> Self {
+        let hub = Arc::new(MemoryHub::default());
+        hub.add_key(&device(), KEY);
+        hub.add_key(&module(), KEY);
+        let authority = TestAuthority::default();
+        let (addr, shutdown, serving) = serve(&authority, &hub, SocketAddr::from(([127, 0, 0, 1], 0))).await;
+        Self { authority, hub, addr, shutdown, serving }
+    }
+
+    /// Ends the server, which closes every connection, and waits for that.
+    pub async fn stop_server(&mut self) {
+        self.shutdown.cancel();
+        (&mut self.serving).await.unwrap();
+    }
+
+    /// Starts a server again, on the same port, with the same hub behind it.
+    pub async fn start_server(&mut self) {
+        let (_, shutdown, serving) = serve(&self.authority, &self.hub, self.addr).await;
+        (self.shutdown, self.serving) = (shutdown, serving);
+    }
+
+    pub fn options(&self, identity: Identity) -> HubClientOptions {
+        let module = identity.module_id().is_some();
+        HubClientOptions {
+            host: "localhost".to_owned(),
+            port: self.addr.port(),
+            hub_host: HUB_HOST.to_owned(),
+            identity,
+            token_audience: None,
+            tokens: Arc::new(SharedKey::new(KEY)),
+            auth_chain: None,
+            model_id: None,
+            client_type: "transport tests".to_owned(),
+            tls: self.authority.client(),
+            keep_alive: Duration::from_secs(60),
+            subscribe: if module { Subscriptions::module() } else { Subscriptions::device() },
+        }
+    }
+
+    /// A client that is connected and subscribed.
+    pub async fn connect(&self, identity: Identity) -> (HubClient, mpsc::Receiver<ClientEvent>) {
+        connect(self.options(identity)).await
+    }
+}
+
+async fn serve(
+    authority: &TestAuthority,
+    hub: &Arc<MemoryHub>,
+    addr: SocketAddr,
+) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    let server = HubServer::bind(addr, authority.server(), hub.clone(), ServerLimits::default()).await.unwrap();
+    let (addr, shutdown) = (server.local_addr(), CancellationToken::new());
+    let serving = tokio::spawn(server.serve(shutdown.clone()));
+    (addr, shutdown, serving)
+}
+
+pub async fn connect(options: HubClientOptions) -> (HubClient, mpsc::Receiver<ClientEvent>) {
+    let (client, mut events) = HubClient::start(options);
+    assert!(matches!(next(&mut events).await, ClientEvent::Connected { session_present: false }));
+    (client, events)
+}
+
+pub fn device() -> Identity {
+    Identity::device("dev1")
+}
+
+pub fn module() -> Identity {
+    Identity::module("dev1", "mod1")
+}
+
+pub async fn next(events: &mut mpsc::Receiver<ClientEvent>) -> ClientEvent {
+    events.recv().await.expect("the client runs")
+}
+
+/// Waits until the client is in a state, and gives it.
+pub async fn state(client: &HubClient, wanted: impl FnMut(&LinkState) -> bool) -> LinkState {
+    client.state().wait_for(wanted).await.unwrap().clone()
+}
