@@ -1,0 +1,407 @@
+//! The daemon: opens everything in order, runs until it is told to end, and begins anew when the device gets another
+//! identity.
+//!
+//! ```text
+//! lock folder ─ keys, authority ─ management socket ─ end leftovers ─ identity (kept, or provisioned)
+//!    ┌────────────────────────────────────────────────────────────────────────┘
+//!    ├─ hub: queues, listener           modules and leaves can connect
+//!    ├─ agent: last good deployment     modules start
+//!    └─ upstream: $edgeAgent, $edgeHub  only now the cloud is talked to
+//! ```
+
+mod certificate;
+mod upstream;
+
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use transport::server::{HubServer, ServerLimits};
+use transport::tls::{SwappableIdentity, server_config_swappable};
+
+use crate::config::{Config, Provisioning};
+use crate::hub::{EdgeHub, HubMethods, HubOptions, OpenHubError, UpstreamScope};
+use crate::identity::IdentityFileError;
+use crate::identity::authority::{Authority, OpenAuthorityError};
+use crate::identity::device::DeviceIdentity;
+use crate::identity::hub_api::HubApi;
+use crate::identity::master_key::MasterKey;
+use crate::identity::modules::ModuleIdentities;
+use crate::lifecycle::agent::{Agent, AgentInputs, AgentOptions};
+use crate::lifecycle::deployment::Surroundings;
+use crate::lifecycle::execute::Executor;
+use crate::lifecycle::history::Histories;
+use crate::lifecycle::methods::AgentMethods;
+use crate::limits::{KEY_FILE_BYTES_MAX, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::management::{Board, ManagementApi, ModuleOrder, Orders};
+use crate::provisioning;
+use crate::runtime::process::ProcessRuntime;
+use crate::unix_http::{self, ServeSocketError};
+use crate::workload::WorkloadContext;
+
+/// Files and folders below the data folder.
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Below this folder.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// The management socket.
+    pub fn management_socket(&self) -> PathBuf {
+        self.at("mgmt.sock")
+    }
+
+    /// Logs of modules.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.at("logs")
+    }
+
+    /// Keys and certificates.
+    pub fn identity_dir(&self) -> PathBuf {
+        self.at("identity")
+    }
+
+    /// The kept outcome of provisioning.
+    pub fn provisioned(&self) -> PathBuf {
+        self.at("identity/provisioned.json")
+    }
+}
+
+/// The daemon cannot start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// A folder cannot be made.
+    #[error("cannot use the data folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Somebody else has it.
+    #[error("the data folder {} is in use by another tidegate-edge", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An identity file cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityFileError),
+    /// The authority cannot be opened.
+    #[error(transparent)]
+    Authority(#[from] OpenAuthorityError),
+    /// The trust bundle cannot be read.
+    #[error("cannot use trust_bundle_cert {}: {what}", path.display())]
+    TrustBundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The management socket cannot be opened.
+    #[error(transparent)]
+    Socket(#[from] ServeSocketError),
+    /// The hub cannot open.
+    #[error("the local hub cannot start")]
+    Hub(#[from] OpenHubError),
+    /// The listener cannot be bound.
+    #[error("modules and devices cannot connect")]
+    Listen(#[from] transport::server::BindError),
+    /// No server certificate.
+    #[error("no server certificate")]
+    Certificate(#[source] certificate::RenewError),
+}
+
+/// What stays the same when the device gets another identity.
+struct Foundation {
+    config: Config,
+    layout: Layout,
+    master_key: MasterKey,
+    authority: Arc<Authority>,
+    trust_bundle_pem: String,
+    tls: Arc<rustls::ClientConfig>,
+    board: Arc<Board>,
+    runtime: ProcessRuntime,
+    orders: Orders,
+    _lock: File,
+}
+
+/// Runs until `stop`.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonError> {
+    let (foundation, mut received_orders) = Foundation::lay(config).await?;
+    let api = ManagementApi {
+        board: Arc::clone(&foundation.board),
+        orders: foundation.orders.clone(),
+        logs_dir: foundation.layout.logs_dir(),
+    };
+    let _socket = unix_http::serve(&foundation.layout.management_socket(), 0o660, Arc::new(api))?;
+    let kept = provisioning::kept(&foundation.config, &foundation.layout.provisioned())?;
+    let mut device = match (kept, &foundation.config.provisioning) {
+        // Reading the configuration costs nothing, so a changed key takes effect.
+        (Some(kept), Provisioning::Dps(_)) => Some(kept),
+        _ => None,
+    };
+    while !stop.is_cancelled() {
+        let current = match device.take() {
+            Some(device) => device,
+            None => match stop.run_until_cancelled(foundation.provision()).await {
+                Some(device) => device,
+                None => break,
+            },
+        };
+        foundation.board.set("provisioning", "done");
+        foundation.board.set("hub", current.hub_host.clone());
+        foundation.board.set("device_id", current.device_id.clone());
+        tracing::info!(hub = current.hub_host, device = current.device_id, "this device's identity");
+        let (orders, next) = foundation.run_as(current, received_orders, &stop).await?;
+        received_orders = orders;
+        device = next;
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+impl Foundation {
+    async fn lay(config: Config) -> Result<(Self, mpsc::Receiver<ModuleOrder>), DaemonError> {
+        let layout = Layout::new(&config.data_dir);
+        make_dir(&config.data_dir, 0o755)?;
+        let lock = lock(&config.data_dir)?;
+        make_dir(&layout.identity_dir(), 0o700)?;
+        make_dir(&layout.at("lifecycle"), 0o700)?;
+        make_dir(&layout.at("hub"), 0o700)?;
+        make_dir(&layout.at("mnt"), 0o755)?;
+        let master_key = MasterKey::open(&layout.at("identity/master.key"))?;
+        let authority = Arc::new(Authority::open(&layout.identity_dir())?);
+        let (tls, trust_bundle_pem) = trust(&config, &authority)?;
+        let records_dir = layout.at("runtime");
+        let runtime = ProcessRuntime::open(config.processes.clone(), &layout.logs_dir(), &records_dir)
+            .await
+            .map_err(|source| DaemonError::Folder { path: records_dir, source })?;
+        let (orders, received) = mpsc::channel(16);
+        let board = Arc::new(Board::default());
+        board.set("version", env!("CARGO_PKG_VERSION"));
+        board.set("provisioning", "under way");
+        board.set("settings_without_effect", config.unused.clone());
+        let foundation =
+            Self { config, layout, master_key, authority, trust_bundle_pem, tls, board, runtime, orders, _lock: lock };
+        Ok((foundation, received))
+    }
+
+    /// Obtains the device's identity, as long as it takes.
+    async fn provision(&self) -> DeviceIdentity {
+        let mut wait = RETRY_WAIT_FIRST;
+        loop {
+            let provisioned =
+                provisioning::provision(&self.config, &self.layout.provisioned(), Arc::clone(&self.tls)).await;
+            let error = match provisioned {
+                Ok(device) => return device,
+                Err(error) => error,
+            };
+            let reason = crate::error_chain(&error);
+            if error.is_refusal() {
+                tracing::error!(reason, "not provisioned: check [provisioning] in the configuration");
+                wait = RETRY_WAIT_MAX;
+            } else {
+                tracing::warn!(reason, "not provisioned yet, trying again");
+            }
+            self.board.set("provisioning", format!("failed: {reason}"));
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_WAIT_MAX);
+        }
+    }
+
+    /// Runs as one identity until `stop`, or until another identity was obtained, which is returned.
+    async fn run_as(
+        &self,
+        device: DeviceIdentity,
+        orders: mpsc::Receiver<ModuleOrder>,
+        stop: &CancellationToken,
+    ) -> Result<(mpsc::Receiver<ModuleOrder>, Option<DeviceIdentity>), DaemonError> {
+        let ended = stop.child_token();
+        let identities = ModuleIdentities::open(
+            &self.layout.at("identity/modules.json"),
+            &device.device_id,
+            self.master_key.clone(),
+        )?;
+        let upstream_host = self.config.parent_hostname.clone().unwrap_or_else(|| device.hub_host.clone());
+        let https_port = provisioning::upstream_https_port(&self.config, &device.hub_host);
+        let api = HubApi::new(&upstream_host, https_port, device.clone(), Arc::clone(&self.tls));
+
+        let scope = UpstreamScope { api: api.clone(), identities: Arc::clone(&identities) };
+        let hub = EdgeHub::open(
+            HubOptions {
+                device: device.clone(),
+                hostname: self.config.hostname.clone(),
+                identities: Arc::clone(&identities),
+                upstream_host: upstream_host.clone(),
+                upstream_port: self.config.upstream_mqtts_port,
+                tls: Arc::clone(&self.tls),
+                scope: Arc::new(scope),
+                dir: self.layout.at("hub"),
+                queues_disk_bytes_max: self.config.queues_disk_bytes_max,
+                board: Arc::clone(&self.board),
+            },
+            ended.clone(),
+        )?;
+        let mqtts_port = self.listen(&hub, &ended).await?;
+
+        let (reports, agent_reports) = watch::channel(serde_json::Value::Null);
+        let (agent, desired) = self.agent(&device, &identities, api.clone(), mqtts_port, reports)?;
+        let (hand_back, handed_back) = tokio::sync::oneshot::channel();
+        let agent_stop = ended.clone();
+        let agent_task = tokio::spawn(async move {
+            let orders = agent.run(AgentInputs { desired: desired.1, orders }, agent_stop).await;
+            let _ = hand_back.send(orders);
+        });
+
+        let methods = Arc::new(AgentMethods {
+            orders: self.orders.clone(),
+            logs_dir: self.layout.logs_dir(),
+            hub_host: device.hub_host.clone(),
+            device_id: device.device_id.clone(),
+        });
+        let (hub_desired, hub_desired_received) = mpsc::channel(4);
+        tokio::spawn(ended.clone().run_until_cancelled_owned(Arc::clone(&hub).follow_desired(hub_desired_received)));
+        let upstream = upstream::Upstream {
+            foundation: self,
+            host: upstream_host,
+            device,
+            identities,
+            api,
+            agent: upstream::Own { reports: agent_reports, desired: desired.0, methods },
+            hub: upstream::Own {
+                reports: hub.reports(),
+                desired: hub_desired,
+                methods: Arc::new(HubMethods(Arc::clone(&hub))),
+            },
+        };
+        let next = ended.run_until_cancelled(upstream.run()).await;
+        ended.cancel();
+        if agent_task.await.is_err() {
+            tracing::error!("the agent panicked");
+        }
+        let orders = handed_back.await.unwrap_or_else(|_| mpsc::channel(1).1);
+        Ok((orders, next))
+    }
+
+    /// Opens the listener; says on which port.
+    async fn listen(&self, hub: &Arc<EdgeHub>, ended: &CancellationToken) -> Result<u16, DaemonError> {
+        let issuer =
+            certificate::Issuer { authority: Arc::clone(&self.authority), hostname: self.config.hostname.clone() };
+        let first = issuer.issue().map_err(DaemonError::Certificate)?;
+        let swappable = SwappableIdentity::new(first.identity);
+        let tls = server_config_swappable(Arc::clone(&swappable));
+        let server = HubServer::bind(self.config.listen_mqtts, tls, Arc::clone(hub), ServerLimits::default()).await?;
+        let address = server.local_addr();
+        tracing::info!(%address, hostname = self.config.hostname, "modules and devices can connect (MQTT over TLS)");
+        let endpoints = json!({ "mqtts": address.to_string(), "hostname": self.config.hostname });
+        let path = self.layout.at("endpoints.json");
+        storage::state_file::replace(&path, endpoints.to_string().as_bytes(), storage::state_file::Access::Shared)
+            .map_err(IdentityFileError::from)?;
+        self.board.set("listen_mqtts", address.to_string());
+        tokio::spawn(server.serve(ended.clone()));
+        tokio::spawn(ended.clone().run_until_cancelled_owned(issuer.renew(swappable, first.expires_at)));
+        Ok(address.port())
+    }
+
+    #[allow(clippy::type_complexity, reason = "sender and receiver of one channel, side by side")]
+    fn agent(
+        &self,
+        device: &DeviceIdentity,
+        identities: &Arc<ModuleIdentities>,
+        api: HubApi,
+        mqtts_port: u16,
+        reports: watch::Sender<serde_json::Value>,
+    ) -> Result<
+        (
+            Agent<ProcessRuntime>,
+            (
+                mpsc::Sender<crate::lifecycle::deployment::Deployment>,
+                mpsc::Receiver<crate::lifecycle::deployment::Deployment>,
+            ),
+        ),
+        DaemonError,
+    > {
+        let sockets_dir = self.layout.at("mnt");
+        let workload = Arc::new(WorkloadContext {
+            device: device.clone(),
+            modules: Arc::clone(identities),
+            authority: Arc::clone(&self.authority),
+            master_key: self.master_key.clone(),
+            trust_bundle_pem: self.trust_bundle_pem.clone(),
+            list: Arc::clone(&self.board) as _,
+            sockets_dir: sockets_dir.clone(),
+        });
+        let options = AgentOptions {
+            surroundings: Surroundings {
+                hub_host: device.hub_host.clone(),
+                device_id: device.device_id.clone(),
+                hostname: self.config.hostname.clone(),
+                parent_hostname: self.config.parent_hostname.clone(),
+                mqtts_port,
+                sockets_dir,
+            },
+            identities: Arc::clone(identities),
+            api: Some(api),
+            deployment_path: self.layout.at("lifecycle/deployment.json"),
+            board: Arc::clone(&self.board),
+            reports,
+        };
+        let executor = Executor::new(self.runtime.clone(), Some(workload));
+        let histories = Histories::open(self.layout.at("lifecycle/restarts.json"))?;
+        Ok((Agent::new(options, executor, histories), mpsc::channel(4)))
+    }
+}
+
+fn make_dir(path: &Path, mode: u32) -> Result<(), DaemonError> {
+    let failed = |source| DaemonError::Folder { path: path.to_owned(), source };
+    if !path.is_dir() {
+        std::fs::create_dir_all(path).map_err(failed)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The lock is the kernel's: it goes with this process, however that ends.
+fn lock(data_dir: &Path) -> Result<File, DaemonError> {
+    let path = data_dir.join("lock");
+    let failed = |source| DaemonError::Folder { path: path.clone(), source };
+    let file = File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(DaemonError::InUse { path: data_dir.to_owned() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Roots for upstream, and the bundle modules get: the configured roots and our own authority.
+fn trust(config: &Config, authority: &Authority) -> Result<(Arc<rustls::ClientConfig>, String), DaemonError> {
+    let mut bundle = authority.certificate_pem().to_owned();
+    let Some(path) = &config.trust_bundle_cert else {
+        let tls = transport::tls::client_config(None).map_err(|error| DaemonError::TrustBundle {
+            path: PathBuf::from("(the machine's roots)"),
+            what: crate::error_chain(&error),
+        })?;
+        return Ok((tls, bundle));
+    };
+    let failed = |what: String| DaemonError::TrustBundle { path: path.clone(), what };
+    let pem =
+        storage::state_file::read(path, KEY_FILE_BYTES_MAX).map_err(|error| failed(crate::error_chain(&error)))?;
+    let pem = pem.ok_or_else(|| failed("it is not there".to_owned()))?;
+    let tls = transport::tls::client_config(Some(&pem)).map_err(|error| failed(crate::error_chain(&error)))?;
+    bundle.push_str(&String::from_utf8_lossy(&pem));
+    Ok((tls, bundle))
+}

@@ -1,0 +1,171 @@
+//! The links of `$edgeAgent` and `$edgeHub`, and what is done when the hub refuses this device.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::identity::Identity;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+use transport::client::{HubClient, HubClientOptions, LinkState, Subscriptions, TokenSource};
+
+use super::Foundation;
+use crate::config::Provisioning;
+use crate::hub::{HubMethods, ModuleTokens};
+use crate::identity::device::DeviceIdentity;
+use crate::identity::hub_api::HubApi;
+use crate::identity::modules::{EnsureIdentityError, ModuleIdentities};
+use crate::lifecycle::deployment::Deployment;
+use crate::lifecycle::methods::AgentMethods;
+use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::provisioning;
+use crate::twin_link::{AnswerMethods, TwinLink};
+
+const AGENT: &str = "$edgeAgent";
+const HUB: &str = "$edgeHub";
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// One of our own identities: what it reports, who takes its desired section, who answers its methods.
+pub(super) struct Own<M> {
+    pub(super) reports: watch::Receiver<Value>,
+    pub(super) desired: mpsc::Sender<Deployment>,
+    pub(super) methods: Arc<M>,
+}
+
+/// Both links.
+pub(super) struct Upstream<'a> {
+    pub(super) foundation: &'a Foundation,
+    pub(super) host: String,
+    pub(super) device: DeviceIdentity,
+    pub(super) identities: Arc<ModuleIdentities>,
+    pub(super) api: HubApi,
+    pub(super) agent: Own<AgentMethods>,
+    pub(super) hub: Own<HubMethods>,
+}
+
+impl Upstream<'_> {
+    /// Keeps both links; returns when the device was given another identity.
+    pub(super) async fn run(self) -> DeviceIdentity {
+        let known = [AGENT, HUB].iter().all(|module| self.identities.known(module).is_some());
+        if !known && let Some(other) = self.ensure().await {
+            return other;
+        }
+        let Self { foundation, agent, hub, .. } = &self;
+        let (agent_client, agent_task) = self.start(AGENT, agent);
+        let (hub_client, hub_task) = self.start(HUB, hub);
+        let _tasks = (AbortOnDropHandle::new(agent_task), AbortOnDropHandle::new(hub_task));
+        if known {
+            // The identities may have been made anew while this device was away.
+            if let Some(other) = self.ensure().await {
+                return other;
+            }
+        }
+        let mut state = agent_client.state();
+        loop {
+            let now = state.borrow_and_update().clone();
+            foundation.board.set("upstream", words(&now));
+            if let LinkState::Refused { reason } = &now {
+                tracing::error!(reason, "the hub refuses $edgeAgent");
+                if let Some(other) = self.ensure().await {
+                    agent_client.stop().await;
+                    hub_client.stop().await;
+                    return other;
+                }
+            }
+            if state.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    fn start<M: AnswerMethods>(&self, module: &str, own: &Own<M>) -> (HubClient, tokio::task::JoinHandle<()>) {
+        let tokens: Arc<dyn TokenSource> =
+            Arc::new(ModuleTokens { identities: Arc::clone(&self.identities), module: module.to_owned() });
+        let (client, events) = HubClient::start(HubClientOptions {
+            host: self.host.clone(),
+            port: self.foundation.config.upstream_mqtts_port,
+            hub_host: self.device.hub_host.clone(),
+            identity: Identity::module(&self.device.device_id, module),
+            token_audience: None,
+            tokens,
+            auth_chain: None,
+            model_id: None,
+            client_type: format!("Tidegate Edge/{}", env!("CARGO_PKG_VERSION")),
+            tls: Arc::clone(&self.foundation.tls),
+            keep_alive: KEEP_ALIVE,
+            subscribe: Subscriptions { methods: true, desired: true, twin_replies: true, ..Subscriptions::default() },
+        });
+        let link = TwinLink {
+            client: client.clone(),
+            events,
+            reports: own.reports.clone(),
+            desired: own.desired.clone(),
+            methods: Arc::clone(&own.methods),
+        };
+        (client, tokio::spawn(link.run()))
+    }
+
+    /// Makes sure that the hub knows both identities with our keys, as long as it takes. Returns an identity when asking
+    /// the provisioning service again brought another one.
+    async fn ensure(&self) -> Option<DeviceIdentity> {
+        let mut wait = RETRY_WAIT_FIRST;
+        loop {
+            let error = match self.ensure_once().await {
+                Ok(()) => return None,
+                Err(error) => error,
+            };
+            let reason = crate::error_chain(&error);
+            let refused = matches!(&error, EnsureIdentityError::Hub { source, .. } if source.is_unauthorized());
+            self.foundation.board.set("upstream", format!("not connected: {reason}"));
+            if refused {
+                tracing::error!(
+                    reason,
+                    "the hub refuses this device's key: check [provisioning], or that the device is there and enabled"
+                );
+                if let Some(other) = self.reprovision().await {
+                    return Some(other);
+                }
+                wait = RETRY_WAIT_MAX;
+            } else {
+                tracing::warn!(reason, "the hub is not ready for this device, trying again");
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_WAIT_MAX);
+        }
+    }
+
+    async fn ensure_once(&self) -> Result<(), EnsureIdentityError> {
+        for module in [AGENT, HUB] {
+            self.identities.ensure(&self.api, module).await?;
+        }
+        Ok(())
+    }
+
+    async fn reprovision(&self) -> Option<DeviceIdentity> {
+        let Foundation { config, layout, tls, .. } = self.foundation;
+        if !matches!(config.provisioning, Provisioning::Dps(_)) {
+            return None;
+        }
+        match provisioning::provision(config, &layout.provisioned(), Arc::clone(tls)).await {
+            Ok(device) if device != self.device => {
+                tracing::warn!(hub = device.hub_host, device = device.device_id, "provisioned anew");
+                Some(device)
+            }
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "not provisioned anew");
+                None
+            }
+        }
+    }
+}
+
+fn words(state: &LinkState) -> String {
+    match state {
+        LinkState::Connecting => "connecting".to_owned(),
+        LinkState::Connected => "connected".to_owned(),
+        LinkState::Waiting { reason, .. } => format!("not connected: {reason}"),
+        LinkState::Refused { reason } => format!("refused: {reason}"),
+        LinkState::Stopped => "stopped".to_owned(),
+    }
+}

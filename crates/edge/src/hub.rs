@@ -1,0 +1,166 @@
+//! The local hub: what modules and downstream devices connect to, and what stands between them and the cloud.
+//!
+//! ```text
+//! module, leaf ──MQTT──▶ handler ─▶ authenticate (scope, keys)
+//!                          │
+//!                          ├─ telemetry ─▶ ingest ─▶ routes ─▶ queues (one log per endpoint and priority)
+//!                          │                                      │ pump
+//!                          │                          upstream ◀──┴──▶ input of a module
+//!                          └─ twin, methods ◀────────▶ upstream (one link per identity)
+//! ```
+//! A message is acknowledged to its sender when every queue it goes to has it on disk. From then on it is delivered at least
+//! once, in the order its sender sent it, however often this process is killed; duplicates are possible after a lost
+//! acknowledgement or a restart.
+
+mod authenticate;
+mod clients;
+mod config;
+mod deliver;
+mod handler;
+mod ingest;
+mod links;
+mod methods;
+mod pumps;
+mod queue;
+mod record;
+mod relay;
+mod scope;
+mod sessions;
+mod twins;
+
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock, Weak};
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use config::HubConfig;
+pub use handler::Session;
+pub(crate) use links::ModuleTokens;
+pub use methods::HubMethods;
+pub use queue::{OpenQueuesError, QueueId, StoreError};
+pub use scope::{ScopeSource, UpstreamScope};
+
+use crate::identity::IdentityFileError;
+use crate::identity::device::DeviceIdentity;
+use crate::identity::modules::ModuleIdentities;
+use crate::management::Board;
+use clients::Clients;
+use links::{LinkOptions, Links};
+use pumps::Pumps;
+use queue::Queues;
+use scope::Scope;
+use sessions::Sessions;
+use twins::TwinCache;
+
+/// What the hub is made from.
+pub struct HubOptions {
+    /// This device.
+    pub device: DeviceIdentity,
+    /// Its host name, which token audiences may name instead of the hub's.
+    pub hostname: String,
+    /// Keys of this device's modules.
+    pub identities: Arc<ModuleIdentities>,
+    /// Where upstream is: host and MQTT port.
+    pub upstream_host: String,
+    /// See there.
+    pub upstream_port: u16,
+    /// TLS for upstream.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// Where identities of downstream devices come from.
+    pub scope: Arc<dyn ScopeSource>,
+    /// Everything the hub keeps.
+    pub dir: PathBuf,
+    /// Bytes all queues together may take.
+    pub queues_disk_bytes_max: u64,
+    /// For what `list` and `system status` show.
+    pub board: Arc<Board>,
+}
+
+/// The hub cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenHubError {
+    /// A state file cannot be used.
+    #[error(transparent)]
+    File(#[from] IdentityFileError),
+    /// The queues cannot be opened.
+    #[error(transparent)]
+    Queues(#[from] OpenQueuesError),
+    /// The folder cannot be made.
+    #[error("cannot make the folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The hub. One per device.
+pub struct EdgeHub {
+    me: Weak<EdgeHub>,
+    options: HubOptions,
+    config: RwLock<Option<Arc<HubConfig>>>,
+    sessions: Sessions,
+    scope: Scope,
+    links: Links,
+    queues: Queues,
+    pumps: Pumps,
+    twins: TwinCache,
+    clients: Clients,
+    /// What came of the last desired section, for the report.
+    reports: watch::Sender<Value>,
+    stop: CancellationToken,
+}
+
+impl EdgeHub {
+    /// Opens the hub's folder, restores configuration, queues and sessions, and starts to deliver what is queued.
+    pub fn open(options: HubOptions, stop: CancellationToken) -> Result<Arc<Self>, OpenHubError> {
+        let dir = options.dir.clone();
+        let twins_dir = dir.join("twins");
+        std::fs::create_dir_all(&twins_dir)
+            .map_err(|source| OpenHubError::Folder { path: twins_dir.clone(), source })?;
+        let config = HubConfig::restore(&dir.join("config.json"));
+        let queues = Queues::open(&dir.join("queues"), options.queues_disk_bytes_max)?;
+        let scope = Scope::open(dir.join("scope.json"), Arc::clone(&options.scope), &options.device)?;
+        let sessions = Sessions::open(dir.join("sessions.json"))?;
+        let links = Links::new(LinkOptions::of(&options), stop.clone());
+        let hub = Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            options,
+            config: RwLock::new(config.map(Arc::new)),
+            sessions,
+            scope,
+            links,
+            queues,
+            pumps: Pumps::default(),
+            twins: TwinCache::new(twins_dir),
+            clients: Clients::default(),
+            reports: watch::channel(Value::Null).0,
+            stop,
+        });
+        hub.report();
+        hub.start_pumps();
+        Ok(hub)
+    }
+
+    /// What `$edgeHub` shall report, and every change of it.
+    pub fn reports(&self) -> watch::Receiver<Value> {
+        self.reports.subscribe()
+    }
+
+    /// The configuration in force.
+    fn config(&self) -> Option<Arc<HubConfig>> {
+        self.config.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// A handle for tasks. The hub lives as long as somebody holds it, and its tasks end with it.
+    fn me(&self) -> Arc<Self> {
+        self.me.upgrade().expect("a method of the hub is running, so somebody holds it")
+    }
+}
+
+#[cfg(test)]
+mod tests;

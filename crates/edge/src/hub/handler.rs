@@ -1,0 +1,87 @@
+//! The edge's side of [`HubHandler`]: each call is passed on to the part it concerns.
+
+use bytes::Bytes;
+use model::identity::Identity;
+use protocol::dps::{DpsError, OperationStatus};
+use transport::server::{
+    Accepted, CloseReason, ConnectRequest, DpsConnectRequest, HubError, HubHandler, Refusal, SessionLink,
+    TelemetryBatch,
+};
+
+use super::EdgeHub;
+use super::links::LinkUse;
+
+/// One client's session.
+pub struct Session {
+    identity: Identity,
+    number: u64,
+    clean: bool,
+    link: SessionLink,
+    /// Keeps the client's upstream link open.
+    _upstream: LinkUse,
+}
+
+impl HubHandler for EdgeHub {
+    type Session = Session;
+    type Enrollee = ();
+
+    async fn connect(&self, request: ConnectRequest) -> Result<Accepted<Session>, Refusal> {
+        let expires_at_secs = self.authenticate(&request).await?;
+        let identity = request.identity;
+        let Some((number, old)) = self.sessions.insert(&identity, request.link.clone()) else {
+            tracing::warn!(%identity, "connection refused: too many sessions");
+            return Err(Refusal::Unavailable);
+        };
+        if let Some(old) = old {
+            old.close(CloseReason::TakenOver);
+        }
+        let kept = if request.clean_session { None } else { self.sessions.kept(&identity) };
+        if let Some(subscriptions) = kept {
+            request.link.restore_subscriptions(subscriptions);
+        }
+        tracing::info!(%identity, peer = %request.peer, client = request.client_type, "client connected");
+        self.clients.connected(&identity);
+        self.report();
+        let upstream = self.link(&identity);
+        let session =
+            Session { identity, number, clean: request.clean_session, link: request.link, _upstream: upstream };
+        Ok(Accepted { session, session_present: kept.is_some(), expires_at_secs })
+    }
+
+    async fn telemetry(&self, session: &Session, batch: TelemetryBatch) -> Result<(), HubError> {
+        self.ingest(&session.identity, batch.into_iter().map(|telemetry| (None, telemetry.message))).await
+    }
+
+    async fn twin_get(&self, session: &Session) -> Result<Bytes, HubError> {
+        self.read_twin(&session.identity).await
+    }
+
+    async fn twin_patch_reported(&self, session: &Session, patch: Bytes) -> Result<u64, HubError> {
+        self.patch_reported(&session.identity, patch).await
+    }
+
+    async fn subscriptions_changed(&self, session: &Session) {
+        let subscriptions = Some(session.link.subscriptions()).filter(|_| !session.clean);
+        self.sessions.keep(&session.identity, subscriptions);
+    }
+
+    async fn disconnected(&self, session: Session, graceful: bool) {
+        tracing::info!(identity = %session.identity, graceful, "client disconnected");
+        if self.sessions.remove(&session.identity, session.number) {
+            self.clients.disconnected(&session.identity);
+            self.report();
+        }
+    }
+
+    async fn dps_connect(&self, _: DpsConnectRequest) -> Result<(), Refusal> {
+        Err(Refusal::NotAuthorized)
+    }
+
+    async fn dps_register(&self, (): &(), _: Bytes) -> Result<OperationStatus, DpsError> {
+        Err(DpsError::unauthorized("an edge device provisions nobody"))
+    }
+
+    async fn dps_status(&self, (): &(), _: &str) -> Result<OperationStatus, DpsError> {
+        Err(DpsError::unauthorized("an edge device provisions nobody"))
+    }
+}

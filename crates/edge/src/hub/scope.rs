@@ -1,0 +1,217 @@
+//! The scope: identities of downstream devices and their modules, with the keys to check their tokens, kept on disk so that
+//! they are let in while there is no network. The file is private to its owner.
+//!
+//! The whole scope is fetched when the upstream link comes up and every hour; a single identity when somebody unknown
+//! knocks or a signature does not fit, at most every ten seconds each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use model::identity::Identity;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use storage::state_file::{self, Access};
+
+use crate::identity::IdentityFileError;
+use crate::identity::device::DeviceIdentity;
+use crate::identity::hub_api::{HubApi, HubApiError};
+use crate::identity::modules::ModuleIdentities;
+use crate::limits::{SCOPE_IDENTITY_REFRESH_MIN, SCOPE_PAGE_SIZE, SCOPE_PAGES_MAX, STATE_BYTES_MAX};
+
+/// An identity in scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ScopedIdentity {
+    /// Base64 keys, primary first; empty where the identity proves itself otherwise.
+    pub(super) keys: Vec<String>,
+    /// Whether it may connect.
+    pub(super) enabled: bool,
+}
+
+/// An answer of a scope query.
+pub type ScopeAnswer<'a> = Pin<Box<dyn Future<Output = Result<Value, HubApiError>> + Send + 'a>>;
+
+/// Where the scope comes from.
+pub trait ScopeSource: Send + Sync {
+    /// One page of all identities.
+    fn page<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a>;
+    /// One identity.
+    fn one<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a>;
+}
+
+/// The hub above, asked as `$edgeHub`.
+pub struct UpstreamScope {
+    /// The calls.
+    pub api: HubApi,
+    /// Holds `$edgeHub`'s key.
+    pub identities: Arc<ModuleIdentities>,
+}
+
+impl UpstreamScope {
+    fn key(&self) -> Result<String, HubApiError> {
+        self.identities.known("$edgeHub").map(|hub| hub.primary_key).ok_or(HubApiError::Key)
+    }
+}
+
+impl ScopeSource for UpstreamScope {
+    fn page<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
+        Box::pin(async move { self.api.scope_page(&self.key()?, body).await })
+    }
+
+    fn one<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
+        Box::pin(async move { self.api.scope_identity(&self.key()?, body).await })
+    }
+}
+
+/// What asking for one identity brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refreshed {
+    /// The hub answered: the cache is right about it now.
+    Known,
+    /// It was asked a moment ago.
+    TooSoon,
+    /// The hub was not reached.
+    Unreachable,
+}
+
+/// The scope as last seen.
+pub(super) struct Scope {
+    path: PathBuf,
+    source: Arc<dyn ScopeSource>,
+    /// The chain of this device speaking for itself: its own id.
+    auth_chain: String,
+    known: Mutex<BTreeMap<String, ScopedIdentity>>,
+    asked: Mutex<HashMap<Identity, Instant>>,
+}
+
+impl Scope {
+    pub(super) fn open(
+        path: PathBuf,
+        source: Arc<dyn ScopeSource>,
+        device: &DeviceIdentity,
+    ) -> Result<Self, IdentityFileError> {
+        let known = match state_file::read(&path, STATE_BYTES_MAX)? {
+            None => BTreeMap::new(),
+            Some(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| IdentityFileError::Damaged { path: path.clone(), what: error.to_string() })?,
+        };
+        let auth_chain = device.device_id.clone();
+        Ok(Self { path, source, auth_chain, known: Mutex::new(known), asked: Mutex::default() })
+    }
+
+    /// An identity as last seen.
+    pub(super) fn get(&self, identity: &Identity) -> Option<ScopedIdentity> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&identity.to_string()).cloned()
+    }
+
+    /// Fetches everything anew. What is no longer in scope is forgotten, which is returned.
+    pub(super) async fn refresh(&self) -> Result<Vec<Identity>, HubApiError> {
+        let mut fresh = BTreeMap::new();
+        let mut link = Value::Null;
+        for _ in 0..SCOPE_PAGES_MAX {
+            let mut body = json!({ "pageSize": SCOPE_PAGE_SIZE, "authChain": self.auth_chain });
+            if !link.is_null() {
+                body["continuationLink"] = link;
+            }
+            let page = self.source.page(&body).await?;
+            fresh.extend(read_identities(&page));
+            link = page.get("continuationLink").cloned().unwrap_or(Value::Null);
+            if link.is_null() || link == "" {
+                break;
+            }
+        }
+        let gone = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = known.keys().filter(|id| fresh.get(*id).is_none_or(|identity| !identity.enabled));
+            left.map(|id| Identity::from_client_id(id)).collect()
+        };
+        tracing::debug!(identities = fresh.len(), "scope fetched");
+        self.replace(|known| *known = fresh);
+        Ok(gone)
+    }
+
+    /// Fetches one identity.
+    pub(super) async fn refresh_one(&self, identity: &Identity) -> Refreshed {
+        {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.retain(|_, at| at.elapsed() < SCOPE_IDENTITY_REFRESH_MIN);
+            if asked.contains_key(identity) {
+                return Refreshed::TooSoon;
+            }
+            asked.insert(identity.clone(), Instant::now());
+        }
+        let mut body = json!({ "targetDeviceId": identity.device_id(), "authChain": self.auth_chain });
+        if let Some(module) = identity.module_id() {
+            body["targetModuleId"] = module.into();
+        }
+        match self.source.one(&body).await {
+            Ok(answer) => {
+                let id = identity.to_string();
+                let found = read_identities(&answer).remove(&id);
+                self.replace(|known| match found {
+                    Some(found) => drop(known.insert(id, found)),
+                    None => drop(known.remove(&id)),
+                });
+                Refreshed::Known
+            }
+            Err(HubApiError::Refused { status: 400..=499, .. }) => {
+                self.replace(|known| drop(known.remove(&identity.to_string())));
+                Refreshed::Known
+            }
+            Err(error) => {
+                tracing::debug!(%identity, error = &error as &dyn std::error::Error, "identity not fetched");
+                Refreshed::Unreachable
+            }
+        }
+    }
+
+    fn replace(&self, change: impl FnOnce(&mut BTreeMap<String, ScopedIdentity>)) {
+        let bytes = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = known.clone();
+            change(&mut known);
+            if *known == before {
+                return;
+            }
+            serde_json::to_vec(&*known).expect("identities are plain data")
+        };
+        if let Err(error) = state_file::replace(&self.path, &bytes, Access::Private) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot keep the scope for starts without network"
+            );
+        }
+    }
+}
+
+/// Devices and modules of an answer, by client id.
+fn read_identities(answer: &Value) -> BTreeMap<String, ScopedIdentity> {
+    let list = |name: &str| answer.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut identities = BTreeMap::new();
+    for device in list("devices") {
+        if let Some(id) = device.get("deviceId").and_then(Value::as_str) {
+            let enabled = device.get("status").and_then(Value::as_str) != Some("disabled");
+            identities.insert(id.to_owned(), ScopedIdentity { keys: keys_of(&device), enabled });
+        }
+    }
+    for module in list("modules") {
+        let id = |name: &str| module.get(name).and_then(Value::as_str).map(str::to_owned);
+        if let (Some(device), Some(id)) = (id("deviceId"), id("moduleId")) {
+            let enabled = identities.get(&device).is_none_or(|device| device.enabled);
+            identities.insert(format!("{device}/{id}"), ScopedIdentity { keys: keys_of(&module), enabled });
+        }
+    }
+    identities
+}
+
+fn keys_of(identity: &Value) -> Vec<String> {
+    let keys = identity.pointer("/authentication/symmetricKey");
+    let key = |name: &str| keys?.get(name)?.as_str().filter(|key| !key.is_empty()).map(str::to_owned);
+    ["primaryKey", "secondaryKey"].into_iter().filter_map(key).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Who is connected, and what earlier sessions were subscribed to.
+//!
+//! Client libraries keep their session (`clean session` off) and do not subscribe again when the hub says it knows the
+//! session; so the subscriptions are on disk, and a restart of this daemon keeps them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use model::identity::Identity;
+use storage::state_file::{self, Access};
+use tokio::sync::watch;
+use transport::server::{SessionLink, Subscriptions};
+
+use crate::identity::IdentityFileError;
+use crate::limits::{SESSIONS_MAX, STATE_BYTES_MAX};
+
+/// All sessions.
+pub(super) struct Sessions {
+    path: PathBuf,
+    live: Mutex<Live>,
+    /// Counts changes: who waits for a session looks again.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Live {
+    links: HashMap<Identity, (u64, SessionLink)>,
+    kept: BTreeMap<String, u8>,
+    next_number: u64,
+}
+
+impl Sessions {
+    pub(super) fn open(path: PathBuf) -> Result<Self, IdentityFileError> {
+        let kept = match state_file::read(&path, STATE_BYTES_MAX)? {
+            None => BTreeMap::new(),
+            Some(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| IdentityFileError::Damaged { path: path.clone(), what: error.to_string() })?,
+        };
+        let live = Mutex::new(Live { kept, ..Live::default() });
+        Ok(Self { path, live, changes: watch::channel(0).0 })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Live) -> T) -> T {
+        act(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Registers a session and hands back the one it replaces. `None` when there are too many.
+    pub(super) fn insert(&self, identity: &Identity, link: SessionLink) -> Option<(u64, Option<SessionLink>)> {
+        let inserted = self.with(|live| {
+            if live.links.len() >= SESSIONS_MAX && !live.links.contains_key(identity) {
+                return None;
+            }
+            live.next_number += 1;
+            let number = live.next_number;
+            let old = live.links.insert(identity.clone(), (number, link));
+            Some((number, old.map(|(_, link)| link)))
+        });
+        self.changed();
+        inserted
+    }
+
+    /// Forgets a session, unless a newer one took its place; says whether it was there.
+    pub(super) fn remove(&self, identity: &Identity, number: u64) -> bool {
+        let removed = self.with(|live| match live.links.get(identity) {
+            Some((current, _)) if *current == number => live.links.remove(identity).is_some(),
+            _ => false,
+        });
+        self.changed();
+        removed
+    }
+
+    /// The live session of an identity.
+    pub(super) fn get(&self, identity: &Identity) -> Option<SessionLink> {
+        self.with(|live| live.links.get(identity).map(|(_, link)| link.clone()))
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.with(|live| live.links.len())
+    }
+
+    /// Waits until an identity is connected and takes inputs.
+    pub(super) async fn with_inputs(&self, identity: &Identity) -> SessionLink {
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.borrow_and_update();
+            if let Some(link) = self.get(identity).filter(|link| link.subscriptions().inputs && !link.is_closed()) {
+                return link;
+            }
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// What an earlier session was subscribed to.
+    pub(super) fn kept(&self, identity: &Identity) -> Option<Subscriptions> {
+        self.with(|live| live.kept.get(&identity.to_string()).copied()).map(Subscriptions::from_bits)
+    }
+
+    /// Keeps (or, with `None`, forgets) what an identity is subscribed to.
+    pub(super) fn keep(&self, identity: &Identity, subscriptions: Option<Subscriptions>) {
+        let bytes = self.with(|live| {
+            let before = live.kept.clone();
+            match subscriptions {
+                Some(subscriptions) => drop(live.kept.insert(identity.to_string(), subscriptions.to_bits())),
+                None => drop(live.kept.remove(&identity.to_string())),
+            }
+            // Bounded like the sessions themselves; the oldest name goes, whose client then subscribes anew.
+            if live.kept.len() > SESSIONS_MAX {
+                live.kept.pop_first();
+            }
+            (before != live.kept).then(|| serde_json::to_vec(&live.kept).expect("names and numbers are plain data"))
+        });
+        if let Some(bytes) = bytes
+            && let Err(error) = state_file::replace(&self.path, &bytes, Access::Shared)
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep subscriptions");
+        }
+        self.changed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_newer_session_is_not_removed_by_the_older_ones_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let sessions = Sessions::open(dir.path().join("sessions.json")).unwrap();
+        let identity = Identity::device("d");
+        let (first, old) = sessions.insert(&identity, SessionLink::detached().0).unwrap();
+        assert!(old.is_none());
+        let (second, old) = sessions.insert(&identity, SessionLink::detached().0).unwrap();
+        assert!(old.is_some());
+        assert!(!sessions.remove(&identity, first));
+        assert!(sessions.get(&identity).is_some());
+        assert!(sessions.remove(&identity, second));
+        assert!(sessions.get(&identity).is_none());
+    }
+
+    #[test]
+    fn subscriptions_survive_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sessions.json");
+        let identity = Identity::module("d", "m");
+        let subscriptions = Subscriptions { methods: true, inputs: true, ..Subscriptions::default() };
+        Sessions::open(path.clone()).unwrap().keep(&identity, Some(subscriptions));
+        let again = Sessions::open(path.clone()).unwrap();
+        assert_eq!(again.kept(&identity), Some(subscriptions));
+        again.keep(&identity, None);
+        assert_eq!(Sessions::open(path).unwrap().kept(&identity), None);
+    }
+
+    #[tokio::test]
+    async fn waiting_for_inputs_ends_when_they_are_subscribed() {
+        let dir = tempfile::tempdir().unwrap();
+        let sessions = Sessions::open(dir.path().join("sessions.json")).unwrap();
+        let identity = Identity::module("d", "m");
+        let (link, far_end) = SessionLink::detached();
+        sessions.insert(&identity, link).unwrap();
+        tokio::join!(sessions.with_inputs(&identity), async {
+            far_end.set_subscriptions(Subscriptions { inputs: true, ..Subscriptions::default() });
+            sessions.keep(&identity, Some(far_end.subscriptions()));
+        });
+    }
+}

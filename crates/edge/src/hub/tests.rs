@@ -1,0 +1,214 @@
+//! The hub between real clients and a hub above that is in memory, over real TLS sockets.
+#![allow(clippy::unwrap_used)]
+
+mod site;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::identity::Identity;
+use model::message::Message;
+use protocol::hub::bag;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use transport::client::{ClientEvent, LinkState, SendError};
+
+use site::{Site, module, soon};
+
+fn numbered(number: usize) -> Message {
+    Message { bag: Bytes::from(format!("n={number}")), body: Bytes::from(format!("{{\"n\":{number}}}")) }
+}
+
+fn numbers(received: &[(Identity, Message)], sender: &Identity) -> Vec<usize> {
+    let of_sender = received.iter().filter(|(from, _)| from == sender);
+    of_sender.map(|(_, message)| bag::get(&message.bag, "n").unwrap().parse().unwrap()).collect()
+}
+
+/// Keeps the first of equal numbers: delivery is at least once.
+fn without_repeats(numbers: Vec<usize>) -> Vec<usize> {
+    let mut seen = std::collections::BTreeSet::new();
+    numbers.into_iter().filter(|number| seen.insert(*number)).collect()
+}
+
+#[tokio::test]
+async fn telemetry_goes_upstream_as_its_sender_without_our_stamps() {
+    let site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream" })).await;
+    let (sensor, _events) = site.client(&module("sensor"));
+    let (leaf, _leaf_events) = site.client(&Identity::device("leaf"));
+    soon(sensor.send_to_output("out", vec![numbered(1)])).await.unwrap();
+    soon(leaf.send(vec![numbered(2)])).await.unwrap();
+    let received = site.upstream_received(2).await;
+    assert_eq!(numbers(&received, &module("sensor")), [1]);
+    assert_eq!(numbers(&received, &Identity::device("leaf")), [2]);
+    for (_, message) in &received {
+        assert_eq!(bag::get(&message.bag, bag::CONNECTION_DEVICE_ID), None);
+        assert_eq!(bag::get(&message.bag, bag::CONNECTION_MODULE_ID), None);
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_without_upstream_is_forwarded_in_order_also_after_a_restart() {
+    let mut site = Site::new(json!({ "up": "FROM /* INTO $upstream" })).await;
+    site.stop_upstream().await;
+    let (sensor, _events) = site.client(&module("sensor"));
+    for number in 0..300 {
+        soon(sensor.send(vec![numbered(number)])).await.unwrap();
+    }
+    soon(sensor.stop()).await;
+    site.restart_edge().await;
+    let (sensor, _events) = site.client(&module("sensor"));
+    soon(sensor.send((300..600).map(numbered).collect())).await.unwrap();
+    site.start_upstream().await;
+    let received = site.upstream_received(600).await;
+    assert_eq!(without_repeats(numbers(&received, &module("sensor"))), (0..600).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_expired_message_is_not_forwarded() {
+    let routes = json!({ "up": { "route": "FROM /* WHERE keep = 'no' INTO $upstream", "timeToLiveSecs": 1, "priority": 0 },
+        "rest": "FROM /* WHERE NOT is_defined(keep) INTO $upstream" });
+    let mut site = Site::new(routes).await;
+    site.stop_upstream().await;
+    let (sensor, _events) = site.client(&module("sensor"));
+    let short_lived = Message { bag: Bytes::from_static(b"n=1&keep=no"), body: Bytes::new() };
+    soon(sensor.send(vec![short_lived])).await.unwrap();
+    soon(sensor.send(vec![numbered(2)])).await.unwrap();
+    // Its life is a second by the clock of the log.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    site.start_upstream().await;
+    assert_eq!(numbers(&site.upstream_received(1).await, &module("sensor")), [2]);
+}
+
+#[tokio::test]
+async fn a_module_gets_its_input_stamped_and_again_until_it_acknowledges() {
+    let route = "FROM /messages/modules/sensor/outputs/out WHERE $body.n > 1 INTO BrokeredEndpoint(\"/modules/filter/inputs/in1\")";
+    let site = Site::new(json!({ "filter": route })).await;
+    let (sensor, _events) = site.client(&module("sensor"));
+    let json_message = |number: usize| {
+        let body = numbered(number).body;
+        Message { bag: Bytes::from(format!("%24.ct=application%2Fjson&%24.ce=utf-8&n={number}")), body }
+    };
+    soon(sensor.send_to_output("out", (0..4).map(json_message).collect())).await.unwrap();
+    // Nobody listens yet: the messages wait.
+    let (filter, mut inputs) = site.client(&module("filter"));
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        match soon(inputs.recv()).await.unwrap() {
+            ClientEvent::Input(message) => {
+                assert_eq!(message.input, "in1");
+                assert_eq!(bag::get(&message.message.bag, bag::CONNECTION_MODULE_ID).unwrap(), "sensor");
+                taken.push(bag::get(&message.message.bag, "n").unwrap().into_owned());
+                message.acknowledge().await;
+            }
+            ClientEvent::Connected { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(taken, ["2", "3"]);
+    drop(filter);
+}
+
+#[tokio::test]
+async fn only_who_is_in_scope_and_has_the_key_gets_in() {
+    let site = Site::new(json!({})).await;
+    let refused = |identity: Identity, key: &'static str| {
+        let (client, events) = site.client_with_key(&identity, key);
+        async move {
+            let mut state = client.state();
+            let refused =
+                soon(state.wait_for(|state| matches!(state, LinkState::Refused { .. } | LinkState::Connected)));
+            let refused = matches!(*refused.await.unwrap(), LinkState::Refused { .. });
+            drop(events);
+            refused
+        }
+    };
+    assert!(refused(Identity::device("leaf"), site::WRONG_KEY).await);
+    assert!(refused(module("sensor"), site::WRONG_KEY).await);
+    assert!(refused(Identity::device("stranger"), site::LEAF_KEY).await);
+    assert!(refused(Identity::device("disabled"), site::LEAF_KEY).await);
+    assert!(!refused(Identity::device("leaf"), site::LEAF_KEY).await);
+}
+
+#[tokio::test]
+async fn without_routes_nothing_is_acknowledged() {
+    let site = Site::unconfigured().await;
+    let (sensor, _events) = site.client(&module("sensor"));
+    assert_eq!(soon(sensor.send(vec![numbered(1)])).await, Err(SendError::Disconnected));
+}
+
+#[tokio::test]
+async fn a_refused_configuration_changes_nothing_and_is_reported() {
+    let site = Site::new(json!({ "up": "FROM /* INTO $upstream" })).await;
+    site.configure(7, json!({ "up": "FROM nowhere" }));
+    let reported = site.reported();
+    assert_eq!(reported["lastDesiredVersion"], 7);
+    assert_eq!(reported["lastDesiredStatus"]["code"], 400);
+    let (sensor, _events) = site.client(&module("sensor"));
+    soon(sensor.send(vec![numbered(1)])).await.unwrap();
+    site.upstream_received(1).await;
+}
+
+#[tokio::test]
+async fn twins_are_relayed_and_answered_from_the_cache_without_upstream() {
+    let mut site = Site::new(json!({})).await;
+    site.upstream.set_desired(&module("sensor"), json!({ "SendInterval": 10, "$version": 2 }));
+    let (sensor, mut events) = site.client(&module("sensor"));
+    soon(sensor.state().wait_for(|state| *state == LinkState::Connected)).await.unwrap();
+    let twin: Value = serde_json::from_slice(&soon(sensor.twin()).await.unwrap()).unwrap();
+    assert_eq!(twin["desired"], json!({ "SendInterval": 10, "$version": 2 }));
+    assert_eq!(soon(sensor.patch_reported(Bytes::from_static(b"{\"a\":1,\"b\":2}"))).await.unwrap(), 2);
+
+    site.stop_upstream().await;
+    soon(site.upstream_link_down(&module("sensor"))).await;
+    soon(sensor.patch_reported(Bytes::from_static(b"{\"a\":null,\"c\":3}"))).await.unwrap();
+    let twin: Value = serde_json::from_slice(&soon(sensor.twin()).await.unwrap()).unwrap();
+    assert_eq!(twin["desired"]["SendInterval"], 10);
+    assert_eq!(twin["reported"]["c"], 3);
+    assert_eq!(twin["reported"].get("a"), None);
+    let bad = soon(sensor.patch_reported(Bytes::from_static(b"{\"a.b\":1}"))).await;
+    assert!(bad.is_err(), "{bad:?}");
+
+    site.upstream.set_desired(&module("sensor"), json!({ "SendInterval": 20, "$version": 3 }));
+    site.start_upstream().await;
+    let patch = loop {
+        if let ClientEvent::Desired { version, patch } = soon(events.recv()).await.unwrap() {
+            assert_eq!(version, 3);
+            break serde_json::from_slice::<Value>(&patch).unwrap();
+        }
+    };
+    assert_eq!(patch, json!({ "SendInterval": 20, "$version": 3 }));
+    assert_eq!(site.upstream.reported(&module("sensor")), json!({ "b": 2, "c": 3 }));
+}
+
+#[tokio::test]
+async fn a_method_from_above_reaches_the_client_and_its_answer_goes_back() {
+    let site = Site::new(json!({})).await;
+    let (_leaf, mut events) = site.client(&Identity::device("leaf"));
+    let link = site.upstream.link(&Identity::device("leaf")).await;
+    let answering = tokio::spawn(async move {
+        loop {
+            if let ClientEvent::Method(call) = events.recv().await.unwrap() {
+                assert_eq!((call.name.as_str(), &call.payload[..]), ("reset", b"{\"x\":1}".as_slice()));
+                call.reply(207, Bytes::from_static(b"{\"done\":true}")).await;
+                // Held so that the connection stays.
+                return events;
+            }
+        }
+    });
+    let answer = site.invoke_until_subscribed(&link, "reset", Bytes::from_static(b"{\"x\":1}")).await;
+    assert_eq!((answer.status, &answer.payload[..]), (207, b"{\"done\":true}".as_slice()));
+    drop(soon(answering).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_newer_session_of_the_same_identity_ends_the_older_one() {
+    let site = Site::new(json!({})).await;
+    let (first, mut first_events) = site.client(&Identity::device("leaf"));
+    soon(first.state().wait_for(|state| *state == LinkState::Connected)).await.unwrap();
+    let (second, _events) = site.client(&Identity::device("leaf"));
+    soon(second.state().wait_for(|state| *state == LinkState::Connected)).await.unwrap();
+    let ended = timeout(Duration::from_secs(20), async {
+        while !matches!(first_events.recv().await, Some(ClientEvent::Disconnected { .. }) | None) {}
+    });
+    ended.await.unwrap();
+}

@@ -1,0 +1,377 @@
+//! A site: an edge hub, a hub above it in memory, and clients.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use model::identity::Identity;
+use model::message::Message;
+use model::twin::{Section, Twin, TwinSection};
+use protocol::auth::sas::SasToken;
+use protocol::dps::{DpsError, OperationStatus};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions};
+use transport::server::{
+    Accepted, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, HubServer, InvokeError,
+    MethodResponse, Refusal, ServerLimits, SessionLink, TelemetryBatch,
+};
+use transport::tls::authority::{Certified, create_ca, issue_server};
+use transport::tls::{client_config, server_config};
+
+use crate::hub::scope::ScopeAnswer;
+use crate::hub::{EdgeHub, HubOptions, ScopeSource};
+use crate::identity::device::DeviceIdentity;
+use crate::identity::master_key::MasterKey;
+use crate::identity::modules::{ModuleIdentities, ModuleIdentity};
+use crate::lifecycle::deployment::Deployment;
+use crate::management::Board;
+
+pub const LEAF_KEY: &str = "bGVhZiBrZXk=";
+pub const WRONG_KEY: &str = "d3Jvbmcga2V5";
+const HUB_HOST: &str = "hub.test";
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub fn module(name: &str) -> Identity {
+    Identity::module("edge", name)
+}
+
+/// Nothing here takes long; what does has gone wrong.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("it happens soon")
+}
+
+/// The hub above.
+#[derive(Default)]
+pub struct Upstream {
+    state: Mutex<UpstreamState>,
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct UpstreamState {
+    received: Vec<(Identity, Message)>,
+    twins: HashMap<Identity, Twin>,
+    links: HashMap<Identity, SessionLink>,
+}
+
+impl Upstream {
+    fn with<T>(&self, act: impl FnOnce(&mut UpstreamState) -> T) -> T {
+        let result = act(&mut self.state.lock().unwrap());
+        self.changes.send_modify(|count| *count += 1);
+        result
+    }
+
+    async fn wait_for<T>(&self, mut look: impl FnMut(&UpstreamState) -> Option<T>) -> T {
+        let mut changes = self.changes.subscribe();
+        soon(async {
+            loop {
+                changes.borrow_and_update();
+                if let Some(found) = look(&self.state.lock().unwrap()) {
+                    return found;
+                }
+                changes.changed().await.unwrap();
+            }
+        })
+        .await
+    }
+
+    pub fn set_desired(&self, identity: &Identity, desired: Value) {
+        let section = TwinSection::from_device_json(&desired).unwrap();
+        self.with(|state| state.twins.entry(identity.clone()).or_default().desired = section);
+    }
+
+    pub fn reported(&self, identity: &Identity) -> Value {
+        self.with(|state| Value::Object(state.twins[identity].reported.properties.clone()))
+    }
+
+    pub async fn link(&self, identity: &Identity) -> SessionLink {
+        self.wait_for(|state| state.links.get(identity).cloned()).await
+    }
+}
+
+impl HubHandler for Upstream {
+    type Session = Identity;
+    type Enrollee = ();
+
+    async fn connect(&self, request: ConnectRequest) -> Result<Accepted<Identity>, Refusal> {
+        let Credential::Sas(token) = &request.credential else { return Err(Refusal::NotAuthorized) };
+        let token = SasToken::parse(token).map_err(|_| Refusal::NotAuthorized)?;
+        // A downstream device comes with $edgeHub's token and says so, a module with its own.
+        let (speaker, chain) = match request.identity.module_id() {
+            Some(module) => (module.to_owned(), None),
+            None => ("$edgeHub".to_owned(), Some(format!("{};edge", request.identity))),
+        };
+        if request.auth_chain != chain || !token.verify(&key_of(&speaker)) {
+            return Err(Refusal::NotAuthorized);
+        }
+        self.with(|state| state.links.insert(request.identity.clone(), request.link));
+        Ok(Accepted { session: request.identity, session_present: false, expires_at_secs: None })
+    }
+
+    async fn telemetry(&self, session: &Identity, batch: TelemetryBatch) -> Result<(), HubError> {
+        let messages = batch.into_iter().map(|telemetry| (session.clone(), telemetry.message));
+        self.with(|state| state.received.extend(messages));
+        Ok(())
+    }
+
+    async fn twin_get(&self, session: &Identity) -> Result<Bytes, HubError> {
+        let twin = self.with(|state| state.twins.entry(session.clone()).or_default().to_device_json());
+        Ok(Bytes::from(twin.to_string()))
+    }
+
+    async fn twin_patch_reported(&self, session: &Identity, patch: Bytes) -> Result<u64, HubError> {
+        let patch = serde_json::from_slice(&patch).unwrap();
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let patched = self.with(|state| {
+            state.twins.entry(session.clone()).or_default().reported.patch(Section::Reported, &patch, now)
+        });
+        patched.map_err(|error| HubError { status: 400, message: error.to_string() })
+    }
+
+    async fn subscriptions_changed(&self, _: &Identity) {}
+
+    async fn disconnected(&self, session: Identity, _: bool) {
+        self.with(|state| state.links.remove(&session));
+    }
+
+    async fn dps_connect(&self, _: DpsConnectRequest) -> Result<(), Refusal> {
+        Err(Refusal::NotAuthorized)
+    }
+
+    async fn dps_register(&self, (): &(), _: Bytes) -> Result<OperationStatus, DpsError> {
+        Err(DpsError::unauthorized("not here"))
+    }
+
+    async fn dps_status(&self, (): &(), _: &str) -> Result<OperationStatus, DpsError> {
+        Err(DpsError::unauthorized("not here"))
+    }
+}
+
+/// Two leaves are in scope, one of them disabled.
+struct FixedScope;
+
+impl FixedScope {
+    fn answer() -> Value {
+        let device = |id: &str, status: &str| json!({ "deviceId": id, "status": status, "authentication": { "symmetricKey": { "primaryKey": LEAF_KEY } } });
+        json!({ "devices": [device("leaf", "enabled"), device("disabled", "disabled")], "modules": [], "continuationLink": null })
+    }
+}
+
+impl ScopeSource for FixedScope {
+    fn page<'a>(&'a self, _: &'a Value) -> ScopeAnswer<'a> {
+        Box::pin(async { Ok(Self::answer()) })
+    }
+
+    fn one<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
+        let mut answer = Self::answer();
+        let devices = answer["devices"].as_array_mut().unwrap();
+        devices.retain(|device| device["deviceId"] == body["targetDeviceId"]);
+        Box::pin(async { Ok(answer) })
+    }
+}
+
+fn key_of(module: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(format!("key of {module}"))
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+pub struct Site {
+    pub upstream: Arc<Upstream>,
+    upstream_address: SocketAddr,
+    upstream_running: Option<Running>,
+    edge: Option<(Arc<EdgeHub>, SocketAddr, Running)>,
+    authority: Certified,
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    /// With these routes in force.
+    pub async fn new(routes: Value) -> Self {
+        let site = Self::unconfigured().await;
+        site.configure(1, routes);
+        site
+    }
+
+    /// Without any routes yet.
+    pub async fn unconfigured() -> Self {
+        let mut site = Self {
+            upstream: Arc::default(),
+            upstream_address: "127.0.0.1:0".parse().unwrap(),
+            upstream_running: None,
+            edge: None,
+            authority: create_ca("test", DAY).unwrap(),
+            dir: tempfile::tempdir().unwrap(),
+        };
+        site.start_upstream().await;
+        site.start_edge().await;
+        site
+    }
+
+    fn server_tls(&self) -> Arc<rustls::ServerConfig> {
+        let issued = issue_server(&self.authority, &["127.0.0.1".to_owned()], DAY).unwrap();
+        server_config(issued.server_identity().unwrap())
+    }
+
+    fn client_tls(&self) -> Arc<rustls::ClientConfig> {
+        client_config(Some(self.authority.chain_pem.as_bytes())).unwrap()
+    }
+
+    pub async fn start_upstream(&mut self) {
+        let handler = Arc::clone(&self.upstream);
+        let server =
+            HubServer::bind(self.upstream_address, self.server_tls(), handler, ServerLimits::default()).await.unwrap();
+        self.upstream_address = server.local_addr();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(server.serve(stop.clone()));
+        self.upstream_running = Some(Running { stop, task });
+    }
+
+    pub async fn stop_upstream(&mut self) {
+        soon(self.upstream_running.take().unwrap().end()).await;
+    }
+
+    async fn start_edge(&mut self) {
+        let identities =
+            ModuleIdentities::open(&self.dir.path().join("modules.json"), "edge", MasterKey::from_bytes([1; 32]));
+        let identities = identities.unwrap();
+        for name in ["$edgeHub", "sensor", "filter"] {
+            let identity = ModuleIdentity {
+                module_id: name.into(),
+                generation_id: "1".into(),
+                primary_key: key_of(name),
+                secondary_key: key_of("nobody"),
+                managed_by: None,
+            };
+            identities.insert(identity).unwrap();
+        }
+        let options = HubOptions {
+            device: DeviceIdentity {
+                hub_host: HUB_HOST.into(),
+                device_id: "edge".into(),
+                key: key_of("the device"),
+                source: String::new(),
+            },
+            hostname: "127.0.0.1".into(),
+            identities,
+            upstream_host: "127.0.0.1".into(),
+            upstream_port: self.upstream_address.port(),
+            tls: self.client_tls(),
+            scope: Arc::new(FixedScope),
+            dir: self.dir.path().join("hub"),
+            queues_disk_bytes_max: 64 << 20,
+            board: Arc::new(Board::default()),
+        };
+        let stop = CancellationToken::new();
+        let hub = EdgeHub::open(options, stop.clone()).unwrap();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let server =
+            HubServer::bind(address, self.server_tls(), Arc::clone(&hub), ServerLimits::default()).await.unwrap();
+        let address = server.local_addr();
+        let task = tokio::spawn(server.serve(stop.clone()));
+        self.edge = Some((hub, address, Running { stop, task }));
+    }
+
+    /// Ends the edge hub and opens it again on the same folder.
+    pub async fn restart_edge(&mut self) {
+        let (hub, _, running) = self.edge.take().unwrap();
+        soon(running.end()).await;
+        let weak = Arc::downgrade(&hub);
+        drop(hub);
+        // The folder is free when its tasks have let go of it.
+        soon(async {
+            while weak.strong_count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        self.start_edge().await;
+    }
+
+    fn hub(&self) -> &Arc<EdgeHub> {
+        &self.edge.as_ref().unwrap().0
+    }
+
+    pub fn configure(&self, version: u64, routes: Value) {
+        let section = json!({
+            "schemaVersion": "1.1", "routes": routes,
+            "storeAndForwardConfiguration": { "timeToLiveSecs": 7200 },
+        });
+        self.hub().configure(&Deployment { version, section });
+    }
+
+    pub fn reported(&self) -> Value {
+        self.hub().reports().borrow().clone()
+    }
+
+    pub fn client(&self, identity: &Identity) -> (HubClient, mpsc::Receiver<ClientEvent>) {
+        let key = identity.module_id().map_or_else(|| LEAF_KEY.to_owned(), key_of);
+        self.client_with_key(identity, &key)
+    }
+
+    pub fn client_with_key(&self, identity: &Identity, key: &str) -> (HubClient, mpsc::Receiver<ClientEvent>) {
+        let address = self.edge.as_ref().unwrap().1;
+        HubClient::start(HubClientOptions {
+            host: address.ip().to_string(),
+            port: address.port(),
+            hub_host: HUB_HOST.to_owned(),
+            identity: identity.clone(),
+            token_audience: None,
+            tokens: Arc::new(SharedKey::new(key)),
+            auth_chain: None,
+            model_id: None,
+            client_type: "test".to_owned(),
+            tls: self.client_tls(),
+            keep_alive: Duration::from_secs(60),
+            subscribe: if identity.module_id().is_some() { Subscriptions::module() } else { Subscriptions::device() },
+        })
+    }
+
+    /// What the hub above has received, once that is at least so many messages with different senders or numbers.
+    pub async fn upstream_received(&self, count: usize) -> Vec<(Identity, Message)> {
+        let different = |received: &[(Identity, Message)]| {
+            let all: std::collections::HashSet<_> =
+                received.iter().map(|(from, message)| (from.clone(), message.bag.clone())).collect();
+            all.len()
+        };
+        self.upstream.wait_for(|state| (different(&state.received) >= count).then(|| state.received.clone())).await
+    }
+
+    /// Waits until the edge hub knows that its link for this identity is down.
+    pub async fn upstream_link_down(&self, identity: &Identity) {
+        let link = self.hub().link(identity);
+        let mut state = link.client.state();
+        state.wait_for(|state| !matches!(state, LinkState::Connected)).await.unwrap();
+    }
+
+    /// Invokes a method as the cloud would: again while the far end has not subscribed yet.
+    pub async fn invoke_until_subscribed(&self, link: &SessionLink, name: &str, payload: Bytes) -> MethodResponse {
+        soon(async {
+            loop {
+                match link.invoke_method(name, payload.clone(), Duration::from_secs(20)).await {
+                    Ok(answer) if answer.status != 404 => return answer,
+                    Ok(_) | Err(InvokeError::NotSubscribed) => tokio::task::yield_now().await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
+        .await
+    }
+}

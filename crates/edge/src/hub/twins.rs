@@ -1,0 +1,150 @@
+//! Twins of clients as last seen, for reads and reported updates without network.
+//!
+//! ```text
+//! twins/<client id, escaped>.json    {"desired": {…, "$version"}, "reported": {…, "$version"}, "unsent": bool, "complete": bool}
+//! ```
+//! `unsent` says that the reported section holds updates the hub above has not seen. A client is the only writer of its
+//! reported section, so when the network is back the difference between the hub's copy and this one is what it missed.
+//! `complete` is false when the twin was never read: then this copy only holds what was patched since, and is sent as it is.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use model::identity::Identity;
+use model::twin::{Section, Twin, TwinError};
+use protocol::hub::bag;
+use serde_json::{Value, json};
+use storage::state_file::{self, Access};
+use time::OffsetDateTime;
+
+use crate::identity::IdentityFileError;
+use crate::limits::{STATE_BYTES_MAX, TWINS_MAX};
+
+/// One client's twin.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct CachedTwin {
+    pub(super) twin: Twin,
+    pub(super) unsent: bool,
+    pub(super) complete: bool,
+}
+
+/// All of them. Each client's is used by one task at a time: the lock is held over requests to the hub above, so that
+/// updates of one client keep their order.
+pub(super) struct TwinCache {
+    dir: PathBuf,
+    twins: Mutex<HashMap<Identity, Arc<tokio::sync::Mutex<CachedTwin>>>>,
+}
+
+impl CachedTwin {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let json: Value = serde_json::from_slice(bytes).ok()?;
+        let flag = |name: &str| json.get(name).and_then(Value::as_bool).unwrap_or_default();
+        Some(Self { twin: Twin::from_device_json(&json)?, unsent: flag("unsent"), complete: flag("complete") })
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut json = self.twin.to_device_json();
+        json["unsent"] = json!(self.unsent);
+        json["complete"] = json!(self.complete);
+        json.to_string().into_bytes()
+    }
+
+    /// Merges a client's update that the hub above has not seen.
+    pub(super) fn patch_unsent(&mut self, patch: &Value) -> Result<u64, TwinError> {
+        let version = self.twin.reported.patch(Section::Reported, patch, OffsetDateTime::now_utc())?;
+        // Times are the service's to keep.
+        self.twin.reported.metadata.clear();
+        self.unsent = true;
+        Ok(version)
+    }
+
+    /// The reported update the hub above misses, given its own copy.
+    pub(super) fn missing_upstream(&self, upstream: &Twin) -> Option<Value> {
+        let local = Value::Object(self.twin.reported.properties.clone());
+        match (self.unsent, self.complete) {
+            (false, _) => None,
+            (true, false) => Some(local),
+            (true, true) => Some(model::twin::diff(&Value::Object(upstream.reported.properties.clone()), &local)),
+        }
+    }
+}
+
+impl TwinCache {
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Self { dir, twins: Mutex::default() }
+    }
+
+    /// A client's twin, read from disk the first time.
+    pub(super) fn get(&self, identity: &Identity) -> Arc<tokio::sync::Mutex<CachedTwin>> {
+        let mut twins = self.twins.lock().unwrap_or_else(PoisonError::into_inner);
+        if twins.len() >= TWINS_MAX && !twins.contains_key(identity) {
+            // What is on disk comes back when it is asked for; what is in use stays.
+            twins.retain(|_, twin| Arc::strong_count(twin) > 1);
+        }
+        let twin =
+            twins.entry(identity.clone()).or_insert_with(|| Arc::new(tokio::sync::Mutex::new(self.read(identity))));
+        Arc::clone(twin)
+    }
+
+    fn read(&self, identity: &Identity) -> CachedTwin {
+        let path = self.path_of(identity);
+        let bytes = state_file::read(&path, STATE_BYTES_MAX).unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot read a cached twin");
+            None
+        });
+        bytes.and_then(|bytes| CachedTwin::parse(&bytes)).unwrap_or_default()
+    }
+
+    /// Makes a client's twin durable.
+    pub(super) fn write(&self, identity: &Identity, twin: &CachedTwin) -> Result<(), IdentityFileError> {
+        Ok(state_file::replace(&self.path_of(identity), &twin.to_bytes(), Access::Private)?)
+    }
+
+    fn path_of(&self, identity: &Identity) -> PathBuf {
+        self.dir.join(format!("{}.json", bag::encode(&identity.to_string())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn twin(reported: Value) -> Twin {
+        Twin::from_device_json(&json!({ "desired": {}, "reported": reported })).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_twin_survives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity::module("edge", "$m");
+        let cached = CachedTwin { twin: twin(json!({ "a": 1, "$version": 4 })), unsent: true, complete: true };
+        TwinCache::new(dir.path().to_owned()).write(&identity, &cached).unwrap();
+        let again = TwinCache::new(dir.path().to_owned());
+        assert_eq!(*again.get(&identity).lock().await, cached);
+        assert_eq!(*again.get(&Identity::device("other")).lock().await, CachedTwin::default());
+    }
+
+    #[test]
+    fn what_upstream_misses_is_the_difference_deletions_included() {
+        let mut cached = CachedTwin { twin: twin(json!({ "a": 1, "b": 2 })), unsent: false, complete: true };
+        assert_eq!(cached.missing_upstream(&twin(json!({}))), None);
+        cached.patch_unsent(&json!({ "a": null, "c": 3 })).unwrap();
+        assert_eq!(cached.missing_upstream(&twin(json!({ "a": 1, "b": 2 }))), Some(json!({ "a": null, "c": 3 })));
+    }
+
+    #[test]
+    fn a_twin_that_was_never_read_deletes_nothing_upstream() {
+        let mut cached = CachedTwin::default();
+        cached.patch_unsent(&json!({ "c": 3 })).unwrap();
+        assert_eq!(cached.missing_upstream(&twin(json!({ "a": 1 }))), Some(json!({ "c": 3 })));
+    }
+
+    #[test]
+    fn a_patch_that_breaks_a_rule_changes_nothing() {
+        let mut cached = CachedTwin::default();
+        assert!(cached.patch_unsent(&json!({ "a.b": 1 })).is_err());
+        assert_eq!(cached, CachedTwin::default());
+    }
+}

@@ -1,0 +1,90 @@
+//! The key all other local secrets derive from.
+//!
+//! Deriving instead of storing means that a module's keys are the same whenever they are asked for, offline included, as
+//! long as its generation id is the same.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use storage::state_file::{self, Access};
+
+use super::IdentityFileError;
+
+const KEY_BYTES: usize = 32;
+
+/// 32 random bytes that never leave this device.
+#[derive(Clone)]
+pub struct MasterKey([u8; KEY_BYTES]);
+
+impl MasterKey {
+    /// Reads the key, or makes one.
+    pub fn open(path: &Path) -> Result<Self, IdentityFileError> {
+        if let Some(bytes) = state_file::read(path, KEY_BYTES as u64)? {
+            let found = bytes.len();
+            return bytes.try_into().map(Self).map_err(|_| IdentityFileError::Damaged {
+                path: path.to_owned(),
+                what: format!("{found} bytes instead of {KEY_BYTES}"),
+            });
+        }
+        let mut key = [0; KEY_BYTES];
+        getrandom::fill(&mut key).map_err(IdentityFileError::Random)?;
+        state_file::replace(path, &key, Access::Private)?;
+        Ok(Self(key))
+    }
+
+    /// A key of given bytes, for tests.
+    pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The key with this name, base64. Different names give unrelated keys.
+    pub fn derive(&self, name: &str) -> String {
+        STANDARD.encode(self.derive_bytes(name))
+    }
+
+    /// The key with this name.
+    pub fn derive_bytes(&self, name: &str) -> [u8; KEY_BYTES] {
+        hmac_sha256(&self.0, name.as_bytes())
+    }
+}
+
+/// HMAC-SHA256 with a raw key.
+pub fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(data);
+    mac.finalize().into_bytes().into()
+}
+
+/// The signature of the workload API: HMAC-SHA256 with a base64 key.
+pub fn sign(key_base64: &str, data: &[u8]) -> Option<[u8; 32]> {
+    Some(hmac_sha256(&STANDARD.decode(key_base64).ok()?, data))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_key_is_made_once_private_and_stable() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("master.key");
+        let first = MasterKey::open(&path).unwrap().derive("m:1:primary");
+        assert_eq!(MasterKey::open(&path).unwrap().derive("m:1:primary"), first);
+        assert_ne!(MasterKey::open(&path).unwrap().derive("m:1:secondary"), first);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_key_is_refused_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("master.key");
+        std::fs::write(&path, b"short").unwrap();
+        assert!(matches!(MasterKey::open(&path), Err(IdentityFileError::Damaged { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), b"short");
+    }
+}

@@ -1,0 +1,279 @@
+//! The loop that keeps modules as the deployment wants them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use model::manifest::agent::AgentDesired;
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::deployment::{Deployment, Surroundings, wanted_modules};
+use super::execute::Executor;
+use super::history::Histories;
+use super::plan::{WantedModule, plan};
+use super::report::{DesiredOutcome, ReportInput, management_list, reported};
+use crate::identity::hub_api::HubApi;
+use crate::identity::modules::ModuleIdentities;
+use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::management::{Board, ModuleAction, ModuleOrder};
+use crate::runtime::ModuleRuntime;
+
+/// What the loop works with.
+pub struct AgentOptions {
+    /// What modules are told.
+    pub surroundings: Surroundings,
+    /// Identities of modules.
+    pub identities: Arc<ModuleIdentities>,
+    /// Where identities come from; without it only known ones are used.
+    pub api: Option<HubApi>,
+    /// Where the last good deployment is kept.
+    pub deployment_path: PathBuf,
+    /// Where the module list goes.
+    pub board: Arc<Board>,
+    /// Where the reported section goes.
+    pub reports: watch::Sender<Value>,
+}
+
+/// What the loop is told.
+pub struct AgentInputs {
+    /// Desired sections of `$edgeAgent`.
+    pub desired: mpsc::Receiver<Deployment>,
+    /// Operators' orders.
+    pub orders: mpsc::Receiver<ModuleOrder>,
+}
+
+/// Modules whose identity could not be had, and why.
+type WithoutIdentity = BTreeMap<String, String>;
+
+/// The loop's state.
+pub struct Agent<R> {
+    options: AgentOptions,
+    executor: Executor<R>,
+    histories: Histories,
+    desired: Option<AgentDesired>,
+    outcome: DesiredOutcome,
+    /// The last section was refused: its verdict stands, whatever becomes of the deployment in force.
+    refused: bool,
+    without_identity: WithoutIdentity,
+    identity_rounds: (mpsc::Sender<WithoutIdentity>, mpsc::Receiver<WithoutIdentity>),
+    identity_task: Option<AbortOnDropHandle<()>>,
+    started_at: OffsetDateTime,
+}
+
+impl<R: ModuleRuntime> Agent<R> {
+    /// Begins with the last good deployment, if there is one.
+    pub fn new(options: AgentOptions, executor: Executor<R>, histories: Histories) -> Self {
+        let not_seen = DesiredOutcome { version: 0, code: 406, description: "no deployment was seen yet".to_owned() };
+        let mut agent = Self {
+            options,
+            executor,
+            histories,
+            desired: None,
+            outcome: not_seen,
+            refused: false,
+            without_identity: BTreeMap::new(),
+            identity_rounds: mpsc::channel(4),
+            identity_task: None,
+            started_at: OffsetDateTime::now_utc(),
+        };
+        agent.restore();
+        agent
+    }
+
+    fn restore(&mut self) {
+        match Deployment::read(&self.options.deployment_path) {
+            Ok(Some(deployment)) => {
+                tracing::info!(version = deployment.version, "starting the last good deployment");
+                self.apply(&deployment);
+            }
+            Ok(None) => tracing::info!("no deployment was stored yet"),
+            // A damaged record must not keep the daemon from getting a new one.
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the stored deployment cannot be used");
+            }
+        }
+    }
+
+    /// Runs until `stop`, then stops every module. Hands the orders back, for who comes after.
+    pub async fn run(mut self, mut inputs: AgentInputs, stop: CancellationToken) -> mpsc::Receiver<ModuleOrder> {
+        let changed = self.executor.runtime().changed();
+        loop {
+            let wake_at = self.pass().await;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(deployment) = inputs.desired.recv() => self.take_deployment(deployment),
+                Some(order) = inputs.orders.recv() => self.take_order(order).await,
+                Some(failures) = self.identity_rounds.1.recv() => self.without_identity = failures,
+                () = changed.notified() => {}
+                () = sleep_until(wake_at) => {}
+            }
+        }
+        self.executor.stop_all().await;
+        inputs.orders
+    }
+
+    /// One pass: plan, execute, report. Says when the next wait is over.
+    async fn pass(&mut self) -> Option<OffsetDateTime> {
+        let wanted = self.wanted();
+        let now = OffsetDateTime::now_utc();
+        let steps = plan(&wanted, &self.executor.present(), self.histories.modules(), now).steps;
+        self.executor.execute(steps, &mut self.histories).await;
+        let present = self.executor.present();
+        self.judge(&wanted);
+        let input = ReportInput {
+            desired: self.desired.as_ref(),
+            outcome: &self.outcome,
+            wanted: &wanted,
+            present: &present,
+            history: self.histories.modules(),
+            without_identity: &self.without_identity,
+            daemon_started_at: self.started_at,
+        };
+        self.options.board.set_modules(management_list(&input));
+        let section = reported(&input);
+        self.options.reports.send_if_modified(|known| {
+            let differs = *known != section;
+            *known = section;
+            differs
+        });
+        plan(&wanted, &present, self.histories.modules(), OffsetDateTime::now_utc()).wake_at
+    }
+
+    fn wanted(&self) -> BTreeMap<String, WantedModule> {
+        let Some(desired) = &self.desired else { return BTreeMap::new() };
+        wanted_modules(desired, &self.options.surroundings, |name| self.options.identities.known(name))
+    }
+
+    /// Says what came of the deployment in force.
+    fn judge(&mut self, wanted: &BTreeMap<String, WantedModule>) {
+        let Some(desired) = self.desired.as_ref().filter(|_| !self.refused) else { return };
+        let failures = self.histories.modules().iter().filter(|(name, _)| wanted.contains_key(*name));
+        let failures = failures.filter_map(|(name, history)| {
+            history.failure.as_ref().map(|failure| format!("{name}: {}", failure.reason))
+        });
+        let missing = desired.modules.keys().filter(|name| !wanted.contains_key(*name)).map(|name| {
+            let reason = self.without_identity.get(name).map_or("waiting for its identity", String::as_str);
+            format!("{name}: {reason}")
+        });
+        let causes: Vec<_> = failures.chain(missing).collect();
+        self.outcome.code = if causes.is_empty() { 200 } else { 500 };
+        self.outcome.description = causes.join("; ");
+    }
+
+    fn take_deployment(&mut self, deployment: Deployment) {
+        if !self.apply(&deployment) {
+            return;
+        }
+        if let Err(error) = deployment.write(&self.options.deployment_path) {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot keep the deployment for starts without network"
+            );
+        }
+        self.ensure_identities();
+    }
+
+    /// Puts a deployment in force if it is good; says whether it was.
+    fn apply(&mut self, deployment: &Deployment) -> bool {
+        let version = deployment.version;
+        let refused = |code, description| DesiredOutcome { version, code, description };
+        let parsed = AgentDesired::parse(&deployment.section).map_err(|error| refused(error.code, error.message));
+        let parsed = parsed.and_then(|desired| match desired.reserved_module() {
+            Some(name) => Err(refused(500, format!("a module must not be called {name}"))),
+            None => Ok(desired),
+        });
+        match parsed {
+            Ok(desired) => {
+                self.outcome = DesiredOutcome { version, code: 200, description: String::new() };
+                self.histories.forget_failures();
+                self.desired = Some(desired);
+                self.refused = false;
+                true
+            }
+            Err(outcome) => {
+                tracing::warn!(version, code = outcome.code, reason = outcome.description, "deployment refused");
+                self.outcome = outcome;
+                self.refused = true;
+                false
+            }
+        }
+    }
+
+    /// Makes sure in the background that every module has its identity at the hub, as long as that takes; identities of
+    /// modules that left are removed. Starting and supervising modules never waits for it.
+    fn ensure_identities(&mut self) {
+        let (Some(api), Some(desired)) = (self.options.api.clone(), &self.desired) else { return };
+        let names: Vec<_> = desired.modules.keys().cloned().collect();
+        let identities = Arc::clone(&self.options.identities);
+        let rounds = self.identity_rounds.0.clone();
+        let task = tokio::spawn(async move {
+            let mut wait = RETRY_WAIT_FIRST;
+            loop {
+                let failures = identity_round(&api, &identities, &names).await;
+                let done = failures.is_empty();
+                if rounds.send(failures).await.is_err() || done {
+                    return;
+                }
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY_WAIT_MAX);
+            }
+        });
+        self.identity_task = Some(AbortOnDropHandle::new(task));
+    }
+
+    async fn take_order(&mut self, order: ModuleOrder) {
+        let name = &order.module;
+        let outcome = if self.executor.present().contains_key(name) {
+            let runtime = self.executor.runtime();
+            let done = match order.action {
+                ModuleAction::Restart => match runtime.stop(name).await {
+                    Ok(()) => runtime.start(name).await,
+                    Err(error) => Err(error),
+                },
+                ModuleAction::Start => runtime.start(name).await,
+                ModuleAction::Stop => runtime.stop(name).await,
+            };
+            done.map_err(|error| (500, crate::error_chain(&error)))
+        } else {
+            Err((404, format!("there is no module {name}")))
+        };
+        // Nobody waits any more: nothing to tell.
+        let _ = order.done.send(outcome);
+    }
+}
+
+async fn identity_round(api: &HubApi, identities: &ModuleIdentities, names: &[String]) -> WithoutIdentity {
+    let mut failures = BTreeMap::new();
+    for name in names {
+        if let Err(error) = identities.ensure(api, name).await {
+            let reason = crate::error_chain(&error);
+            tracing::warn!(module = name, reason, "no identity yet");
+            failures.insert(name.clone(), reason);
+        }
+    }
+    for left in identities.all() {
+        let system = left.module_id.starts_with('$');
+        if !system
+            && !names.contains(&left.module_id)
+            && let Err(error) = identities.remove(api, &left.module_id).await
+        {
+            tracing::warn!(module = left.module_id, error = &error as &dyn std::error::Error, "identity not removed");
+        }
+    }
+    failures
+}
+
+/// The wall clock may jump: a wait is never longer than a minute before the plan is made again.
+async fn sleep_until(at: Option<OffsetDateTime>) {
+    let Some(at) = at else { return std::future::pending().await };
+    let left = (at - OffsetDateTime::now_utc()).max(time::Duration::ZERO);
+    tokio::time::sleep(left.unsigned_abs().min(RETRY_WAIT_MAX)).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! What the deployment wants, in the words of the planner; and the last good deployment, kept on disk.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use model::manifest::agent::{AgentDesired, DesiredStatus, Module};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use storage::state_file::{self, Access};
+
+use super::plan::{ModuleBuild, WantedModule};
+use crate::identity::IdentityFileError;
+use crate::identity::modules::ModuleIdentity;
+use crate::limits::STATE_BYTES_MAX;
+use crate::runtime::ModuleSpec;
+use crate::workload;
+
+/// A desired section of `$edgeAgent` with its version. Kept on disk when it is good; private, because it may hold
+/// registry passwords and module secrets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// `$version` of the section.
+    pub version: u64,
+    /// The section.
+    pub section: Value,
+}
+
+impl Deployment {
+    /// The last good one, if any.
+    pub fn read(path: &Path) -> Result<Option<Self>, IdentityFileError> {
+        let Some(bytes) = state_file::read(path, STATE_BYTES_MAX)? else { return Ok(None) };
+        let damaged =
+            |error: serde_json::Error| IdentityFileError::Damaged { path: path.to_owned(), what: error.to_string() };
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    }
+
+    /// Keeps this one.
+    pub fn write(&self, path: &Path) -> Result<(), IdentityFileError> {
+        let bytes = serde_json::to_vec(self).expect("a deployment is plain JSON");
+        Ok(state_file::replace(path, &bytes, Access::Private)?)
+    }
+}
+
+/// What every module is told about where it is.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The hub's name.
+    pub hub_host: String,
+    /// This device.
+    pub device_id: String,
+    /// Host name of this device, to which modules connect.
+    pub hostname: String,
+    /// The edge device above, if nested.
+    pub parent_hostname: Option<String>,
+    /// Port of the MQTT listener, told only when it is not the usual one.
+    pub mqtts_port: u16,
+    /// Folder of the workload sockets.
+    pub sockets_dir: PathBuf,
+}
+
+/// The usual port of MQTT over TLS, which client libraries take for granted.
+const MQTTS_PORT: u16 = 8883;
+
+/// The modules of a deployment that have an identity, as the planner wants them.
+pub fn wanted_modules(
+    desired: &AgentDesired,
+    surroundings: &Surroundings,
+    identity: impl Fn(&str) -> Option<ModuleIdentity>,
+) -> BTreeMap<String, WantedModule> {
+    let with_identity = desired.modules.iter().filter_map(|(name, module)| Some((name, module, identity(name)?)));
+    with_identity
+        .map(|(name, module, identity)| {
+            let spec = ModuleSpec {
+                name: name.clone(),
+                image: module.image.as_str().to_owned(),
+                env: environment(module, &identity, surroundings),
+            };
+            let wanted = WantedModule {
+                build: ModuleBuild {
+                    spec,
+                    create_options: Value::Object(module.create_options.clone()).to_string(),
+                    version: module.version.clone(),
+                },
+                running: module.status == DesiredStatus::Running,
+                restart_policy: module.restart_policy,
+                startup_order: module.startup_order,
+            };
+            (name.clone(), wanted)
+        })
+        .collect()
+}
+
+/// `Env` of the create options, then the deployment's variables, then ours, which nobody may override: they say who the
+/// module is.
+fn environment(module: &Module, identity: &ModuleIdentity, at: &Surroundings) -> BTreeMap<String, String> {
+    let mut env = create_options_env(&module.create_options);
+    env.extend(module.env.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let socket = workload::socket_path(&at.sockets_dir, &identity.module_id);
+    let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
+    set("IOTEDGE_WORKLOADURI", &format!("unix://{}", socket.display()));
+    set("IOTEDGE_AUTHSCHEME", "sasToken");
+    set("IOTEDGE_APIVERSION", workload::API_VERSION);
+    set("IOTEDGE_MODULEID", &identity.module_id);
+    set("IOTEDGE_MODULEGENERATIONID", &identity.generation_id);
+    set("IOTEDGE_DEVICEID", &at.device_id);
+    set("IOTEDGE_IOTHUBHOSTNAME", &at.hub_host);
+    set("IOTEDGE_GATEWAYHOSTNAME", &at.hostname);
+    if let Some(parent) = &at.parent_hostname {
+        set("IOTEDGE_PARENTHOSTNAME", parent);
+    }
+    if at.mqtts_port != MQTTS_PORT {
+        set("TIDEGATE_GATEWAY_MQTTS_PORT", &at.mqtts_port.to_string());
+    }
+    env
+}
+
+fn create_options_env(create_options: &Map<String, Value>) -> BTreeMap<String, String> {
+    let entries = create_options.get("Env").and_then(Value::as_array).into_iter().flatten();
+    entries
+        .filter_map(|entry| entry.as_str()?.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Every bound of this crate, by name.
+
+use std::time::Duration;
+
+/// Largest `config.toml` read.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Largest state file of ours read back (deployment, twins, scope cache).
+pub const STATE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Largest PEM or key file an operator may point at.
+pub const KEY_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Unix socket paths are limited by the kernel (`sun_path`, 108 bytes with the final zero).
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Requests under way on one unix socket; more are closed without an answer, as the original does.
+pub const SOCKET_REQUESTS_MAX: usize = 10;
+
+/// Body of a request to the workload or management API.
+pub const SOCKET_BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// A client of a unix socket has this long to send its request.
+pub const SOCKET_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One log file of a module; there are at most [`MODULE_LOG_FILES`] of them.
+pub const MODULE_LOG_FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// Files a module's log rotates through, the current one included.
+pub const MODULE_LOG_FILES: usize = 3;
+
+/// A longer line of a module's output is cut into several.
+pub const MODULE_LOG_LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Lines a log request may bring at once; the newest win.
+pub const LOG_LINES_MAX: usize = 100_000;
+
+/// How long a module has between SIGTERM and SIGKILL.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// First wait before a failed module is started again; doubled for each further restart.
+pub const RESTART_WAIT_FIRST: Duration = Duration::from_secs(10);
+
+/// Longest wait before a failed module is started again. There is no last attempt: a module that keeps failing is tried at
+/// this pace for ever, and the report says so.
+pub const RESTART_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// After so many restarts the report calls the module `failed` although it is still tried.
+pub const RESTARTS_REPORTED_FAILED: u32 = 20;
+
+/// A module that ran this long is well again: its count of restarts is forgotten.
+pub const HEALTHY_AFTER: Duration = Duration::from_secs(600);
+
+/// Modules one deployment may hold.
+pub const MODULES_MAX: usize = 50;
+
+/// Sessions of modules and downstream devices at once.
+pub const SESSIONS_MAX: usize = 1024;
+
+/// Clients listed in the reported properties of `$edgeHub`; the rest are only counted (the section holds 32 KiB).
+pub const CLIENTS_REPORTED_MAX: usize = 200;
+
+/// Queues (endpoint and priority) at once.
+pub const QUEUES_MAX: usize = 64;
+
+/// Messages a pump takes from a queue at once.
+pub const PUMP_BATCH_MESSAGES: usize = 256;
+
+/// Bytes a pump takes from a queue at once.
+pub const PUMP_BATCH_BYTES: usize = 1024 * 1024;
+
+/// One segment of a queue: what has been sent is freed in steps of this size.
+pub const QUEUE_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Newest part of a queue kept in memory, so that a pump that keeps up does not read the disk.
+pub const QUEUE_TAIL_BYTES: usize = 256 * 1024;
+
+/// Disk for all queues when `[tidegate] max_disk` is not set.
+pub const QUEUES_DISK_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
+
+/// A module has this long to acknowledge a message on an input.
+pub const INPUT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long an operation for a client waits for the upstream hub.
+pub const UPSTREAM_CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a client's request waits for a link that is just being set up, before the cache answers.
+pub const UPSTREAM_CONNECT_WAIT: Duration = Duration::from_secs(5);
+
+/// Longest a direct method relayed to a local client may take.
+pub const METHOD_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+
+/// First and longest wait between attempts of anything retried for ever.
+pub const RETRY_WAIT_FIRST: Duration = Duration::from_secs(1);
+/// See [`RETRY_WAIT_FIRST`].
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// One identity is asked for upstream at most this often.
+pub const SCOPE_IDENTITY_REFRESH_MIN: Duration = Duration::from_secs(10);
+
+/// The whole scope is fetched again after this time.
+pub const SCOPE_REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Identities one page of the scope brings.
+pub const SCOPE_PAGE_SIZE: usize = 100;
+
+/// Pages of one scope query.
+pub const SCOPE_PAGES_MAX: usize = 100;
+
+/// Twins cached for clients.
+pub const TWINS_MAX: usize = 2048;
+
+/// An upstream link whose client has left is closed after this time, unless messages still use it.
+pub const LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The certificate authority of this edge.
+pub const AUTHORITY_VALIDITY: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// Server certificates we issue, our own included.
+pub const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(90 * 86_400);
+
+/// Tokens we sign for the hub's HTTPS API.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Skew allowed between a client's clock and ours when its token is checked.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// A session may outlive its token by this much; SDKs reconnect before.
+pub const TOKEN_GRACE: Duration = Duration::from_secs(600);
+
+/// Answer of `GetModuleLogs`, in bytes.
+pub const MODULE_LOGS_ANSWER_BYTES_MAX: usize = 127_000;
+
+/// The reported properties are compared and sent again at most this often.
+pub const REPORT_INTERVAL_MIN: Duration = Duration::from_millis(500);

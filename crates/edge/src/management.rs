@@ -1,0 +1,206 @@
+//! The management API on `<data>/mgmt.sock`: what the command line and, later, tools on the device ask the daemon.
+//!
+//! Calls and answers are those of the daemon we replace as far as they read or restart; what only its agent may do (making
+//! and deleting modules) is the lifecycle's business here and answered 403. `GET /status` is ours.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::runtime::log_file::{self, LogFilter, LogLine, Stream};
+use crate::unix_http::{Answer, Api, Call, Refused, empty, raw, refused, reply};
+use crate::workload::ListModules;
+
+/// What the daemon tells about itself, kept up to date by its parts.
+#[derive(Default)]
+pub struct Board {
+    modules: Mutex<Value>,
+    words: Mutex<BTreeMap<&'static str, Value>>,
+}
+
+impl Board {
+    /// Replaces the list of modules: an array in the form of the management API.
+    pub fn set_modules(&self, modules: Value) {
+        *self.modules.lock().unwrap_or_else(PoisonError::into_inner) = modules;
+    }
+
+    /// Says one thing about the daemon.
+    pub fn set(&self, name: &'static str, value: impl Into<Value>) {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value.into());
+    }
+
+    /// Everything said, by name.
+    pub fn status(&self) -> Value {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        Value::Object(words.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+    }
+
+    fn modules(&self) -> Vec<Value> {
+        let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        modules.as_array().cloned().unwrap_or_default()
+    }
+}
+
+impl ListModules for Board {
+    fn list(&self) -> Value {
+        json!({ "modules": self.modules() })
+    }
+}
+
+/// Something an operator wants done to a module.
+#[derive(Debug)]
+pub struct ModuleOrder {
+    /// The module.
+    pub module: String,
+    /// What to do.
+    pub action: ModuleAction,
+    /// Takes the outcome: `Err` holds status and words.
+    pub done: oneshot::Sender<Result<(), (u16, String)>>,
+}
+
+/// What can be done to a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModuleAction {
+    /// Stop and start; does not count as a restart by policy.
+    Restart,
+    /// Start, if it was stopped.
+    Start,
+    /// Stop. Its restart policy may start it again.
+    Stop,
+}
+
+/// Orders on their way to the lifecycle.
+pub type Orders = mpsc::Sender<ModuleOrder>;
+
+/// Sends an order and waits for its outcome.
+pub async fn order(orders: &Orders, module: &str, action: ModuleAction) -> Result<(), (u16, String)> {
+    let (done, outcome) = oneshot::channel();
+    let order = ModuleOrder { module: module.to_owned(), action, done };
+    let stopping = || (503, "the daemon is starting or stopping".to_owned());
+    orders.send(order).await.map_err(|_| stopping())?;
+    outcome.await.unwrap_or_else(|_| Err(stopping()))
+}
+
+/// The API.
+pub struct ManagementApi {
+    /// What is known.
+    pub board: Arc<Board>,
+    /// The way to the lifecycle.
+    pub orders: Orders,
+    /// Folder of the modules' logs.
+    pub logs_dir: PathBuf,
+}
+
+type Outcome = Result<Answer, Refused>;
+
+impl Api for ManagementApi {
+    async fn call(&self, call: Call) -> Answer {
+        self.answer(&call).await.unwrap_or_else(Answer::from)
+    }
+}
+
+impl ManagementApi {
+    async fn answer(&self, call: &Call) -> Outcome {
+        match (&call.method, call.path().as_slice()) {
+            (&Method::GET, ["modules"]) => Ok(reply(StatusCode::OK, &self.board.list())),
+            (&Method::GET, ["modules", name]) => Ok(reply(StatusCode::OK, &self.module(name)?)),
+            (&Method::GET, ["modules", name, "logs"]) => self.logs(name, call),
+            (&Method::POST, ["modules", name, "restart"]) => self.order(name, ModuleAction::Restart).await,
+            (&Method::POST, ["modules", name, "start"]) => self.order(name, ModuleAction::Start).await,
+            (&Method::POST, ["modules", name, "stop"]) => self.order(name, ModuleAction::Stop).await,
+            (&Method::GET, ["status"]) => Ok(reply(StatusCode::OK, &self.board.status())),
+            (&Method::GET, ["systeminfo"]) => Ok(reply(StatusCode::OK, &system_info())),
+            (&Method::POST | &Method::PUT | &Method::DELETE, ["modules", ..]) => {
+                Err(refused(StatusCode::FORBIDDEN, "modules are made and removed by deployments only"))
+            }
+            _ => Err(refused(StatusCode::NOT_FOUND, "there is no such call")),
+        }
+    }
+
+    fn module(&self, name: &str) -> Result<Value, Refused> {
+        let found = self.board.modules().into_iter().find(|module| module["name"] == name);
+        found.ok_or_else(|| refused(StatusCode::NOT_FOUND, format!("there is no module {name}")))
+    }
+
+    async fn order(&self, name: &str, action: ModuleAction) -> Outcome {
+        self.module(name)?;
+        match order(&self.orders, name, action).await {
+            Ok(()) => Ok(empty(StatusCode::NO_CONTENT)),
+            Err((status, message)) => {
+                Err(refused(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), message))
+            }
+        }
+    }
+
+    fn logs(&self, name: &str, call: &Call) -> Outcome {
+        self.module(name)?;
+        if call.query("follow").is_some_and(|follow| follow == "true") {
+            return Err(refused(StatusCode::BAD_REQUEST, "follow is not supported: ask again with since"));
+        }
+        let filter = log_filter(call)?;
+        let timestamps = call.query("timestamps").is_some_and(|wanted| wanted == "true");
+        let lines = log_file::read(&self.logs_dir.join(name), &filter).map_err(|failure| {
+            refused(StatusCode::INTERNAL_SERVER_ERROR, format!("the log cannot be read: {failure}"))
+        })?;
+        Ok(raw(StatusCode::OK, "application/octet-stream", frame(&lines, timestamps)))
+    }
+}
+
+fn log_filter(call: &Call) -> Result<LogFilter, Refused> {
+    let bad = |name: &str| refused(StatusCode::BAD_REQUEST, format!("{name} cannot be read"));
+    let time = |name: &str| {
+        let now = OffsetDateTime::now_utc();
+        call.query(name).map(|text| crate::log_time::parse(&text, now).ok_or_else(|| bad(name))).transpose()
+    };
+    let tail = match call.query("tail").as_deref() {
+        None | Some("all") => None,
+        Some(number) => Some(number.parse().map_err(|_| bad("tail"))?),
+    };
+    Ok(LogFilter { tail, since: time("since")?, until: time("until")? })
+}
+
+/// The engine's framing of log lines: stream (1 or 2), three zero bytes, length as 32 bits big endian, the line with its end.
+fn frame(lines: &[LogLine], timestamps: bool) -> Bytes {
+    let mut out = Vec::new();
+    for line in lines {
+        let time = line.at.format(&Rfc3339).unwrap_or_default();
+        let text = if timestamps { format!("{time} {}\n", line.text) } else { format!("{}\n", line.text) };
+        out.extend_from_slice(&[if line.stream == Stream::Stdout { 1 } else { 2 }, 0, 0, 0]);
+        out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+        out.extend_from_slice(text.as_bytes());
+    }
+    out.into()
+}
+
+/// Takes the framing apart: stream (1 or 2) and text of each line.
+pub fn unframe(mut bytes: &[u8]) -> Vec<(u8, String)> {
+    let mut lines = Vec::new();
+    while let Some((header, rest)) = bytes.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
+        let Some(text) = rest.get(..length) else { break };
+        lines.push((header[0], String::from_utf8_lossy(text).into_owned()));
+        bytes = &rest[length..];
+    }
+    lines
+}
+
+fn system_info() -> Value {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    json!({
+        "osType": std::env::consts::OS,
+        "architecture": std::env::consts::ARCH,
+        "version": env!("CARGO_PKG_VERSION"),
+        "kernel_version": read("/proc/sys/kernel/osrelease"),
+        "cpus": std::thread::available_parallelism().map_or(1, usize::from),
+    })
+}
+
+#[cfg(test)]
+mod tests;

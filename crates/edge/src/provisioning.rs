@@ -1,0 +1,150 @@
+//! How this device learns who it is: from the configuration, or from a provisioning service.
+//!
+//! The service's answer is kept on disk: a start without network uses it. It is asked again when the configuration names
+//! another enrollment, and when the hub refuses the credential.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use protocol::dps::POLICY;
+use transport::client::SharedKey;
+use transport::client::dps::{ProvisionError, register_https};
+
+use crate::config::{Config, DpsEnrollment, HubIdentity, Provisioning};
+use crate::identity::IdentityFileError;
+use crate::identity::device::DeviceIdentity;
+use crate::limits::CONFIG_BYTES_MAX;
+
+/// The device has no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionDeviceError {
+    /// The key named in the configuration cannot be read.
+    #[error(transparent)]
+    Secret(#[from] crate::config::ReadSecretError),
+    /// The payload file named in the configuration cannot be used.
+    #[error("cannot use the provisioning payload {}: {what}", path.display())]
+    Payload {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The service did not assign the device.
+    #[error("{endpoint} did not assign registration {registration_id} in scope {id_scope}")]
+    Service {
+        /// The service.
+        endpoint: String,
+        /// The id scope.
+        id_scope: String,
+        /// The registration.
+        registration_id: String,
+        /// Why.
+        #[source]
+        source: Box<ProvisionError>,
+    },
+    /// The service's answer lacks what is needed.
+    #[error("the provisioning service's answer names no {0}")]
+    Incomplete(&'static str),
+    /// The outcome cannot be kept.
+    #[error(transparent)]
+    File(#[from] IdentityFileError),
+}
+
+impl ProvisionDeviceError {
+    /// Whether trying again soon is pointless because somebody has to mend something.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Service { source, .. } => match source.as_ref() {
+                ProvisionError::Refused(error) => !error.is_retryable(),
+                ProvisionError::NotAssigned(_) => true,
+                _ => false,
+            },
+            Self::Secret(_) | Self::Payload { .. } => true,
+            Self::Incomplete(_) | Self::File(_) => false,
+        }
+    }
+}
+
+/// The identity kept from an earlier start, if it still belongs to this configuration.
+pub fn kept(config: &Config, path: &Path) -> Result<Option<DeviceIdentity>, IdentityFileError> {
+    DeviceIdentity::read(path, &source_of(&config.provisioning))
+}
+
+/// Obtains the identity and keeps it.
+pub async fn provision(
+    config: &Config,
+    path: &Path,
+    tls: Arc<rustls::ClientConfig>,
+) -> Result<DeviceIdentity, ProvisionDeviceError> {
+    let identity = match &config.provisioning {
+        Provisioning::Manual(manual) => from_configuration(manual)?,
+        Provisioning::Dps(enrollment) => register(enrollment, tls).await?,
+    };
+    identity.write(path)?;
+    Ok(identity)
+}
+
+fn from_configuration(manual: &HubIdentity) -> Result<DeviceIdentity, ProvisionDeviceError> {
+    Ok(DeviceIdentity {
+        hub_host: manual.hub_host.clone(),
+        device_id: manual.device_id.clone(),
+        key: manual.key.read()?,
+        source: format!("manual {} {}", manual.hub_host, manual.device_id),
+    })
+}
+
+async fn register(
+    enrollment: &DpsEnrollment,
+    tls: Arc<rustls::ClientConfig>,
+) -> Result<DeviceIdentity, ProvisionDeviceError> {
+    let DpsEnrollment { endpoint, id_scope, registration_id, .. } = enrollment;
+    let key = enrollment.key.read()?;
+    let tokens = SharedKey::new(key.clone()).with_policy(POLICY);
+    let payload = match &enrollment.payload {
+        Some(path) => Some(read_payload(path)?),
+        None => None,
+    };
+    let state = register_https(endpoint, id_scope, registration_id, &tokens, payload, tls).await.map_err(|source| {
+        ProvisionDeviceError::Service {
+            endpoint: endpoint.clone(),
+            id_scope: id_scope.clone(),
+            registration_id: registration_id.clone(),
+            source: Box::new(source),
+        }
+    })?;
+    Ok(DeviceIdentity {
+        hub_host: state.assigned_hub.ok_or(ProvisionDeviceError::Incomplete("hub"))?,
+        device_id: state.device_id.ok_or(ProvisionDeviceError::Incomplete("device id"))?,
+        key,
+        source: source_of_dps(enrollment),
+    })
+}
+
+fn read_payload(path: &Path) -> Result<serde_json::Value, ProvisionDeviceError> {
+    let failed = |what: String| ProvisionDeviceError::Payload { path: path.to_owned(), what };
+    let bytes = storage::state_file::read(path, CONFIG_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
+    let bytes = bytes.ok_or_else(|| failed("it is not there".to_owned()))?;
+    serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))
+}
+
+fn source_of(provisioning: &Provisioning) -> String {
+    match provisioning {
+        Provisioning::Manual(manual) => format!("manual {} {}", manual.hub_host, manual.device_id),
+        Provisioning::Dps(enrollment) => source_of_dps(enrollment),
+    }
+}
+
+fn source_of_dps(enrollment: &DpsEnrollment) -> String {
+    format!("dps {} {} {}", enrollment.endpoint, enrollment.id_scope, enrollment.registration_id)
+}
+
+/// The port of the hub's HTTPS API: as configured; else, where the provisioning service is on the same host, its port.
+pub fn upstream_https_port(config: &Config, hub_host: &str) -> u16 {
+    if let Some(port) = config.upstream_https_port {
+        return port;
+    }
+    let Provisioning::Dps(enrollment) = &config.provisioning else { return 443 };
+    let Ok(uri) = enrollment.endpoint.parse::<http::Uri>() else { return 443 };
+    let same_host = uri.host().is_some_and(|host| host.eq_ignore_ascii_case(hub_host));
+    uri.port_u16().filter(|_| same_host).unwrap_or(443)
+}

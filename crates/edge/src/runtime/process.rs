@@ -1,0 +1,228 @@
+//! Modules as plain supervised processes, for machines without a container engine.
+//!
+//! `[tidegate.processes]` maps an image to a program. Each module runs in a process group of its own; its output is captured
+//! line by line into [`log_file`](super::log_file). Before a process counts as started its id and start time are on disk, so
+//! that a daemon that was killed leaves no orphans: the next one finds the group by that record and ends it first
+//! ([`leftover`]).
+
+mod leftover;
+mod output;
+mod program;
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use time::OffsetDateTime;
+use tokio::process::{Child, Command};
+use tokio::sync::{Notify, watch};
+
+use super::{ModuleRuntime, ModuleSpec, ModuleState, RunState, RuntimeError};
+use crate::config::Processes;
+use crate::limits::STOP_GRACE;
+
+pub use program::resolve;
+
+/// Runs modules as processes. Cheap to clone.
+#[derive(Clone)]
+pub struct ProcessRuntime {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    processes: Processes,
+    logs_dir: PathBuf,
+    records_dir: PathBuf,
+    modules: Mutex<BTreeMap<String, Module>>,
+    changed: Arc<Notify>,
+}
+
+struct Module {
+    spec: ModuleSpec,
+    run: RunState,
+    started_at: Option<OffsetDateTime>,
+    /// Turns true when the current process has ended and its state is recorded.
+    ended: watch::Receiver<bool>,
+}
+
+impl ProcessRuntime {
+    /// Opens the runtime and ends whatever an earlier daemon left running.
+    pub async fn open(processes: Processes, logs_dir: &Path, records_dir: &Path) -> std::io::Result<Self> {
+        std::fs::create_dir_all(logs_dir)?;
+        std::fs::create_dir_all(records_dir)?;
+        leftover::end_all(records_dir).await?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                processes,
+                logs_dir: logs_dir.to_owned(),
+                records_dir: records_dir.to_owned(),
+                modules: Mutex::new(BTreeMap::new()),
+                changed: Arc::new(Notify::new()),
+            }),
+        })
+    }
+
+    /// Where a module's output is.
+    pub fn log_dir(&self, name: &str) -> PathBuf {
+        self.shared.logs_dir.join(name)
+    }
+}
+
+impl Shared {
+    fn with_modules<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Module>) -> T) -> T {
+        act(&mut self.modules.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn spawn(&self, spec: &ModuleSpec) -> Result<Child, RuntimeError> {
+        let process =
+            self.processes.find(&spec.image).ok_or_else(|| RuntimeError::NoProgram { image: spec.image.clone() })?;
+        let program = resolve(&process.program).ok_or_else(|| RuntimeError::ProgramMissing {
+            image: spec.image.clone(),
+            program: process.program.clone(),
+        })?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Command::new(program)
+            .args(&process.args)
+            .env_clear()
+            .env("PATH", path)
+            .envs(&spec.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|source| RuntimeError::System { act: "start", name: spec.name.clone(), source })
+    }
+}
+
+impl ModuleRuntime for ProcessRuntime {
+    async fn create(&self, spec: ModuleSpec) -> Result<(), RuntimeError> {
+        let shared = &self.shared;
+        if shared.processes.find(&spec.image).is_none() {
+            return Err(RuntimeError::NoProgram { image: spec.image });
+        }
+        self.stop(&spec.name).await.or_else(|error| match error {
+            RuntimeError::Unknown { .. } => Ok(()),
+            other => Err(other),
+        })?;
+        let module = Module { spec, run: RunState::Created, started_at: None, ended: watch::channel(true).1 };
+        shared.with_modules(|modules| modules.insert(module.spec.name.clone(), module));
+        shared.changed.notify_one();
+        Ok(())
+    }
+
+    async fn start(&self, name: &str) -> Result<(), RuntimeError> {
+        let unknown = || RuntimeError::Unknown { name: name.to_owned() };
+        let shared = &self.shared;
+        let (spec, run) = shared
+            .with_modules(|modules| modules.get(name).map(|module| (module.spec.clone(), module.run.clone())))
+            .ok_or_else(unknown)?;
+        if matches!(run, RunState::Running { .. }) {
+            return Ok(());
+        }
+        let failed = |source| RuntimeError::System { act: "start", name: name.to_owned(), source };
+        let mut child = shared.spawn(&spec)?;
+        let pid = child.id().expect("a child that was not awaited has its id");
+        if let Err(error) = leftover::record(&shared.records_dir, name, pid) {
+            signal_group(pid, Signal::KILL);
+            let _ = child.wait().await;
+            return Err(failed(error));
+        }
+        let (ended_tx, ended) = watch::channel(false);
+        output::capture(&mut child, &self.log_dir(name)).map_err(failed)?;
+        shared.with_modules(|modules| {
+            if let Some(module) = modules.get_mut(name) {
+                module.run = RunState::Running { pid };
+                module.started_at = Some(OffsetDateTime::now_utc());
+                module.ended = ended;
+            }
+        });
+        tracing::info!(module = name, pid, "module started");
+        tokio::spawn(watch_exit(Arc::clone(shared), name.to_owned(), pid, child, ended_tx));
+        shared.changed.notify_one();
+        Ok(())
+    }
+
+    async fn stop(&self, name: &str) -> Result<(), RuntimeError> {
+        let found = self
+            .shared
+            .with_modules(|modules| modules.get(name).map(|module| (module.run.clone(), module.ended.clone())));
+        let (run, mut ended) = found.ok_or_else(|| RuntimeError::Unknown { name: name.to_owned() })?;
+        let RunState::Running { pid } = run else { return Ok(()) };
+        signal_group(pid, Signal::TERM);
+        if tokio::time::timeout(STOP_GRACE, ended.wait_for(|ended| *ended)).await.is_err() {
+            tracing::warn!(module = name, pid, "module did not end when asked, killing it");
+            signal_group(pid, Signal::KILL);
+            // A killed process ends; the sender lives as long as its watcher, so an error means the same.
+            let _ = ended.wait_for(|ended| *ended).await;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), RuntimeError> {
+        match self.stop(name).await {
+            Ok(()) | Err(RuntimeError::Unknown { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.shared.with_modules(|modules| modules.remove(name));
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+
+    fn observe(&self) -> Vec<ModuleState> {
+        self.shared.with_modules(|modules| {
+            let state = |module: &Module| ModuleState {
+                name: module.spec.name.clone(),
+                run: module.run.clone(),
+                started_at: module.started_at,
+            };
+            modules.values().map(state).collect()
+        })
+    }
+
+    fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.shared.changed)
+    }
+}
+
+/// Waits for the end of one process and notes it. Children it left in its group end with it.
+async fn watch_exit(shared: Arc<Shared>, name: String, pid: u32, mut child: Child, ended: watch::Sender<bool>) {
+    let code = match child.wait().await {
+        Ok(status) => exit_code(status),
+        Err(error) => {
+            tracing::error!(
+                module = name,
+                error = &error as &dyn std::error::Error,
+                "cannot await the module's process"
+            );
+            -1
+        }
+    };
+    signal_group(pid, Signal::KILL);
+    leftover::forget(&shared.records_dir, &name);
+    shared.with_modules(|modules| {
+        if let Some(module) = modules.get_mut(&name) {
+            module.run = RunState::Exited { code, at: OffsetDateTime::now_utc() };
+        }
+    });
+    tracing::info!(module = name, pid, code, "module ended");
+    ended.send_replace(true);
+    shared.changed.notify_one();
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
+}
+
+/// Signals a whole group. That it is gone already is as good.
+fn signal_group(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! The workload API: what a module asks this daemon for. Each module has a socket of its own, and the socket is what says
+//! who asks: a module cannot reach another one's, so the name in the path must be the socket's module.
+//!
+//! | Call | Answer |
+//! | --- | --- |
+//! | `GET /modules` | the modules as the management API lists them |
+//! | `POST /modules/{m}/genid/{g}/sign` | HMAC-SHA256 with the module's key; `keyId`, `algo` are not looked at |
+//! | `POST …/genid/{g}/encrypt`, `…/decrypt` | secrets only this module of this life can read again |
+//! | `POST …/genid/{g}/certificate/server`, `POST /modules/{m}/certificate/identity` | certificate and key |
+//! | `GET /trust-bundle`, `GET /manifest-trust-bundle` | what to trust |
+
+mod secret;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+
+use crate::identity::authority::{Authority, Issued, is_certificate_name};
+use crate::identity::device::DeviceIdentity;
+use crate::identity::master_key::{self, MasterKey};
+use crate::identity::modules::ModuleIdentities;
+use crate::unix_http::{self, Answer, Api, Call, Refused, ServeSocketError, Socket, refused, reply};
+
+/// API versions modules send; any of them goes with any path.
+const VERSIONS: &[&str] =
+    &["2018-06-28", "2019-01-30", "2019-10-22", "2019-11-05", "2020-07-07", "2021-12-07", "2022-08-03"];
+
+/// The version modules are told to use.
+pub const API_VERSION: &str = "2019-01-30";
+
+/// Lists modules the way both unix APIs answer.
+pub trait ListModules: Send + Sync + 'static {
+    /// `{"modules": […]}`
+    fn list(&self) -> Value;
+}
+
+/// What the API answers from.
+pub struct WorkloadContext {
+    /// This device.
+    pub device: DeviceIdentity,
+    /// Keys of its modules.
+    pub modules: Arc<ModuleIdentities>,
+    /// Signs certificates.
+    pub authority: Arc<Authority>,
+    /// Secrets derive from it.
+    pub master_key: MasterKey,
+    /// What modules shall trust, PEM.
+    pub trust_bundle_pem: String,
+    /// For `GET /modules`.
+    pub list: Arc<dyn ListModules>,
+    /// Folder of the sockets.
+    pub sockets_dir: PathBuf,
+}
+
+impl WorkloadContext {
+    /// Path of a module's socket.
+    pub fn socket_path(&self, module: &str) -> PathBuf {
+        socket_path(&self.sockets_dir, module)
+    }
+
+    /// Opens a module's socket; it lives until the result is dropped.
+    pub fn open_socket(self: &Arc<Self>, module: &str) -> Result<Socket, ServeSocketError> {
+        let api = WorkloadApi { context: Arc::clone(self), module: module.to_owned() };
+        // Modules may run as other users; who may enter the folder may ask.
+        unix_http::serve(&self.socket_path(module), 0o666, Arc::new(api))
+    }
+}
+
+/// Where the socket of a module is.
+pub fn socket_path(dir: &Path, module: &str) -> PathBuf {
+    dir.join(format!("{module}.sock"))
+}
+
+/// The API as one module sees it.
+struct WorkloadApi {
+    context: Arc<WorkloadContext>,
+    module: String,
+}
+
+#[derive(Deserialize)]
+struct SignRequest {
+    data: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EncryptRequest {
+    plaintext: String,
+    initialization_vector: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DecryptRequest {
+    ciphertext: String,
+    initialization_vector: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ServerCertificateRequest {
+    common_name: String,
+}
+
+type Outcome = Result<Answer, Refused>;
+
+impl Api for WorkloadApi {
+    async fn call(&self, call: Call) -> Answer {
+        self.answer(&call).unwrap_or_else(Answer::from)
+    }
+}
+
+impl WorkloadApi {
+    fn answer(&self, call: &Call) -> Outcome {
+        let version = call.query("api-version").unwrap_or_default();
+        if !VERSIONS.contains(&version.as_str()) {
+            return Err(refused(StatusCode::BAD_REQUEST, format!("api-version {version:?} is not known")));
+        }
+        match (&call.method, call.path().as_slice()) {
+            (&Method::GET, ["modules"]) => Ok(reply(StatusCode::OK, &self.context.list.list())),
+            (&Method::GET, ["trust-bundle"]) => {
+                Ok(reply(StatusCode::OK, &json!({ "certificate": self.context.trust_bundle_pem })))
+            }
+            (&Method::GET, ["manifest-trust-bundle"]) => Ok(reply(StatusCode::OK, &json!({ "certificate": "" }))),
+            (&Method::POST, ["modules", name, "genid", generation, rest @ ..]) => {
+                self.require_own(name)?;
+                self.answer_with_generation(call, generation, rest)
+            }
+            (&Method::POST, ["modules", name, "certificate", "identity"]) => {
+                self.require_own(name)?;
+                self.identity_certificate()
+            }
+            _ => Err(not_found()),
+        }
+    }
+
+    fn answer_with_generation(&self, call: &Call, generation: &str, rest: &[&str]) -> Outcome {
+        match rest {
+            ["sign"] => self.sign(call),
+            ["encrypt"] => self.encrypt(call, generation),
+            ["decrypt"] => self.decrypt(call, generation),
+            ["certificate", "server"] => self.server_certificate(call),
+            _ => Err(not_found()),
+        }
+    }
+
+    /// The caller is the module of this socket; a leading `$` does not count.
+    fn require_own(&self, name: &str) -> Result<(), Refused> {
+        if name.trim_start_matches('$') == self.module.trim_start_matches('$') {
+            return Ok(());
+        }
+        Err(refused(StatusCode::FORBIDDEN, format!("this socket belongs to module {}", self.module)))
+    }
+
+    fn sign(&self, call: &Call) -> Outcome {
+        let request: SignRequest = body(call)?;
+        let data = base64("data", &request.data)?;
+        let identity = self
+            .context
+            .modules
+            .known(&self.module)
+            .ok_or_else(|| refused(StatusCode::NOT_FOUND, format!("module {} has no identity yet", self.module)))?;
+        let digest = master_key::sign(&identity.primary_key, &data)
+            .ok_or_else(|| refused(StatusCode::INTERNAL_SERVER_ERROR, "the module's key cannot be used"))?;
+        Ok(reply(StatusCode::OK, &json!({ "digest": STANDARD.encode(digest) })))
+    }
+
+    fn encrypt(&self, call: &Call, generation: &str) -> Outcome {
+        let request: EncryptRequest = body(call)?;
+        let plaintext = base64("plaintext", &request.plaintext)?;
+        let vector = base64("initializationVector", &request.initialization_vector)?;
+        let sealed = secret::seal(&self.context.master_key, &self.module, generation, &vector, plaintext)
+            .map_err(|failure| refused(StatusCode::INTERNAL_SERVER_ERROR, failure.to_string()))?;
+        Ok(reply(StatusCode::OK, &json!({ "ciphertext": STANDARD.encode(sealed) })))
+    }
+
+    fn decrypt(&self, call: &Call, generation: &str) -> Outcome {
+        let request: DecryptRequest = body(call)?;
+        let ciphertext = base64("ciphertext", &request.ciphertext)?;
+        let vector = base64("initializationVector", &request.initialization_vector)?;
+        let plain = secret::open(&self.context.master_key, &self.module, generation, &vector, ciphertext)
+            .map_err(|failure| refused(StatusCode::BAD_REQUEST, failure.to_string()))?;
+        Ok(reply(StatusCode::OK, &json!({ "plaintext": STANDARD.encode(plain) })))
+    }
+
+    fn server_certificate(&self, call: &Call) -> Outcome {
+        let request: ServerCertificateRequest = body(call)?;
+        let mut names = vec![request.common_name, self.module.trim_start_matches('$').to_owned()];
+        names.dedup();
+        if let Some(bad) = names.iter().find(|name| !is_certificate_name(name)) {
+            return Err(refused(
+                StatusCode::BAD_REQUEST,
+                format!("commonName {bad:?} is neither a name nor an address"),
+            ));
+        }
+        let issued = self.context.authority.issue_server(&names).map_err(|failure| {
+            tracing::error!(
+                module = self.module,
+                error = &failure as &dyn std::error::Error,
+                "cannot issue a certificate"
+            );
+            refused(StatusCode::INTERNAL_SERVER_ERROR, "the certificate cannot be issued")
+        })?;
+        Ok(certificate_answer(&issued))
+    }
+
+    fn identity_certificate(&self) -> Outcome {
+        let device = &self.context.device;
+        let uri = format!("azureiot://{}/devices/{}/modules/{}", device.hub_host, device.device_id, self.module);
+        let issued = self.context.authority.issue_identity(&self.module, &uri).map_err(|failure| {
+            tracing::error!(
+                module = self.module,
+                error = &failure as &dyn std::error::Error,
+                "cannot issue a certificate"
+            );
+            refused(StatusCode::INTERNAL_SERVER_ERROR, "the certificate cannot be issued")
+        })?;
+        Ok(certificate_answer(&issued))
+    }
+}
+
+fn certificate_answer(issued: &Issued) -> Answer {
+    let expiration = issued.expires_at.format(&Rfc3339).unwrap_or_default();
+    let body = json!({
+        "privateKey": { "type": "key", "bytes": issued.certified.key_pem },
+        "certificate": issued.certified.chain_pem,
+        "expiration": expiration,
+    });
+    reply(StatusCode::CREATED, &body)
+}
+
+fn body<T: DeserializeOwned>(call: &Call) -> Result<T, Refused> {
+    serde_json::from_slice(&call.body)
+        .map_err(|failure| refused(StatusCode::BAD_REQUEST, format!("the body cannot be read: {failure}")))
+}
+
+fn base64(name: &str, text: &str) -> Result<Vec<u8>, Refused> {
+    STANDARD.decode(text).map_err(|_| refused(StatusCode::BAD_REQUEST, format!("{name} is no base64")))
+}
+
+fn not_found() -> Refused {
+    refused(StatusCode::NOT_FOUND, "there is no such call")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::identity::modules::ModuleIdentity;
+use bytes::Bytes;
+
+struct NoModules;
+
+impl ListModules for NoModules {
+    fn list(&self) -> Value {
+        json!({ "modules": [] })
+    }
+}
+
+fn context(dir: &Path) -> Arc<WorkloadContext> {
+    let master_key = MasterKey::from_bytes([3; 32]);
+    let modules = ModuleIdentities::open(&dir.join("modules.json"), "edge", master_key.clone()).unwrap();
+    let identity = ModuleIdentity {
+        module_id: "m".into(),
+        generation_id: "1".into(),
+        primary_key: STANDARD.encode(b"primary"),
+        secondary_key: STANDARD.encode(b"secondary"),
+        managed_by: None,
+    };
+    modules.insert(identity).unwrap();
+    let authority = Arc::new(Authority::open(dir).unwrap());
+    Arc::new(WorkloadContext {
+        device: DeviceIdentity {
+            hub_host: "hub.test".into(),
+            device_id: "edge".into(),
+            key: "AAAA".into(),
+            source: String::new(),
+        },
+        modules,
+        trust_bundle_pem: authority.certificate_pem().to_owned(),
+        authority,
+        master_key,
+        list: Arc::new(NoModules),
+        sockets_dir: dir.to_owned(),
+    })
+}
+
+async fn ask(context: &WorkloadContext, method: Method, path: &str, body: Value) -> (u16, Value) {
+    let path = format!("{path}?api-version=2018-06-28");
+    let body = Bytes::from(body.to_string());
+    let (status, body) = unix_http::request(&context.socket_path("m"), method, &path, body).await.unwrap();
+    (status.as_u16(), serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test]
+async fn a_module_signs_with_its_own_key_and_nobody_elses() {
+    let dir = tempfile::tempdir().unwrap();
+    let context = context(dir.path());
+    let _socket = context.open_socket("m").unwrap();
+    let request = json!({ "keyId": "primary", "algo": "HMACSHA256", "data": STANDARD.encode("text") });
+    let (status, answer) = ask(&context, Method::POST, "/modules/m/genid/1/sign", request.clone()).await;
+    assert_eq!(status, 200);
+    let expected = STANDARD.encode(master_key::hmac_sha256(b"primary", b"text"));
+    assert_eq!(answer, json!({ "digest": expected }));
+    let (status, _) = ask(&context, Method::POST, "/modules/other/genid/1/sign", request).await;
+    assert_eq!(status, 403);
+}
+
+#[tokio::test]
+async fn secrets_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let context = context(dir.path());
+    let _socket = context.open_socket("m").unwrap();
+    let vector = STANDARD.encode("vector");
+    let plain = json!({ "plaintext": STANDARD.encode("secret"), "initializationVector": vector });
+    let (status, sealed) = ask(&context, Method::POST, "/modules/m/genid/1/encrypt", plain).await;
+    assert_eq!(status, 200);
+    let sealed = json!({ "ciphertext": sealed["ciphertext"], "initializationVector": vector });
+    let (status, opened) = ask(&context, Method::POST, "/modules/m/genid/1/decrypt", sealed.clone()).await;
+    assert_eq!((status, opened), (200, json!({ "plaintext": STANDARD.encode("secret") })));
+    let (status, _) = ask(&context, Method::POST, "/modules/m/genid/2/decrypt", sealed).await;
+    assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn certificates_and_the_trust_bundle_fit_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let context = context(dir.path());
+    let _socket = context.open_socket("m").unwrap();
+    let (status, bundle) = ask(&context, Method::GET, "/trust-bundle", Value::Null).await;
+    assert_eq!(status, 200);
+    let bundle = bundle["certificate"].as_str().unwrap();
+    let request = json!({ "commonName": "m.local", "expiration": "2030-01-01T00:00:00Z" });
+    let (status, issued) = ask(&context, Method::POST, "/modules/m/genid/1/certificate/server", request).await;
+    assert_eq!(status, 201);
+    assert!(issued["certificate"].as_str().unwrap().ends_with(bundle));
+    assert_eq!(issued["privateKey"]["type"], "key");
+    let (status, _) = ask(&context, Method::POST, "/modules/m/certificate/identity", json!({})).await;
+    assert_eq!(status, 201);
+    let bad = json!({ "commonName": "no name", "expiration": "" });
+    let (status, _) = ask(&context, Method::POST, "/modules/m/genid/1/certificate/server", bad).await;
+    assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn unknown_versions_and_paths_are_refused_and_a_closed_socket_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let context = context(dir.path());
+    let socket = context.open_socket("m").unwrap();
+    let (status, _) = ask(&context, Method::GET, "/nothing", Value::Null).await;
+    assert_eq!(status, 404);
+    let path = context.socket_path("m");
+    let (status, _) =
+        unix_http::request(&path, Method::GET, "/modules?api-version=1999-01-01", Bytes::new()).await.unwrap();
+    assert_eq!(status, 400);
+    drop(socket);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_socket_path_too_long_for_the_kernel_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let context = context(dir.path());
+    let error = context.open_socket(&"x".repeat(120)).unwrap_err();
+    assert!(error.to_string().contains("data_dir"), "{error}");
+}
