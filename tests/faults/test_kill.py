@@ -31,7 +31,7 @@ def site(tmp_path):
         "PUT", f"/api/devices/{edge.device_id}/relationships/{LEAF}", {"source": edge.device_id, "target": LEAF}
     )
     edge.start()
-    wait_until(lambda: list(edge.data.glob("**/edge-ca.pem")), "the edge's CA")
+    wait_until(lambda: (edge.data / "identity/ca.pem").exists(), "the edge's CA")
     yield central, edge
     edge.stop()
     central.stop()
@@ -88,7 +88,7 @@ def test_random_kills(site):
         LoadedDevice(name, device_key(central, name), central.HOST, central.HOST, str(central.data / "ca.pem"))
         for name in DIRECT
     ]
-    edge_ca = next(edge.data.glob("**/edge-ca.pem"))
+    edge_ca = edge.data / "identity/ca.pem"
     devices.append(LoadedDevice(LEAF, device_key(central, LEAF), central.HOST, edge.HOST, str(edge_ca)))
     for device in devices:
         device.start()

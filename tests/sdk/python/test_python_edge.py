@@ -37,7 +37,7 @@ def site(shared_central, tmp_path_factory):
 
 
 async def connect_leaf(central: Central, edge: Edge):
-    wait_until(lambda: list(edge.data.glob("**/edge-ca.pem")), "the edge's CA")
+    wait_until(lambda: (edge.data / "identity/ca.pem").exists(), "the edge's CA")
 
     async def attempt():
         client = IoTHubDeviceClient.create_from_symmetric_key(
@@ -54,10 +54,12 @@ async def connect_leaf(central: Central, edge: Edge):
             await client.shutdown()
             return None
 
-    for _ in range(20):
-        if client := await attempt():
-            return client
-    raise AssertionError(f"the leaf could not connect:\n{edge.output()[-4000:]}")
+    # The edge takes a moment to learn of a device that was attached to it.
+    async with asyncio.timeout(30):
+        while (client := await attempt()) is None:
+            assert edge.process.poll() is None, f"the edge ended:\n{edge.output()[-4000:]}"
+            await asyncio.sleep(0.2)
+        return client
 
 
 async def test_leaf_through_the_edge(site):

@@ -173,6 +173,7 @@ impl App {
             simulated: body.simulated.unwrap_or(false),
             is_edge,
             organization: None,
+            keys: self.derived_keys(access, id, None, is_edge).await?,
             created_ms: now_ms(),
         };
         let row = match self.registry().device_create(access.application(), device).await {

@@ -82,6 +82,8 @@ pub struct NewDevice {
     pub is_edge: bool,
     /// The organization it belongs to.
     pub organization: Option<String>,
+    /// Keys of its hub identity: a device behind a gateway may never reach the provisioning service.
+    pub keys: Option<SymmetricKeys>,
     /// When it was created.
     pub created_ms: i64,
 }
@@ -148,7 +150,7 @@ impl Registry {
     pub async fn device_create(&self, application: &str, device: NewDevice) -> Result<DeviceRow, StoreError> {
         let sql = format!(
             "INSERT INTO devices (application, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11, \
-             NULL, NULL, NULL, NULL, NULL, $12, $12) RETURNING {COLUMNS}"
+             $13, $14, NULL, NULL, NULL, $12, $12) RETURNING {COLUMNS}"
         );
         let name = if device.display_name.is_empty() { &device.id } else { &device.display_name };
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -164,6 +166,8 @@ impl Registry {
             .bind(device.is_edge)
             .bind(&device.organization)
             .bind(device.created_ms)
+            .bind(device.keys.as_ref().map(|keys| keys.primary.as_str()))
+            .bind(device.keys.as_ref().map(|keys| keys.secondary.as_str()))
             .fetch_one(self.writer())
             .await?;
         Ok(from_row(&row)?)

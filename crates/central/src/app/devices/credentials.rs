@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::app::{Access, App, AppError};
 use crate::clock::now_ms;
-use crate::store::{AttestationRow, DeviceRow, SymmetricKeys};
+use crate::store::{AttestationRow, SymmetricKeys};
 
 /// The keys as the interface shows them.
 pub fn keys_to_api(keys: SymmetricKeys) -> SymmetricKey {
@@ -81,7 +81,7 @@ impl App {
         let row = self.device_row(access, device).await?;
         let keys = match self.registry().attestation_get(access.application(), device).await? {
             Some(attestation) => Some(attestation.keys),
-            None => self.derived_keys(access, &row).await?,
+            None => self.derived_keys(access, &row.id, row.enrollment_group.as_deref(), row.is_edge).await?,
         };
         let id_scope = self.application().id_scope.clone();
         Ok(DeviceCredentials { id_scope, symmetric_key: keys.map(keys_to_api) })
@@ -89,16 +89,21 @@ impl App {
 
     /// The keys of a device without an attestation of its own: derived from the group it registered through, or else from the
     /// first enabled group of its kind.
-    async fn derived_keys(&self, access: &Access, row: &DeviceRow) -> Result<Option<SymmetricKeys>, AppError> {
+    pub(super) async fn derived_keys(
+        &self,
+        access: &Access,
+        device: &str,
+        registered: Option<&str>,
+        is_edge: bool,
+    ) -> Result<Option<SymmetricKeys>, AppError> {
         let groups = self.registry().enrollment_groups_list(access.application()).await?;
-        let registered = row.enrollment_group.as_ref();
         let group = groups
             .iter()
-            .find(|group| Some(&group.id) == registered)
-            .or_else(|| groups.iter().find(|group| group.enabled && group.is_edge == row.is_edge));
+            .find(|group| Some(group.id.as_str()) == registered)
+            .or_else(|| groups.iter().find(|group| group.enabled && group.is_edge == is_edge));
         let Some(group) = group else { return Ok(None) };
         let derive = |key: &str| {
-            derive_device_key(key, &row.id).map_err(|error| AppError::internal("a group's key is not base64", error))
+            derive_device_key(key, device).map_err(|error| AppError::internal("a group's key is not base64", error))
         };
         Ok(Some(SymmetricKeys { primary: derive(&group.keys.primary)?, secondary: derive(&group.keys.secondary)? }))
     }
