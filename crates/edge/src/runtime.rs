@@ -119,3 +119,5 @@ pub trait ModuleRuntime: Send + Sync + 'static {
 
 #[cfg(test)]
 pub(crate) mod contract;
+#[cfg(test)]
+pub(crate) mod fake;

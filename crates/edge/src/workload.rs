@@ -17,10 +17,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
+use model::twin::format_time;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use time::format_description::well_known::Rfc3339;
 
 use crate::identity::authority::{Authority, Issued, is_certificate_name};
 use crate::identity::device::DeviceIdentity;
@@ -227,11 +227,10 @@ impl WorkloadApi {
 }
 
 fn certificate_answer(issued: &Issued) -> Answer {
-    let expiration = issued.expires_at.format(&Rfc3339).unwrap_or_default();
     let body = json!({
         "privateKey": { "type": "key", "bytes": issued.certified.key_pem },
         "certificate": issued.certified.chain_pem,
-        "expiration": expiration,
+        "expiration": format_time(issued.expires_at),
     });
     reply(StatusCode::CREATED, &body)
 }

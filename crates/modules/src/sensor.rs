@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::message::Message;
-use model::twin::Acknowledgement;
+use model::twin::{Acknowledgement, format_time};
 use protocol::hub::bag::{self, BagBuilder};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::thermometer::{Measurement, Thermometer};
 
@@ -138,7 +137,7 @@ fn body(measurement: &Measurement, now: OffsetDateTime) -> Value {
     json!({
         "machine": { "temperature": measurement.machine_temperature, "pressure": measurement.machine_pressure },
         "ambient": { "temperature": measurement.ambient_temperature, "humidity": measurement.ambient_humidity },
-        "timeCreated": now.format(&Rfc3339).unwrap_or_default(),
+        "timeCreated": format_time(now),
     })
 }
 

@@ -1,1 +1,73 @@
+//! Golden files: each in `golden/` is a configuration and, beside it, what comes of it.
 #![allow(clippy::unwrap_used)]
+
+use super::*;
+
+/// Every `NAME.toml` with its `NAME.expected`: the error, or `ok` and what is without effect.
+#[test]
+fn golden_files() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/golden");
+    let mut names: Vec<_> = std::fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 10, "{names:?}");
+    for path in names {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let found = match Config::parse(Path::new("config.toml"), &text) {
+            Ok(config) if config.unused.is_empty() => "ok\n".to_owned(),
+            Ok(config) => format!("ok, without effect: {}\n", config.unused.join(", ")),
+            Err(error) => format!("{error}\n"),
+        };
+        let expected_path = path.with_extension("expected");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&expected_path, &found).unwrap();
+        }
+        let expected = std::fs::read_to_string(&expected_path).unwrap();
+        assert_eq!(found, expected, "{}", path.display());
+    }
+}
+
+fn full() -> Config {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/golden/dps.toml");
+    Config::load(&path).unwrap()
+}
+
+#[test]
+fn every_setting_arrives() {
+    let config = full();
+    assert_eq!(config.hostname, "gateway.local");
+    assert_eq!(config.trust_bundle_cert.as_deref(), Some(Path::new("/etc/tidegate/ca.pem")));
+    let Provisioning::Dps(enrollment) = &config.provisioning else { panic!("{:?}", config.provisioning) };
+    assert_eq!(enrollment.endpoint, "https://central.local:8443");
+    assert_eq!((enrollment.id_scope.as_str(), enrollment.registration_id.as_str()), ("0ne00000001", "edge-1"));
+    assert_eq!(config.data_dir, Path::new("/data"));
+    assert_eq!(config.listen_mqtts, "127.0.0.1:0".parse().unwrap());
+    assert_eq!(config.queues_disk_bytes_max, 512 << 20);
+    assert_eq!((config.upstream_mqtts_port, config.upstream_https_port), (18883, Some(8443)));
+    assert_eq!(config.processes.find("example.com/filter:9").unwrap().args, ["/opt/filter.py"]);
+    assert_eq!(config.processes.find("example.com/sensor:1").unwrap().program, "sensor");
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    assert!(!format!("{:?}", full()).contains("c2VjcmV0"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Config::load(Path::new("/no/such/config.toml")).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read the configuration file /no/such/config.toml");
+}
+
+#[test]
+fn host_names() {
+    for good in ["a", "edge-1.example.com", "127.0.0.1", "under_score"] {
+        assert_eq!(check_hostname("hostname", good), Ok(()), "{good}");
+    }
+    for bad in ["", "-a", "a-", "a..b", "a b", &"a".repeat(65)] {
+        assert!(check_hostname("hostname", bad).is_err(), "{bad}");
+    }
+}

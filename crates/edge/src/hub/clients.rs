@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use model::identity::Identity;
+use model::twin::format_time;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::limits::CLIENTS_REPORTED_MAX;
 
@@ -81,8 +81,8 @@ impl Client {
     fn to_json(&self) -> Value {
         let mut json = json!({ "status": if self.connected { "Connected" } else { "Disconnected" } });
         let mut set = |name: &str, time: Option<OffsetDateTime>| {
-            if let Some(text) = time.and_then(|time| time.format(&Rfc3339).ok()) {
-                json[name] = text.into();
+            if let Some(time) = time {
+                json[name] = format_time(time).into();
             }
         };
         set("lastConnectedTimeUtc", self.connected_at);

@@ -42,7 +42,7 @@ impl HubHandler for EdgeHub {
         tracing::info!(%identity, peer = %request.peer, client = request.client_type, "client connected");
         self.clients.connected(&identity);
         self.report();
-        let upstream = self.link(&identity);
+        let upstream = self.link_with_model(&identity, request.model_id);
         let session =
             Session { identity, number, clean: request.clean_session, link: request.link, _upstream: upstream };
         Ok(Accepted { session, session_present: kept.is_some(), expires_at_secs })

@@ -43,7 +43,7 @@ impl LinkOptions {
         }
     }
 
-    fn client_options(&self, identity: &Identity) -> HubClientOptions {
+    fn client_options(&self, identity: &Identity, model_id: Option<String>) -> HubClientOptions {
         let own = identity.device_id() == self.device_id;
         let speaker = match identity.module_id() {
             Some(module) if own && self.identities.known(module).is_some() => module.to_owned(),
@@ -59,7 +59,7 @@ impl LinkOptions {
             token_audience: Some(sas::audience(&self.hub_host, &speaker_identity)),
             tokens: Arc::new(ModuleTokens { identities: Arc::clone(&self.identities), module: speaker }),
             auth_chain: (!for_itself).then(|| format!("{identity};{}", self.device_id)),
-            model_id: None,
+            model_id,
             client_type: format!("Tidegate Edge/{}", env!("CARGO_PKG_VERSION")),
             tls: Arc::clone(&self.tls),
             keep_alive: KEEP_ALIVE,
@@ -152,14 +152,19 @@ impl Links {
         Self { options, open: Mutex::default(), stop }
     }
 
-    /// The link of an identity. A new one comes with its events, for the caller to follow.
-    pub(super) fn get(&self, identity: &Identity) -> (LinkUse, Option<mpsc::Receiver<ClientEvent>>) {
+    /// The link of an identity. A new one announces the model id the client announced here, and comes with its events, for
+    /// the caller to follow.
+    pub(super) fn get(
+        &self,
+        identity: &Identity,
+        model_id: Option<String>,
+    ) -> (LinkUse, Option<mpsc::Receiver<ClientEvent>>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(link) = open.get(identity) {
             link.users.send_modify(|users| *users += 1);
             return (LinkUse { link: Arc::clone(link) }, None);
         }
-        let (client, events) = HubClient::start(self.options.client_options(identity));
+        let (client, events) = HubClient::start(self.options.client_options(identity, model_id));
         let link = Arc::new(Link { identity: identity.clone(), client, users: watch::channel(1).0 });
         open.insert(identity.clone(), Arc::clone(&link));
         (LinkUse { link }, Some(events))

@@ -21,7 +21,12 @@ use crate::limits::{LINK_IDLE_TIMEOUT, METHOD_TIMEOUT_MAX, UPSTREAM_CALL_TIMEOUT
 impl EdgeHub {
     /// The upstream link of an identity, followed by a task of its own.
     pub(super) fn link(&self, identity: &Identity) -> LinkUse {
-        let (link, events) = self.links.get(identity);
+        self.link_with_model(identity, None)
+    }
+
+    /// [`Self::link`], announcing a model if the link is not there yet.
+    pub(super) fn link_with_model(&self, identity: &Identity, model_id: Option<String>) -> LinkUse {
+        let (link, events) = self.links.get(identity, model_id);
         if let Some(events) = events {
             let followed = self.links.watch(&link);
             let stop = self.links.stopped();

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use model::manifest::agent::Runtime;
 use model::manifest::agent::{AgentDesired, Module, STARTUP_ORDER_LAST};
+use model::twin::format_time;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::plan::{ModuleHistory, PresentModule, WantedModule, status};
 use crate::runtime::RunState;
@@ -193,7 +193,7 @@ fn merge(target: &mut Value, members: Value) {
 }
 
 fn time_text(time: Option<OffsetDateTime>) -> String {
-    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| NEVER.to_owned())
+    time.map_or_else(|| NEVER.to_owned(), format_time)
 }
 
 /// The modules in the form of the management API.

@@ -17,7 +17,7 @@ fn messages_have_the_known_shape() {
     assert_eq!(property(bag::CONTENT_TYPE), "application/json");
     assert_eq!(property(bag::CONTENT_ENCODING), "utf-8");
     let body: Value = serde_json::from_slice(&message.body).unwrap();
-    assert_eq!(body["timeCreated"], "2023-11-14T22:13:20Z");
+    assert_eq!(body["timeCreated"], "2023-11-14T22:13:20.0000000Z");
     assert_eq!(body["machine"]["temperature"], 21.5);
     assert_eq!(body["ambient"], json!({ "temperature": 21.0, "humidity": 25 }));
     assert!(body["machine"]["pressure"].is_f64());

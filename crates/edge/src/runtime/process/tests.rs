@@ -1,1 +1,82 @@
 #![allow(clippy::unwrap_used)]
+use super::*;
+use crate::config::Process;
+use crate::runtime::contract::{self, ContractModules};
+use crate::runtime::log_file::{self, LogFilter};
+
+fn shell(script: &str) -> Process {
+    Process { program: "sh".into(), args: vec!["-c".into(), script.into()] }
+}
+
+fn spec(name: &str, image: &str) -> ModuleSpec {
+    let env = BTreeMap::from([("GREETING".to_owned(), format!("hello from {name}"))]);
+    ModuleSpec { name: name.into(), image: image.into(), env }
+}
+
+async fn open(dir: &Path, scripts: &[(&str, &str)]) -> ProcessRuntime {
+    let processes = scripts.iter().map(|(image, script)| ((*image).to_owned(), shell(script)));
+    ProcessRuntime::open(Processes::from_entries(processes), &dir.join("logs"), &dir.join("run")).await.unwrap()
+}
+
+#[tokio::test]
+async fn keeps_the_contract_of_runtimes() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = open(dir.path(), &[("lasting", "exec sleep 1000"), ("failing", "exit 3")]).await;
+    let modules = ContractModules {
+        lasting: spec("a", "lasting:1.0"),
+        failing: spec("b", "failing"),
+        impossible: spec("c", "unmapped:1.0"),
+    };
+    contract::check(&runtime, modules).await;
+    assert_eq!(std::fs::read_dir(dir.path().join("run")).unwrap().count(), 0, "no records are left");
+}
+
+#[tokio::test]
+async fn output_is_captured_and_the_environment_is_the_modules_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo \"$GREETING\"; echo oops >&2; env | grep -c CARGO_PKG_NAME";
+    let runtime = open(dir.path(), &[("talker", script)]).await;
+    runtime.create(spec("m", "talker")).await.unwrap();
+    runtime.start("m").await.unwrap();
+    contract::until(&runtime, "m", |run| matches!(run, RunState::Exited { .. })).await;
+    let texts = || {
+        let lines = log_file::read(&runtime.log_dir("m"), &LogFilter::default()).unwrap();
+        let mut texts: Vec<_> = lines.into_iter().map(|line| (line.stream.as_str(), line.text)).collect();
+        texts.sort();
+        texts
+    };
+    // The readers of the pipes may be a moment behind the end of the process.
+    while texts().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let expected = [("stderr", "oops"), ("stdout", "0"), ("stdout", "hello from m")];
+    assert_eq!(texts(), expected.map(|(stream, text)| (stream, text.to_owned())));
+}
+
+#[tokio::test]
+async fn what_a_module_started_ends_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = open(dir.path(), &[("parent", "sleep 1000 & echo $! > \"$PIDFILE\"; exit 0")]).await;
+    let pid_file = dir.path().join("child.pid");
+    let mut spec = spec("m", "parent");
+    spec.env.insert("PIDFILE".into(), pid_file.display().to_string());
+    runtime.create(spec).await.unwrap();
+    runtime.start("m").await.unwrap();
+    contract::until(&runtime, "m", |run| matches!(run, RunState::Exited { .. })).await;
+    let child = std::fs::read_to_string(pid_file).unwrap();
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
+    while stat().is_ok_and(|stat| !stat.contains(") Z ")) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = Process { program: "/no/such/program".into(), args: vec![] };
+    let processes = Processes::from_entries([("image".to_owned(), missing)]);
+    let runtime = ProcessRuntime::open(processes, &dir.path().join("logs"), &dir.path().join("run")).await.unwrap();
+    runtime.create(spec("m", "image")).await.unwrap();
+    let error = runtime.start("m").await.unwrap_err();
+    assert_eq!(error.to_string(), "the program /no/such/program of image image is not found");
+}
