@@ -45,6 +45,8 @@ pub struct ModuleChange {
     pub managed_by: Option<String>,
     /// How it proves who it is.
     pub authentication: Option<ModuleAuthentication>,
+    /// Changes only a module that carries this etag.
+    pub if_match: Option<String>,
 }
 
 fn from_row(row: &SqliteRow) -> Result<ModuleRow, sqlx::Error> {
@@ -87,15 +89,13 @@ impl Registry {
         Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
     }
 
-    /// Makes a module, or changes one: the generation id stays. With `etag`, changes only a module that carries it;
-    /// `Missing` when the device is not there.
+    /// Makes a module, or changes one: the generation id stays. `Missing` when the device is not there.
     pub async fn module_put(
         &self,
         application: &str,
         device: &str,
         id: &str,
         change: ModuleChange,
-        etag: Option<&str>,
         now_ms: i64,
     ) -> Result<ModuleRow, StoreError> {
         let (auth_type, keys) = match &change.authentication {
@@ -123,7 +123,7 @@ impl Registry {
             .bind(keys.map(|keys| &keys.primary))
             .bind(keys.map(|keys| &keys.secondary))
             .bind(now_ms)
-            .bind(etag)
+            .bind(&change.if_match)
             .fetch_optional(self.writer())
             .await?
             .ok_or(StoreError::EtagMismatch)?;

@@ -1,0 +1,206 @@
+//! What one log record holds: a message or event of one identity, as it arrived.
+//!
+//! # Format, version 1
+//!
+//! All integers little endian. A `text` is a `u16` byte count and UTF-8; an `option` is a text whose count `0xFFFF` means
+//! absent; `bytes` is a `u32` count and octets.
+//!
+//! ```text
+//!   offset  size  field
+//!        0     1  version = 1
+//!        1     1  kind: 1 telemetry, 2 reported properties, 3 connection, 4 lifecycle
+//!        2     8  enqueued_ms  i64, Unix milliseconds of arrival
+//!       10     …  application  text
+//!        …     …  device       text
+//!        …     …  module       option
+//!        …     …  generation   text    generation id of the identity that sent it
+//!        …     …  model        option  model id announced by the connection
+//!        …     …  bag          bytes   encoded properties (telemetry), else empty
+//!        …     …  body         bytes   telemetry: as sent; other kinds: a JSON document, see below
+//! ```
+//!
+//! Nothing follows the body. Checksums and lengths of whole records are the log's business. A reader refuses versions and
+//! kinds it does not know instead of guessing.
+//!
+//! Bodies of the other kinds: reported properties `{"version":n,"patch":{…}}`; connection `{"connected":true|false}`;
+//! lifecycle `{"event":"deviceProvisioned" …}`.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use model::identity::Identity;
+
+#[cfg(test)]
+mod tests;
+
+/// Version written; the only one read so far.
+const VERSION: u8 = 1;
+/// Byte count of an absent text.
+const ABSENT: u16 = u16::MAX;
+
+/// What kind of event a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A device-to-cloud message.
+    Telemetry,
+    /// A reported patch was merged into a twin.
+    ReportedProperties,
+    /// A session began or ended.
+    Connection,
+    /// A device or module appeared, changed or went.
+    Lifecycle,
+}
+
+impl Kind {
+    fn code(self) -> u8 {
+        match self {
+            Self::Telemetry => 1,
+            Self::ReportedProperties => 2,
+            Self::Connection => 3,
+            Self::Lifecycle => 4,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Telemetry),
+            2 => Some(Self::ReportedProperties),
+            3 => Some(Self::Connection),
+            4 => Some(Self::Lifecycle),
+            _ => None,
+        }
+    }
+}
+
+/// One record, owning its parts; bag and body are slices of what was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Kind of event.
+    pub kind: Kind,
+    /// When it arrived, Unix milliseconds.
+    pub enqueued_ms: i64,
+    /// Application it belongs to.
+    pub application: String,
+    /// Who sent it.
+    pub identity: Identity,
+    /// Generation id of that identity.
+    pub generation: String,
+    /// Model id the connection had announced.
+    pub model: Option<String>,
+    /// Encoded properties.
+    pub bag: Bytes,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// A record this program cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeRecordError {
+    /// Written by a newer program.
+    #[error("record version {0} is not known")]
+    Version(u8),
+    /// Written by a newer program.
+    #[error("record kind {0} is not known")]
+    Kind(u8),
+    /// A field ends past the record, or is no UTF-8.
+    #[error("record is malformed at its {0}")]
+    Malformed(&'static str),
+}
+
+/// An id or text that does not fit its field. Ids are checked where they enter, so this names a bug or a hostile client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {0} is too long for a log record")]
+pub struct EncodeRecordError(&'static str);
+
+impl Record {
+    /// Bytes for the log.
+    pub fn encode(&self) -> Result<Bytes, EncodeRecordError> {
+        let mut out = BytesMut::with_capacity(64 + self.bag.len() + self.body.len());
+        out.put_u8(VERSION);
+        out.put_u8(self.kind.code());
+        out.put_i64_le(self.enqueued_ms);
+        put_text(&mut out, "application", Some(&self.application))?;
+        put_text(&mut out, "device", Some(self.identity.device_id()))?;
+        put_text(&mut out, "module", self.identity.module_id())?;
+        put_text(&mut out, "generation", Some(&self.generation))?;
+        put_text(&mut out, "model", self.model.as_deref())?;
+        put_bytes(&mut out, "bag", &self.bag)?;
+        put_bytes(&mut out, "body", &self.body)?;
+        Ok(out.freeze())
+    }
+
+    /// Reads what [`Record::encode`] wrote.
+    pub fn decode(mut input: Bytes) -> Result<Self, DecodeRecordError> {
+        if input.remaining() < 10 {
+            return Err(DecodeRecordError::Malformed("head"));
+        }
+        let version = input.get_u8();
+        if version != VERSION {
+            return Err(DecodeRecordError::Version(version));
+        }
+        let kind = input.get_u8();
+        let kind = Kind::from_code(kind).ok_or(DecodeRecordError::Kind(kind))?;
+        let enqueued_ms = input.get_i64_le();
+        let application = take_text(&mut input, "application")?;
+        let device = take_text(&mut input, "device")?;
+        let module = take_option(&mut input, "module")?;
+        let generation = take_text(&mut input, "generation")?;
+        let model = take_option(&mut input, "model")?;
+        let bag = take_bytes(&mut input, "bag")?;
+        let body = take_bytes(&mut input, "body")?;
+        if input.has_remaining() {
+            return Err(DecodeRecordError::Malformed("end"));
+        }
+        let identity = match module {
+            Some(module) => Identity::module(&device, &module),
+            None => Identity::device(&device),
+        };
+        Ok(Self { kind, enqueued_ms, application, identity, generation, model, bag, body })
+    }
+}
+
+fn put_text(out: &mut BytesMut, field: &'static str, text: Option<&str>) -> Result<(), EncodeRecordError> {
+    let Some(text) = text else {
+        out.put_u16_le(ABSENT);
+        return Ok(());
+    };
+    let count = u16::try_from(text.len()).ok().filter(|&count| count != ABSENT).ok_or(EncodeRecordError(field))?;
+    out.put_u16_le(count);
+    out.put_slice(text.as_bytes());
+    Ok(())
+}
+
+fn put_bytes(out: &mut BytesMut, field: &'static str, bytes: &[u8]) -> Result<(), EncodeRecordError> {
+    out.put_u32_le(u32::try_from(bytes.len()).map_err(|_| EncodeRecordError(field))?);
+    out.put_slice(bytes);
+    Ok(())
+}
+
+fn take_option(input: &mut Bytes, field: &'static str) -> Result<Option<String>, DecodeRecordError> {
+    let malformed = DecodeRecordError::Malformed(field);
+    if input.remaining() < 2 {
+        return Err(malformed);
+    }
+    let count = input.get_u16_le();
+    if count == ABSENT {
+        return Ok(None);
+    }
+    if input.remaining() < usize::from(count) {
+        return Err(malformed);
+    }
+    let text = input.split_to(usize::from(count));
+    std::str::from_utf8(&text).map(|text| Some(text.to_owned())).map_err(|_| malformed)
+}
+
+fn take_text(input: &mut Bytes, field: &'static str) -> Result<String, DecodeRecordError> {
+    take_option(input, field)?.ok_or(DecodeRecordError::Malformed(field))
+}
+
+fn take_bytes(input: &mut Bytes, field: &'static str) -> Result<Bytes, DecodeRecordError> {
+    if input.remaining() < 4 {
+        return Err(DecodeRecordError::Malformed(field));
+    }
+    let count = usize::try_from(input.get_u32_le()).unwrap_or(usize::MAX);
+    if input.remaining() < count {
+        return Err(DecodeRecordError::Malformed(field));
+    }
+    Ok(input.split_to(count))
+}
