@@ -1,0 +1,67 @@
+//! The catalog of segments in memory, mirrored from the registry: a query reads no database to learn which files to open.
+//!
+//! The registry is written first, then the mirror; a crash in between loses only the mirror.
+
+use std::sync::{PoisonError, RwLock};
+
+use telemetry::{Catalog, CatalogError, SegmentMeta, TimeRange};
+
+use crate::store::SegmentRow;
+
+/// Every segment of every application.
+#[derive(Debug, Default)]
+pub struct SegmentCatalog {
+    segments: RwLock<Vec<SegmentRow>>,
+}
+
+impl SegmentCatalog {
+    /// As read from the registry.
+    pub fn new(segments: Vec<SegmentRow>) -> Self {
+        Self { segments: RwLock::new(segments) }
+    }
+
+    /// Every segment of an application.
+    pub fn of_application(&self, app: &str) -> Vec<SegmentMeta> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.iter().filter(|row| row.application == app).map(|row| row.meta.clone()).collect()
+    }
+
+    /// Enters segments the registry holds now, and takes those out they replace: readers see both changes or neither.
+    pub fn replace(&self, old: &[SegmentMeta], new: Vec<SegmentRow>) {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        for row in &new {
+            let is_replaced = |known: &SegmentRow| {
+                known.application == row.application && old.iter().any(|old| old.file_name == known.meta.file_name)
+            };
+            segments.retain(|known| !is_replaced(known));
+        }
+        segments.extend(new);
+    }
+
+    /// Segments, over all applications.
+    pub fn count(&self) -> usize {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl Catalog for SegmentCatalog {
+    fn segments(
+        &self,
+        application: &str,
+        range: TimeRange,
+        device: Option<&str>,
+    ) -> Result<Vec<SegmentMeta>, CatalogError> {
+        use telemetry::segment::DeviceSet;
+        let holds_device = |meta: &SegmentMeta| match (&meta.devices, device) {
+            (DeviceSet::Listed(listed), Some(device)) => listed.iter().any(|listed| listed == device),
+            _ => true,
+        };
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let selected = segments.iter().filter(|row| {
+            row.application == application
+                && range.overlaps(row.meta.ts_min_ms, row.meta.ts_max_ms)
+                && holds_device(&row.meta)
+        });
+        Ok(selected.map(|row| row.meta.clone()).collect())
+    }
+}
