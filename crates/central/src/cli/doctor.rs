@@ -1,0 +1,227 @@
+//! `tidegate doctor`: looks at a data folder and says what is wrong and what to do.
+//!
+//! It changes nothing. While `serve` runs, what only `serve` may open (the log) is left out and said so.
+
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use storage::log::{Log, LogOptions};
+use telemetry::segment::folder;
+
+use crate::certificates;
+use crate::data_folder::{DataFolder, DataFolderError, Guarded};
+use crate::store::{Registry, SegmentRow};
+
+/// Room below which the disk counts as nearly full.
+const DISK_BYTES_MIN: u64 = 1 << 30;
+/// Days of certificate left below which it is said.
+const CERTIFICATE_DAYS_MIN: i64 = 30;
+/// How long a port may take to answer.
+const PORT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `tidegate doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Data folder.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// One JSON object a line: {"check","status","message"}.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Ok,
+    Warning,
+    Error,
+}
+
+impl Status {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+struct Finding {
+    check: &'static str,
+    status: Status,
+    message: String,
+}
+
+fn finding(check: &'static str, status: Status, message: impl Into<String>) -> Finding {
+    Finding { check, status, message: message.into() }
+}
+
+pub(super) async fn run(arguments: DoctorArguments) -> anyhow::Result<ExitCode> {
+    let folder = DataFolder::existing(&arguments.data)?;
+    let mut findings = vec![permissions(&folder), certificate(&folder), disk(&folder)];
+    findings.extend(ports(&folder));
+    match Registry::open(&folder.registry()).await {
+        Ok(registry) => {
+            findings.push(finding("registry", Status::Ok, "it opens, and its schema is current"));
+            findings.extend(guarded_folders(&folder, &registry).await);
+            findings.extend(segments(&folder, &registry).await);
+            registry.close().await;
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            findings.push(finding("registry", Status::Error, format!("{error}: {cause}")));
+        }
+    }
+    findings.push(log(&folder));
+    for finding in &findings {
+        print(finding, arguments.json);
+    }
+    let is_sound = findings.iter().all(|finding| finding.status != Status::Error);
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[allow(clippy::print_stdout, reason = "the command's output")]
+fn print(finding: &Finding, as_json: bool) {
+    let Finding { check, status, message } = finding;
+    if as_json {
+        println!("{}", json!({ "check": check, "status": status.name(), "message": message }));
+    } else {
+        println!("{:<8} {check:<12} {message}", status.name());
+    }
+}
+
+fn permissions(folder: &DataFolder) -> Finding {
+    let exposed = folder.exposed_secrets();
+    if exposed.is_empty() {
+        return finding("permissions", Status::Ok, "secrets are readable by their owner only");
+    }
+    let list: Vec<String> = exposed.iter().map(|(path, mode)| format!("{} ({mode:o})", path.display())).collect();
+    finding("permissions", Status::Error, format!("others can read {}; run chmod 600 on them", list.join(", ")))
+}
+
+fn certificate(folder: &DataFolder) -> Finding {
+    let days = certificates::server_certificate_ends_in_secs(folder).map(|secs| secs / 86_400);
+    match days {
+        None => finding(
+            "certificate",
+            Status::Error,
+            "tls/server.pem and its key are missing or do not fit; serve makes new ones",
+        ),
+        Some(days) if days < 0 => {
+            finding("certificate", Status::Error, "the server certificate has expired; start serve again")
+        }
+        Some(days) if days < CERTIFICATE_DAYS_MIN => finding(
+            "certificate",
+            Status::Warning,
+            format!("the server certificate ends in {days} days; start serve again"),
+        ),
+        Some(days) => finding("certificate", Status::Ok, format!("the server certificate ends in {days} days")),
+    }
+}
+
+fn disk(folder: &DataFolder) -> Finding {
+    match free_bytes(folder.root()) {
+        Some(free) if free < DISK_BYTES_MIN => {
+            finding("disk", Status::Warning, format!("only {} MiB are free", free >> 20))
+        }
+        Some(free) => finding("disk", Status::Ok, format!("{} MiB are free", free >> 20)),
+        None => finding("disk", Status::Warning, "the free space cannot be told"),
+    }
+}
+
+fn free_bytes(path: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    disk.f_bavail.checked_mul(disk.f_frsize)
+}
+
+fn ports(folder: &DataFolder) -> Vec<Finding> {
+    let Some(endpoints) = folder.read_endpoints() else {
+        return vec![finding("ports", Status::Ok, "serve is not running")];
+    };
+    let listeners = [("https", endpoints.https), ("http", endpoints.http), ("mqtts", endpoints.mqtts)];
+    let listeners = listeners.into_iter().filter_map(|(name, address)| Some((name, address?)));
+    listeners
+        .map(|(name, address)| {
+            let answers =
+                address.parse().is_ok_and(|address| TcpStream::connect_timeout(&address, PORT_TIMEOUT).is_ok());
+            if answers {
+                finding("ports", Status::Ok, format!("{name} answers on {address}"))
+            } else {
+                finding(
+                    "ports",
+                    Status::Error,
+                    format!("{name} does not answer on {address}, where endpoints.json says it is"),
+                )
+            }
+        })
+        .collect()
+}
+
+async fn guarded_folders(folder: &DataFolder, registry: &Registry) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for guarded in Guarded::ALL {
+        let path = folder.guarded(guarded);
+        let known = registry.guarded_folder_marker(guarded.name()).await;
+        let found = folder.marker(guarded);
+        let (status, message) = match (known, found) {
+            (Ok(known), Ok(found)) if known == found => {
+                (Status::Ok, format!("{} is the one that was made", path.display()))
+            }
+            (Ok(_), Ok(_)) => (Status::Error, format!("{} was removed or replaced; restore it", path.display())),
+            _ => (Status::Error, format!("{} cannot be checked", path.display())),
+        };
+        findings.push(finding("folders", status, message));
+    }
+    for (_, detail) in registry.data_losses_list().await.unwrap_or_default() {
+        findings.push(finding("folders", Status::Warning, format!("accepted loss: {detail}")));
+    }
+    findings
+}
+
+async fn segments(data: &DataFolder, registry: &Registry) -> Vec<Finding> {
+    let rows = match registry.segments_list().await {
+        Ok(rows) => rows,
+        Err(error) => return vec![finding("telemetry", Status::Error, format!("the catalog cannot be read: {error}"))],
+    };
+    let mut findings: Vec<Finding> = Vec::new();
+    for SegmentRow { application, meta } in &rows {
+        let path = data.guarded(Guarded::Telemetry).join(application);
+        if let Err(error) = folder::verify_segment(&path, meta) {
+            findings.push(finding("telemetry", Status::Error, format!("{}: {error}", meta.file_name)));
+        }
+    }
+    if findings.is_empty() {
+        findings.push(finding("telemetry", Status::Ok, format!("{} files are there and whole", rows.len())));
+    }
+    findings
+}
+
+fn log(folder: &DataFolder) -> Finding {
+    let path = folder.guarded(Guarded::Log);
+    if !path.is_dir() {
+        return finding("log", Status::Error, format!("{} is missing", path.display()));
+    }
+    match folder.lock() {
+        Err(DataFolderError::InUse(_)) => {
+            return finding("log", Status::Ok, "serve is running and has it open; not read");
+        }
+        Err(error) => return finding("log", Status::Error, error.to_string()),
+        // Kept until the log is closed again: no `serve` may start meanwhile.
+        Ok(_lock) => match Log::open(&path, LogOptions::default()) {
+            Err(error) => finding("log", Status::Error, error.to_string()),
+            Ok(log) => match log.verify() {
+                Ok(()) => finding(
+                    "log",
+                    Status::Ok,
+                    format!("{} MiB are whole, up to record {}", log.bytes() >> 20, log.next_offset()),
+                ),
+                Err(error) => finding("log", Status::Error, error.to_string()),
+            },
+        },
+    }
+}

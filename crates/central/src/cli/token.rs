@@ -1,0 +1,68 @@
+//! `tidegate token`: API tokens, made on the data folder itself.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+
+use super::user::open_first_application;
+use crate::app::tokens;
+use crate::clock::{now_ms, rfc3339_ms};
+use crate::serve::signing_key;
+use crate::store::StoreError;
+
+/// `tidegate token …`
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make an API token and print it; it is not stored and cannot be shown again.
+    #[command(
+        after_help = "Example:\n  tidegate token create --data /var/lib/tidegate --role Operator --name nightly-report"
+    )]
+    Create(CreateArguments),
+}
+
+/// What a token is made from.
+#[derive(Debug, Args)]
+pub struct CreateArguments {
+    /// Data folder.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Role: its id or a name, any case (Administrator, Builder, Operator, …).
+    #[arg(long)]
+    role: String,
+    /// Name of the token, unique in the application.
+    #[arg(long)]
+    name: String,
+    /// Print `{"id", "token", "expiry"}`.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
+    let TokenCommand::Create(arguments) = command;
+    let role = super::user::role(&arguments.role)?;
+    let (folder, registry, application) = open_first_application(&arguments.data).await?;
+    let key = signing_key(&folder, &application.id)?;
+    let now = now_ms();
+    let expires = tokens::default_expiry_ms(now);
+    let made = tokens::create_offline(&registry, &application, &key, role, &arguments.name, expires, now).await;
+    registry.close().await;
+    let token = match made {
+        Ok(token) => token,
+        Err(StoreError::Duplicate(_)) => return Err(anyhow!("there is a token named {} already", arguments.name)),
+        Err(error) => return Err(error).context("cannot store the token"),
+    };
+    print(&arguments, &token, expires);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stdout, reason = "the command's output")]
+fn print(arguments: &CreateArguments, token: &str, expires_ms: i64) {
+    if arguments.json {
+        let expiry = rfc3339_ms(expires_ms);
+        println!("{}", serde_json::json!({ "id": arguments.name, "token": token, "expiry": expiry }));
+    } else {
+        println!("{token}");
+    }
+}

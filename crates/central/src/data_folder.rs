@@ -1,0 +1,306 @@
+//! The data folder of Central: names, modes, the lock, and the markers that tell when a part of it was removed.
+//!
+//! ```text
+//! DIR/                 0700
+//!   ca.pem                   trust bundle for devices
+//!   admin.token        0600  API token of the built-in administrator
+//!   endpoints.json           where the listeners are, written before ready
+//!   serve.lock               locked while `tidegate serve` runs; other commands do not take it
+//!   registry.db        0600  SQLite: everything that is not telemetry or log
+//!   log/               0700  segments of accepted messages         + FOLDER
+//!   telemetry/         0700  Parquet                               + FOLDER
+//!   files/             0700  uploads
+//!   tls/               0700  server.pem, server.key (0600)
+//!   keys/              0700  ca.key (0600)
+//! ```
+//!
+//! `FOLDER` is the marker: it holds an id that the registry knows too. A folder the registry knows without its marker was
+//! removed or replaced, and the start is refused until an operator says that the loss is accepted: starting over silently
+//! would look like a platform that never had data.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use storage::file_layer::Access;
+use storage::state_file;
+
+#[cfg(test)]
+mod tests;
+
+/// The folders below the data folder.
+const FOLDERS: [&str; 5] = ["log", "telemetry", "files", "tls", "keys"];
+/// Name of the marker file.
+const MARKER: &str = "FOLDER";
+/// No marker or endpoints file is larger.
+const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Where things are in a data folder. Holding one takes no lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFolder {
+    root: PathBuf,
+}
+
+/// Proof that no other `serve` runs on the folder; released when dropped, or by the system when the process dies.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+/// A part of the folder that must not vanish unnoticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarded {
+    /// `log/`: messages accepted but not yet in the telemetry store, and the tail kept for replay.
+    Log,
+    /// `telemetry/`: the time series.
+    Telemetry,
+}
+
+impl Guarded {
+    /// Both.
+    pub const ALL: [Guarded; 2] = [Guarded::Log, Guarded::Telemetry];
+
+    /// Name below the data folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Telemetry => "telemetry",
+        }
+    }
+}
+
+/// The data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataFolderError {
+    /// It is not there, and this command does not make one.
+    #[error("there is no data folder at {}; `tidegate serve --data {}` makes one", .0.display(), .0.display())]
+    Missing(PathBuf),
+    /// Another `serve` runs on it.
+    #[error("the data folder {} is in use by another tidegate serve", .0.display())]
+    InUse(PathBuf),
+    /// The system refused.
+    #[error("cannot {act} {}", path.display())]
+    Io {
+        /// The step that failed, as a verb.
+        act: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file was not written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: state_file::ReplaceFileError,
+    },
+}
+
+/// `endpoints.json`: where the listeners are. A listener that is off is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoints {
+    /// HTTPS listener.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<String>,
+    /// Plain HTTP on loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// MQTT over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mqtts: Option<String>,
+    /// AMQP over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amqps: Option<String>,
+    /// Host name of the first application.
+    pub hostname: String,
+}
+
+impl Endpoints {
+    /// Port of the HTTPS listener.
+    pub fn https_port(&self) -> Option<u16> {
+        self.https.as_deref()?.rsplit(':').next()?.parse().ok()
+    }
+}
+
+impl DataFolder {
+    /// Makes the folder and what is below it, unless it is there.
+    pub fn create(root: &Path) -> Result<Self, DataFolderError> {
+        create_private(root)?;
+        let folder = Self { root: absolute(root)? };
+        for name in FOLDERS {
+            // A guarded folder that was removed must be missed before it is made again: see `guard`.
+            if !Guarded::ALL.iter().any(|guarded| guarded.name() == name) {
+                create_private(&folder.root.join(name))?;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// An existing folder, for commands that only work on one.
+    pub fn existing(root: &Path) -> Result<Self, DataFolderError> {
+        if !root.join("registry.db").is_file() {
+            return Err(DataFolderError::Missing(root.to_owned()));
+        }
+        Ok(Self { root: absolute(root)? })
+    }
+
+    /// Names in a folder that another process looks after.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// SQLite file of the registry.
+    pub fn registry(&self) -> PathBuf {
+        self.root.join("registry.db")
+    }
+
+    /// A guarded folder.
+    pub fn guarded(&self, guarded: Guarded) -> PathBuf {
+        self.root.join(guarded.name())
+    }
+
+    /// Certificate of the CA: the trust bundle.
+    pub fn ca_pem(&self) -> PathBuf {
+        self.root.join("ca.pem")
+    }
+
+    /// Key of the CA.
+    pub fn ca_key(&self) -> PathBuf {
+        self.root.join("keys/ca.key")
+    }
+
+    /// Server certificate chain.
+    pub fn server_certificate(&self) -> PathBuf {
+        self.root.join("tls/server.pem")
+    }
+
+    /// Key of the server certificate.
+    pub fn server_key(&self) -> PathBuf {
+        self.root.join("tls/server.key")
+    }
+
+    /// Key that signs the API tokens of an application.
+    pub fn token_key(&self, application: &str) -> PathBuf {
+        self.root.join(format!("keys/api-tokens-{application}.key"))
+    }
+
+    /// Token of the built-in administrator.
+    pub fn admin_token(&self) -> PathBuf {
+        self.root.join("admin.token")
+    }
+
+    /// Where the listeners are.
+    pub fn endpoints(&self) -> PathBuf {
+        self.root.join("endpoints.json")
+    }
+
+    /// Takes the folder for this process.
+    pub fn lock(&self) -> Result<FolderLock, DataFolderError> {
+        let path = self.root.join("serve.lock");
+        let failed = |act, source| DataFolderError::Io { act, path: path.clone(), source };
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|source| failed("open", source))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataFolderError::InUse(self.root.clone())),
+            Err(TryLockError::Error(source)) => return Err(failed("lock", source)),
+        }
+        // The number is for people who look; only the lock counts.
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(|source| failed("write", source))?;
+        Ok(FolderLock { _file: file })
+    }
+
+    /// The id in a guarded folder's marker; `None` when folder or marker are missing.
+    pub fn marker(&self, guarded: Guarded) -> Result<Option<String>, DataFolderError> {
+        let path = self.guarded(guarded).join(MARKER);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(DataFolderError::Io { act: "read", path, source }),
+        }
+    }
+
+    /// Makes a guarded folder and its marker.
+    pub fn mark(&self, guarded: Guarded, id: &str) -> Result<(), DataFolderError> {
+        create_private(&self.guarded(guarded))?;
+        self.write(&self.guarded(guarded).join(MARKER), format!("{id}\n").as_bytes(), Access::Private)
+    }
+
+    /// Replaces a file of the folder so that a crash leaves the old or the new contents.
+    pub fn write(&self, path: &Path, contents: &[u8], access: Access) -> Result<(), DataFolderError> {
+        state_file::replace(path, contents, access)
+            .map_err(|source| DataFolderError::Write { path: path.to_owned(), source })
+    }
+
+    /// Reads a text file of the folder; `None` when it is not there.
+    pub fn read(&self, path: &Path) -> Result<Option<String>, DataFolderError> {
+        match fs::read_to_string(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(DataFolderError::Io { act: "read", path: path.to_owned(), source }),
+        }
+    }
+
+    /// Writes `endpoints.json`.
+    pub fn write_endpoints(&self, endpoints: &Endpoints) -> Result<(), DataFolderError> {
+        let text = serde_json::to_string_pretty(endpoints).expect("texts always serialize");
+        self.write(&self.endpoints(), format!("{text}\n").as_bytes(), Access::Shared)
+    }
+
+    /// Takes `endpoints.json` away: it is there only while `serve` is ready.
+    pub fn remove_endpoints(&self) -> Result<(), DataFolderError> {
+        match fs::remove_file(self.endpoints()) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(DataFolderError::Io { act: "remove", path: self.endpoints(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads `endpoints.json`; `None` when no `serve` has run yet, or the file is not ours.
+    pub fn read_endpoints(&self) -> Option<Endpoints> {
+        let bytes = state_file::read(&self.endpoints(), SMALL_FILE_BYTES_MAX).ok()??;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Files that only the owner may read and that others can: path and mode.
+    pub fn exposed_secrets(&self) -> Vec<(PathBuf, u32)> {
+        [self.admin_token(), self.ca_key(), self.server_key(), self.registry()]
+            .into_iter()
+            .filter_map(|path| {
+                let mode = fs::metadata(&path).ok()?.permissions().mode() & 0o777;
+                (mode & 0o077 != 0).then_some((path, mode))
+            })
+            .collect()
+    }
+}
+
+fn create_private(path: &Path) -> Result<(), DataFolderError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| DataFolderError::Io {
+        act: "create",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, DataFolderError> {
+    fs::canonicalize(path).map_err(|source| DataFolderError::Io { act: "find", path: path.to_owned(), source })
+}

@@ -1,0 +1,395 @@
+//! `tidegate serve`: puts the parts together, starts the listeners, stops in order.
+//!
+//! ```text
+//!   folder, lock ─► registry ─► guarded folders ─► application, secrets, certificates ─► log ─► readers and writers
+//!       ─► listeners ─► endpoints.json ─► ready
+//!   stop: listeners ─► sessions ─► writers ─► reader (flush) ─► log ─► registry
+//! ```
+
+mod first_start;
+mod guard;
+mod listeners;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage::log::{Log, LogOptions, Offset, OpenLogError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use transport::server::{HubServer, ServerLimits};
+use transport::tls::{SwappableIdentity, server_config_swappable};
+
+use crate::app::twins::Twins;
+use crate::app::{App, AppParts};
+use crate::authenticate::Hosts;
+use crate::certificates::{self, CertificateError};
+use crate::config::{Config, ReadConfigError};
+use crate::data_folder::{DataFolder, DataFolderError, Endpoints, Guarded};
+use crate::front::Front;
+use crate::gateway::Gateway;
+use crate::hub_http::HubHttp;
+use crate::ingest::Ingest;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::provisioning::Provisioning;
+use crate::sessions::Sessions;
+use crate::store::{ApplicationRow, OpenRegistryError, Registry};
+use crate::timeseries::reader::{ReaderParts, StartReaderError, TelemetryReader};
+use crate::timeseries::{CreateFolderError, OpenTelemetryError, Telemetry};
+
+pub use first_start::FirstStartError;
+pub(crate) use first_start::signing_key;
+pub use guard::GuardError;
+
+/// How often the server certificate is looked at.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What `serve` is asked for.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Data folder.
+    pub data: PathBuf,
+    /// Configuration, checked.
+    pub config: Config,
+    /// Start although `log/` or `telemetry/` was removed.
+    pub accept_data_loss: bool,
+}
+
+/// Why Central did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration must be mended.
+    #[error("the configuration is wrong")]
+    Config(#[from] ReadConfigError),
+    /// The data folder.
+    #[error("the data folder cannot be used")]
+    Folder(#[from] DataFolderError),
+    /// A part of the data folder is gone.
+    #[error("a part of the data folder is missing")]
+    Guard(#[from] GuardError),
+    /// The registry.
+    #[error("the registry cannot be opened")]
+    Registry(#[from] OpenRegistryError),
+    /// What a first start makes.
+    #[error("the data folder cannot be set up")]
+    FirstStart(#[from] FirstStartError),
+    /// Certificates.
+    #[error("there is no server certificate")]
+    Certificate(#[from] CertificateError),
+    /// The log.
+    #[error("the log cannot be opened")]
+    Log(#[from] OpenLogError),
+    /// The telemetry store.
+    #[error("the telemetry store cannot be opened")]
+    Telemetry(#[from] OpenTelemetryError),
+    /// An application's telemetry folder.
+    #[error("the telemetry store cannot be opened")]
+    TelemetryFolder(#[from] CreateFolderError),
+    /// The telemetry reader.
+    #[error("the telemetry reader cannot start")]
+    Reader(#[from] StartReaderError),
+    /// A listener.
+    #[error("cannot listen on {address}, which {flag} asks for: {reason}")]
+    Listen {
+        /// The flag that sets the address.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said, with advice.
+        reason: String,
+    },
+}
+
+impl ServeError {
+    /// Whether starting again would fail the same way until somebody mends something.
+    pub fn needs_mending(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Guard(_) | Self::Certificate(CertificateError::HalfCa { .. }))
+            || matches!(self, Self::Reader(StartReaderError::LogReplaced { .. } | StartReaderError::LogGap { .. }))
+    }
+}
+
+/// The parts that live until the end.
+struct Parts {
+    folder: DataFolder,
+    registry: Registry,
+    application: ApplicationRow,
+    hosts: Hosts,
+    log: Log,
+    sessions: Sessions,
+    live: Live,
+    metrics: Metrics,
+    ingest: Ingest,
+    twins: Twins,
+    telemetry: Telemetry,
+    provisioning: Provisioning,
+}
+
+/// What runs once Central is ready, for whoever started it inside another program.
+#[derive(Clone)]
+pub struct Running {
+    /// Where the listeners are.
+    pub endpoints: Endpoints,
+    /// The first application.
+    pub application: ApplicationRow,
+    /// The registry.
+    pub registry: Registry,
+    /// Live sessions.
+    pub sessions: Sessions,
+    /// Twins.
+    pub twins: Twins,
+    /// Live updates.
+    pub live: Live,
+    /// Telemetry.
+    pub telemetry: Telemetry,
+    /// Counters and conditions.
+    pub metrics: Metrics,
+}
+
+/// Tasks that must end in order, and what ends them.
+struct Background {
+    tasks: TaskTracker,
+    stop_events: CancellationToken,
+    stop_reader: CancellationToken,
+}
+
+/// Runs Central until the token is cancelled. `ready` is called once everything answers.
+pub async fn run(
+    options: ServeOptions,
+    shutdown: CancellationToken,
+    ready: impl FnOnce(Running),
+) -> Result<(), ServeError> {
+    options.config.check()?;
+    let folder = DataFolder::create(&options.data)?;
+    let _lock = folder.lock()?;
+    folder.remove_endpoints()?;
+    let (parts, background) = open(folder, &options).await?;
+    let identity = certificates::server_identity(&parts.folder, &options.config.hostname)?;
+    let identity = SwappableIdentity::new(identity);
+    let listeners = CancellationToken::new();
+    let serving = TaskTracker::new();
+    let endpoints = listen(&parts, &options.config, &identity, &listeners, &serving).await?;
+    serving.spawn(renew_certificate(
+        parts.folder.clone(),
+        options.config.hostname.clone(),
+        identity,
+        listeners.clone(),
+    ));
+    if let Some(amqps) = options.config.listen.amqps {
+        tracing::warn!("AMQP is not available in this version: nothing listens on {amqps}");
+    }
+    parts.metrics.set_listening(true);
+    parts.folder.write_endpoints(&endpoints)?;
+    ready(running(&parts, endpoints));
+
+    shutdown.cancelled().await;
+    tracing::info!("stopping");
+    parts.metrics.set_listening(false);
+    parts.folder.remove_endpoints()?;
+    listeners.cancel();
+    parts.sessions.disconnect_all();
+    parts.live.close();
+    serving.close();
+    serving.wait().await;
+    stop(parts, background).await;
+    Ok(())
+}
+
+fn running(parts: &Parts, endpoints: Endpoints) -> Running {
+    Running {
+        endpoints,
+        application: parts.application.clone(),
+        registry: parts.registry.clone(),
+        sessions: parts.sessions.clone(),
+        twins: parts.twins.clone(),
+        live: parts.live.clone(),
+        telemetry: parts.telemetry.clone(),
+        metrics: parts.metrics.clone(),
+    }
+}
+
+/// Opens everything below the listeners and starts the background tasks.
+async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Parts, Background), ServeError> {
+    let config = &options.config;
+    first_start::create_private(&folder.registry())?;
+    let registry = Registry::open(&folder.registry()).await?;
+    guard::check(&folder, &registry, options.accept_data_loss).await?;
+    let application = first_start::set_up(&folder, &registry).await?;
+    let first_offset = registry.checkpoint_get("telemetry").await.map_err(StartReaderError::from)?.unwrap_or(0);
+    let log_options = LogOptions {
+        segment_bytes_max: config.log.segment_bytes,
+        total_bytes_max: Some(config.log.max_bytes),
+        first_offset: Offset(first_offset),
+        ..LogOptions::default()
+    };
+    let log = Log::open(&folder.guarded(Guarded::Log), log_options)?;
+    let telemetry = Telemetry::open(&folder.guarded(Guarded::Telemetry), &registry).await?;
+    telemetry.application(&application.id)?;
+    guard::tell_telemetry_files(&telemetry, &application.id);
+
+    let hosts = Hosts::new(&config.hostname, &application.id);
+    let (sessions, live, metrics) = (Sessions::default(), Live::default(), Metrics::default());
+    let (ingest, event_writer) = Ingest::new(log.clone(), metrics.clone());
+    let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone(), live.clone(), ingest.clone());
+    let provisioning = Provisioning::new(registry.clone(), hosts.clone(), ingest.clone(), metrics.clone());
+    let reader = TelemetryReader::start(ReaderParts {
+        telemetry: telemetry.clone(),
+        registry: registry.clone(),
+        log: log.clone(),
+        live: live.clone(),
+        sessions: sessions.clone(),
+        metrics: metrics.clone(),
+        log_config: config.log.clone(),
+        config: config.telemetry.clone(),
+    });
+    let reader = reader.await?;
+    let background = Background {
+        tasks: TaskTracker::new(),
+        stop_events: CancellationToken::new(),
+        stop_reader: CancellationToken::new(),
+    };
+    background.tasks.spawn(event_writer.run(background.stop_events.clone()));
+    background.tasks.spawn(twin_writer.run(background.stop_events.clone()));
+    background.tasks.spawn(reader.run(background.stop_reader.clone()));
+    let parts = Parts {
+        folder,
+        registry,
+        application,
+        hosts,
+        log,
+        sessions,
+        live,
+        metrics,
+        ingest,
+        twins,
+        telemetry,
+        provisioning,
+    };
+    Ok((parts, background))
+}
+
+/// Binds every listener before any serves, so that a taken port leaves nothing half started.
+async fn listen(
+    parts: &Parts,
+    config: &Config,
+    identity: &Arc<SwappableIdentity>,
+    shutdown: &CancellationToken,
+    serving: &TaskTracker,
+) -> Result<Endpoints, ServeError> {
+    let tls = server_config_swappable(Arc::clone(identity));
+    let https = listeners::bind("--https", config.listen.https).await?;
+    let http = match config.listen.http {
+        Some(address) => Some(listeners::bind("--http", address).await?),
+        None => None,
+    };
+    let limits = ServerLimits { connections_max: config.limits.mqtt_connections_max, ..ServerLimits::default() };
+    let gateway = Arc::new(gateway(parts));
+    let mqtts = HubServer::bind(config.listen.mqtts, Arc::clone(&tls), gateway, limits).await;
+    let mqtts = mqtts.map_err(|error| listeners::cannot_listen("--mqtts", config.listen.mqtts, &error))?;
+
+    let https_address = listeners::local_address(&https, config.listen.https);
+    let endpoints = Endpoints {
+        https: Some(listeners::reachable(https_address)),
+        http: http
+            .as_ref()
+            .zip(config.listen.http)
+            .map(|(socket, asked)| listeners::reachable(listeners::local_address(socket, asked))),
+        mqtts: Some(listeners::reachable(mqtts.local_addr())),
+        amqps: None,
+        hostname: config.hostname.clone(),
+    };
+    let front = front(parts, config, https_address)?;
+    let connections = config.limits.http_connections_max;
+    let tls = listeners::with_http_protocols(&tls);
+    serving.spawn(listeners::serve(https, Some(tls), front.clone(), connections, shutdown.clone()));
+    if let Some(http) = http {
+        serving.spawn(listeners::serve(http, None, front.over_plain_http(), connections, shutdown.clone()));
+    }
+    serving.spawn(mqtts.serve(shutdown.clone()));
+    Ok(endpoints)
+}
+
+fn gateway(parts: &Parts) -> Gateway {
+    Gateway {
+        registry: parts.registry.clone(),
+        hosts: parts.hosts.clone(),
+        sessions: parts.sessions.clone(),
+        twins: parts.twins.clone(),
+        ingest: parts.ingest.clone(),
+        live: parts.live.clone(),
+        metrics: parts.metrics.clone(),
+        provisioning: parts.provisioning.clone(),
+        admission: Gateway::admission(),
+    }
+}
+
+fn front(parts: &Parts, config: &Config, https: SocketAddr) -> Result<Front, ServeError> {
+    let signing_key = signing_key(&parts.folder, &parts.application.id)?;
+    let app = App::new(AppParts {
+        registry: parts.registry.clone(),
+        sessions: parts.sessions.clone(),
+        twins: parts.twins.clone(),
+        telemetry: parts.telemetry.clone(),
+        live: parts.live.clone(),
+        application: parts.application.clone(),
+        signing_key,
+        provisioning_endpoint: format!("https://{}:{}", config.hostname, https.port()),
+    });
+    let hub = HubHttp {
+        registry: parts.registry.clone(),
+        hosts: parts.hosts.clone(),
+        ingest: parts.ingest.clone(),
+        sessions: parts.sessions.clone(),
+        provisioning: parts.provisioning.clone(),
+    };
+    Ok(Front::new(app, hub, parts.metrics.clone(), parts.sessions.clone(), parts.log.clone()))
+}
+
+/// Looks at the certificate once a day; new handshakes get the new one, connections stay.
+async fn renew_certificate(
+    folder: DataFolder,
+    hostname: String,
+    identity: Arc<SwappableIdentity>,
+    shutdown: CancellationToken,
+) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(CERTIFICATE_INTERVAL)).await.is_some() {
+        match certificates::server_identity(&folder, &hostname) {
+            Ok(current) => identity.swap(current),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the server certificate could not be renewed");
+            }
+        }
+    }
+}
+
+async fn stop(parts: Parts, background: Background) {
+    let Parts { registry, log, twins, provisioning, ingest, .. } = parts;
+    drop((twins, provisioning, ingest));
+    background.stop_events.cancel();
+    background.stop_reader.cancel();
+    background.tasks.close();
+    background.tasks.wait().await;
+    log.close().await;
+    registry.close().await;
+}
+
+/// Waits for a signal to stop, or for the token.
+pub async fn shutdown_signal_unless(stopped: &CancellationToken) {
+    stopped.run_until_cancelled(shutdown_signal()).await;
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received; stop the process with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,84 @@
+//! What a first start makes: the application, the key of its API tokens, the administrator's token.
+//!
+//! Every step looks before it makes, so that a start that was killed is finished by the next one.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use storage::file_layer::Access;
+
+use crate::app::{AppError, SigningKey, roles, setup, tokens};
+use crate::clock::now_ms;
+use crate::data_folder::{DataFolder, DataFolderError};
+use crate::store::{ApplicationRow, Registry, StoreError, new_id};
+
+/// Name of the first application.
+const APPLICATION_NAME: &str = "Tidegate";
+
+/// The data folder is not set up.
+#[derive(Debug, thiserror::Error)]
+pub enum FirstStartError {
+    /// A file of the folder.
+    #[error("a file of the data folder cannot be written or read")]
+    Folder(#[from] DataFolderError),
+    /// The registry file.
+    #[error("cannot create {}", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The application.
+    #[error("the first application cannot be made")]
+    Application(#[source] AppError),
+    /// The administrator's token.
+    #[error("the administrator's token cannot be made")]
+    Token(#[source] StoreError),
+    /// The key of the API tokens is not one.
+    #[error("{} holds no key", .0.display())]
+    Key(PathBuf),
+}
+
+/// Makes an empty file that only the owner may read, unless it is there: SQLite would use the umask.
+pub(super) fn create_private(path: &Path) -> Result<(), FirstStartError> {
+    let created = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
+    match created {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(FirstStartError::Create { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first application, with its secrets in the folder.
+pub(super) async fn set_up(folder: &DataFolder, registry: &Registry) -> Result<ApplicationRow, FirstStartError> {
+    let application = setup::first_application(registry, APPLICATION_NAME, now_ms()).await;
+    let application = application.map_err(FirstStartError::Application)?;
+    let key = signing_key(folder, &application.id)?;
+    if folder.read(&folder.admin_token())?.is_none() {
+        let role = roles::by_name("Administrator").expect("the administrator is a built-in role");
+        let now = now_ms();
+        // A fresh id each time: a token made just before a crash is in nobody's hands.
+        let id = format!("admin-{}", new_id());
+        let expires = tokens::default_expiry_ms(now);
+        let token = tokens::create_offline(registry, &application, &key, role, &id, expires, now).await;
+        let token = token.map_err(FirstStartError::Token)?;
+        folder.write(&folder.admin_token(), format!("{token}\n").as_bytes(), Access::Private)?;
+    }
+    Ok(application)
+}
+
+/// The key that signs an application's API tokens, made on first use.
+pub(crate) fn signing_key(folder: &DataFolder, application: &str) -> Result<SigningKey, FirstStartError> {
+    let path = folder.token_key(application);
+    if let Some(text) = folder.read(&path)? {
+        return SigningKey::from_base64(&text).ok_or(FirstStartError::Key(path));
+    }
+    let (key, text) = SigningKey::generate();
+    folder.write(&path, format!("{text}\n").as_bytes(), Access::Private)?;
+    Ok(key)
+}

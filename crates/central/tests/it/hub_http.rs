@@ -1,0 +1,172 @@
+//! The device API over HTTPS, as an edge's identity service and hub use it.
+
+use bytes::Bytes;
+use central::authenticate::EDGE_HUB_MODULE;
+use central::clock::now_secs;
+use central::live::LiveEvent;
+use http::{Method, Request, Response, StatusCode, header};
+use model::identity::Identity;
+use protocol::auth::sas;
+use serde_json::{Value, json};
+use transport::client::https::HttpsClient;
+
+use crate::central::{TestCentral, TestDevice, await_live, data, is_telemetry};
+
+struct Caller {
+    client: HttpsClient,
+    token: String,
+}
+
+impl Caller {
+    fn new(central: &TestCentral, identity: &Identity, key: &str) -> Self {
+        let audience = sas::audience("localhost", identity);
+        let token = sas::sign(&audience, key, now_secs() + 60, None).unwrap();
+        Self { client: HttpsClient::new("localhost", central.https_port(), central.tls()), token }
+    }
+
+    fn device(central: &TestCentral, device: &TestDevice) -> Self {
+        Self::new(central, &Identity::device(&device.id), &device.key)
+    }
+
+    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Bytes> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{path}?api-version=2021-04-12"))
+            .header(header::AUTHORIZATION, &self.token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.client.request(request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()).await.unwrap()
+    }
+}
+
+fn json_of(response: &Response<Bytes>) -> Value {
+    serde_json::from_slice(response.body()).unwrap()
+}
+
+#[tokio::test]
+async fn module_identities_live_as_the_identity_service_expects() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let edge = central.provision_in("SAS-IoT-Edge-Devices", "e1", None).await;
+    let caller = Caller::device(&central, &edge);
+    let path = "/devices/e1/modules/$edgeAgent";
+
+    let body = json!({ "moduleId": "$edgeAgent", "deviceId": "e1", "managedBy": "IotEdge" }).to_string();
+    let made = caller.send(Method::PUT, path, &[], &body).await;
+    assert_eq!(made.status(), StatusCode::OK);
+    let made = json_of(&made);
+    let generation = made["generationId"].as_str().unwrap().to_owned();
+    let body = json!({
+        "moduleId": "$edgeAgent",
+        "deviceId": "e1",
+        "authentication": { "type": "sas", "symmetricKey": { "primaryKey": "cA==", "secondaryKey": "cw==" } },
+    });
+    let keyed = caller.send(Method::PUT, path, &[("If-Match", "*")], &body.to_string()).await;
+    assert_eq!(keyed.status(), StatusCode::OK);
+    let keyed = json_of(&keyed);
+    assert_eq!(keyed["generationId"], *generation);
+    assert_eq!(keyed["managedBy"], "IotEdge");
+    assert_eq!(keyed["authentication"]["symmetricKey"]["primaryKey"], "cA==");
+
+    let list = json_of(&caller.send(Method::GET, "/devices/e1/modules", &[], "").await);
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    let stale = caller.send(Method::DELETE, path, &[("If-Match", "\"other\"")], "").await;
+    assert_eq!(stale.status(), StatusCode::PRECONDITION_FAILED);
+    let deleted = caller.send(Method::DELETE, path, &[("If-Match", "\"*\"")], "").await;
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+    let gone = caller.send(Method::GET, path, &[], "").await;
+    assert_eq!(gone.status(), StatusCode::NOT_FOUND);
+    assert!(json_of(&gone)["Message"].as_str().unwrap().starts_with("ErrorCode:ModuleNotFound;"));
+    let absent = caller.send(Method::PUT, path, &[("If-Match", "*")], &body.to_string()).await;
+    assert_eq!(absent.status(), StatusCode::PRECONDITION_FAILED);
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn the_hub_of_an_edge_learns_its_scope_and_nothing_else() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let edge = central.provision_in("SAS-IoT-Edge-Devices", "e1", None).await;
+    let payload = || Some(json!({ "iotcGateway": { "iotcGatewayId": "e1" } }));
+    let child = central.provision_in("SAS-IoT-Devices", "c1", payload()).await;
+    central.provision_in("SAS-IoT-Devices", "c2", payload()).await;
+    central.provision("stranger").await;
+    let key = "aHViLWtleQ==";
+    let body =
+        json!({ "authentication": { "type": "sas", "symmetricKey": { "primaryKey": key, "secondaryKey": key } } });
+    let path = format!("/devices/e1/modules/{EDGE_HUB_MODULE}");
+    Caller::device(&central, &edge).send(Method::PUT, &path, &[], &body.to_string()).await;
+    let hub = Caller::new(&central, &Identity::module("e1", EDGE_HUB_MODULE), key);
+
+    let scope = format!("{path}/devicesAndModulesInTargetDeviceScope");
+    let mut devices: Vec<Value> = Vec::new();
+    let mut link = Value::Null;
+    loop {
+        let body = json!({ "pageSize": 2, "continuationLink": link, "authChain": "e1" }).to_string();
+        let page = json_of(&hub.send(Method::POST, &scope, &[], &body).await);
+        devices.extend(page["devices"].as_array().unwrap().iter().cloned());
+        link = page["continuationLink"].clone();
+        if link.is_null() {
+            break;
+        }
+    }
+    let ids: Vec<&str> = devices.iter().map(|device| device["deviceId"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["c1", "c2", "e1"]);
+    assert_eq!(devices[0]["authentication"]["symmetricKey"]["primaryKey"], *child.key);
+    assert_eq!(devices[0]["deviceScope"], devices[2]["deviceScope"]);
+    assert_eq!(devices[2]["capabilities"]["iotEdge"], true);
+
+    let one = format!("{path}/getDeviceAndModuleOnBehalfOf");
+    let found = hub.send(Method::POST, &one, &[], r#"{"targetDeviceId":"c2","authChain":"c2;e1"}"#).await;
+    assert_eq!(json_of(&found)["devices"][0]["deviceId"], "c2");
+    let out_of_reach =
+        hub.send(Method::POST, &one, &[], r#"{"targetDeviceId":"stranger","authChain":"stranger;e1"}"#).await;
+    assert_eq!(out_of_reach.status(), StatusCode::NOT_FOUND);
+    let not_the_hub = Caller::device(&central, &edge).send(Method::POST, &one, &[], r#"{"targetDeviceId":"c2"}"#).await;
+    assert_eq!(not_the_hub.status(), StatusCode::UNAUTHORIZED);
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_posted_over_https_is_telemetry() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let device = central.provision("d1").await;
+    let caller = Caller::device(&central, &device);
+    let mut live = central.watch("d1");
+    let headers = [("dt-subject", "pump"), ("iothub-app-line", "3"), ("iothub-app-iothub-enqueuedtime", "forged")];
+    let posted = caller.send(Method::POST, "/devices/d1/messages/events", &headers, r#"{"level":3}"#).await;
+    assert_eq!(posted.status(), StatusCode::NO_CONTENT);
+    let event = await_live(&mut live, is_telemetry).await;
+    let LiveEvent::Telemetry { component, values, .. } = &*event else { unreachable!("it is telemetry") };
+    assert_eq!((component.as_deref(), values["level"].as_i64()), (Some("pump"), Some(3)));
+    let raw = central.running.telemetry.messages(central.app(), "d1", None, None, 1);
+    assert_eq!(raw[0].properties().application.get("line").map(String::as_str), Some("3"));
+    assert!(!String::from_utf8_lossy(&raw[0].bag).contains("forged"));
+
+    let other = caller.send(Method::POST, "/devices/d2/messages/events", &[], "{}").await;
+    assert_eq!(other.status(), StatusCode::UNAUTHORIZED);
+    let batch = r#"[{"body":"eyJsZXZlbCI6NH0="},{"body":"{\"level\":5}","base64Encoded":false}]"#;
+    let kind = [("Content-Type", "application/vnd.microsoft.iothub.json")];
+    assert_eq!(caller.send(Method::POST, "/devices/d1/messages/events", &kind, batch).await.status(), 204);
+    for expected in [4, 5] {
+        let event = await_live(&mut live, is_telemetry).await;
+        let LiveEvent::Telemetry { values, .. } = &*event else { unreachable!("it is telemetry") };
+        assert_eq!(values["level"], expected);
+    }
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn health_and_metrics_answer() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let client = HttpsClient::new("localhost", central.https_port(), central.tls());
+    for (path, part) in [("/health/live", "live"), ("/health/ready", "ready"), ("/metrics", "\ntidegate_ready 1\n")] {
+        let answer = client.request(Request::get(path).body(Bytes::new()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        assert!(String::from_utf8_lossy(answer.body()).contains(part), "{path}");
+    }
+    central.stop().await;
+}

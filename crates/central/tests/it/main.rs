@@ -1,0 +1,10 @@
+//! Central as its users meet it: over TLS, through the command line, across restarts.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests say what they need by failing")]
+
+mod central;
+mod durability;
+mod gateway;
+mod hub_http;
+mod provisioning;
+mod rest;
+mod start;
