@@ -24,6 +24,8 @@ pub struct SeriesColumn {
     pub component: Option<Arc<str>>,
     /// Telemetry name.
     pub name: Arc<str>,
+    /// For a telemetry that is an object: the way to a number in it, field by field. Empty for a plain value.
+    pub fields: Vec<Arc<str>>,
 }
 
 /// A read for a chart.
@@ -133,7 +135,7 @@ impl Visitor for SeriesCollector {
         for points in &mut self.columns {
             let column = &points.column;
             if row.is_of(column.module.as_deref(), column.component.as_deref())
-                && let Some(value) = row.value(&column.name).and_then(drawn)
+                && let Some(value) = row.value(&column.name).and_then(|value| drawn(value, &column.fields))
             {
                 points.add(row.ts_ms, row.offset, value);
             }
@@ -142,10 +144,21 @@ impl Visitor for SeriesCollector {
     }
 }
 
-fn drawn(value: &Value) -> Option<f64> {
+fn drawn(value: &Value, fields: &[Arc<str>]) -> Option<f64> {
     match value {
-        Value::Boolean(value) => Some(f64::from(u8::from(*value))),
-        _ => value.as_number().filter(|number| number.is_finite()),
+        Value::Boolean(value) if fields.is_empty() => Some(f64::from(u8::from(*value))),
+        _ if fields.is_empty() => value.as_number().filter(|number| number.is_finite()),
+        Value::Json(text) => drawn_field(text, fields),
+        _ => None,
+    }
+}
+
+/// The number inside an object, if there is one.
+fn drawn_field(text: &str, fields: &[Arc<str>]) -> Option<f64> {
+    let object: serde_json::Value = serde_json::from_str(text).ok()?;
+    match fields.iter().try_fold(&object, |value, field| value.get(&**field))? {
+        serde_json::Value::Bool(value) => Some(f64::from(u8::from(*value))),
+        value => value.as_f64(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use api::enrollment::EnrollmentGroupType;
 use api::fleet::{DeviceStatus, FleetChild, FleetCounts, FleetDevice, FleetDeviceDetails};
 use model::identity::Identity;
+use model::manifest::EDGE_AGENT;
 use model::twin::{Twin, format_time};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -78,9 +79,14 @@ fn cursor(row: &DeviceRow) -> Cursor {
     Cursor { name: row.display_name.clone(), id: row.id.clone() }
 }
 
+/// Whose session says that a device is there: an edge device never connects as itself, its runtime does.
+fn identity_seen(device: &str, is_edge: bool) -> Identity {
+    if is_edge { Identity::module(device, EDGE_AGENT) } else { Identity::device(device) }
+}
+
 impl App {
     fn device_status(&self, application: &str, row: &DeviceRow) -> DeviceStatus {
-        let connection = self.sessions().status(application, &Identity::device(&row.id));
+        let connection = self.sessions().status(application, &identity_seen(&row.id, row.is_edge));
         match (row.enabled, connection.connected, connection.last_seen_ms) {
             (false, ..) if row.awaiting_approval => DeviceStatus::Waiting,
             (false, ..) => DeviceStatus::Blocked,
@@ -91,7 +97,7 @@ impl App {
     }
 
     fn fleet_device(&self, application: &str, row: DeviceRow, templates: &HashMap<String, String>) -> FleetDevice {
-        let connection = self.sessions().status(application, &Identity::device(&row.id));
+        let connection = self.sessions().status(application, &identity_seen(&row.id, row.is_edge));
         FleetDevice {
             status: self.device_status(application, &row),
             connected_since: connection.since_ms.filter(|_| connection.connected).map(rfc3339_ms),

@@ -22,7 +22,7 @@ use crate::timeseries;
 /// Values over time, as a caller asks for them.
 #[derive(Debug, Clone)]
 pub struct SeriesWanted {
-    /// Names: `name`, `module.name`, `component.name` or `module.component.name`.
+    /// Names: `name`, `module.name`, `component.name` or `module.component.name`, and behind it the fields of an object.
     pub names: Vec<String>,
     /// From when.
     pub from_ms: i64,
@@ -50,22 +50,28 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// The column a name means for a device.
 ///
-/// Names of the template are looked up; without one, the first part is a module if the device has such a module, and a
-/// component otherwise.
+/// Names of the template are looked up, and what follows one is the way to a field inside an object telemetry. Without a
+/// template, the first part is a module if the device has such a module, and a component otherwise.
 fn column(name: &str, template: Option<&DeviceTemplate>, modules: &[String]) -> SeriesColumn {
-    let declared = template.and_then(|template| template.capabilities().columns().find(|column| column.name == name));
-    if let Some(column) = declared {
+    let declared = template.and_then(|template| {
+        template.capabilities().columns().find_map(|column| {
+            let rest = name.strip_prefix(column.name.as_str())?;
+            let fields = rest.strip_prefix('.').map(|rest| rest.split('.').map(Arc::from).collect());
+            (rest.is_empty() || fields.is_some()).then(|| (column, fields.unwrap_or_default()))
+        })
+    });
+    if let Some((column, fields)) = declared {
         let Scope { module, component } = column.scope;
         let part = |part: &Option<String>| part.as_deref().map(Arc::from);
         let name = Arc::from(column.telemetry.element.name.as_str());
-        return SeriesColumn { module: part(module), component: part(component), name };
+        return SeriesColumn { module: part(module), component: part(component), name, fields };
     }
     let mut parts: Vec<&str> = name.split('.').collect();
     let name = Arc::from(parts.pop().unwrap_or_default());
     let is_module = parts.first().is_some_and(|first| parts.len() > 1 || modules.iter().any(|module| module == first));
     let module = is_module.then(|| Arc::from(parts.remove(0)));
     let component = (!parts.is_empty()).then(|| Arc::from(parts.join(".")));
-    SeriesColumn { module, component, name }
+    SeriesColumn { module, component, name, fields: Vec::new() }
 }
 
 fn point(point: &Point) -> (i64, Value) {

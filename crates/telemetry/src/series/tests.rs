@@ -4,7 +4,7 @@
 use super::*;
 
 fn points(values: &[(i64, f64)], range: TimeRange, points: usize) -> Vec<Point> {
-    let column = SeriesColumn { module: None, component: None, name: "a".into() };
+    let column = SeriesColumn { module: None, component: None, name: "a".into(), fields: Vec::new() };
     let request = SeriesRequest { device: "d".into(), columns: vec![column.clone()], range, points };
     let mut collected = ColumnPoints::new(&column, &request);
     for (offset, (ts_ms, value)) in values.iter().enumerate() {
@@ -68,6 +68,24 @@ fn values_at_the_ends_of_all_time_are_drawn() {
 fn numbers_and_booleans_are_drawn() {
     let drawn =
         [Value::Integer(2), Value::Double(2.5), Value::Boolean(true), Value::Double(f64::NAN), Value::Text("2".into())]
-            .map(|value| drawn(&value));
+            .map(|value| drawn(&value, &[]));
     assert_eq!(drawn, [Some(2.0), Some(2.5), Some(1.0), None, None]);
+}
+
+#[test]
+fn a_field_of_an_object_is_drawn_and_anything_else_is_not() {
+    let object = Value::Json(r#"{"temperature":21.5,"door":{"open":true},"text":"hot"}"#.into());
+    for (value, fields, expected) in [
+        (&object, vec!["temperature"], Some(21.5)),
+        (&object, vec!["door", "open"], Some(1.0)),
+        (&object, vec!["door"], None),
+        (&object, vec!["text"], None),
+        (&object, vec!["absent"], None),
+        (&object, vec![], None),
+        (&Value::Double(3.0), vec!["temperature"], None),
+        (&Value::Double(3.0), vec![], Some(3.0)),
+    ] {
+        let fields: Vec<Arc<str>> = fields.into_iter().map(Arc::from).collect();
+        assert_eq!(drawn(value, &fields), expected, "{value:?} {fields:?}");
+    }
 }

@@ -221,7 +221,7 @@ fn a_series_goes_over_memory_and_files_without_seams() {
     fixture.flush(false);
     let more = (50..100).map(|n| row("d", n as i64, n, &[("a", Value::Double(n as f64)), ("b", Value::Boolean(true))]));
     fixture.store.insert(more.collect()).unwrap();
-    let column = |name: &str| SeriesColumn { module: None, component: None, name: name.into() };
+    let column = |name: &str| SeriesColumn { module: None, component: None, name: name.into(), fields: Vec::new() };
     let request = |points| SeriesRequest {
         device: "d".into(),
         columns: vec![column("a"), column("b"), column("none")],
