@@ -14,7 +14,7 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 # --- system packages -------------------------------------------------------------------------------------------------
 packages=(ca-certificates curl gcc libc6-dev make python3 python3-venv)
 if [ "$purpose" = test ]; then packages+=(chromium fonts-dejavu-core iproute2 procps util-linux); fi
-if [ "$purpose" = bench ]; then packages+=(mosquitto procps); fi
+if [ "$purpose" = bench ]; then packages+=(mosquitto openssl procps); fi
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
@@ -50,6 +50,12 @@ if [ "$purpose" = test ]; then
     rm -rf "$cache/tools-target"
   fi
   PATH=$PATH:$cache/tools/bin
+fi
+
+if [ "$purpose" = bench ] && ! [ -x "$cache/tools/bin/rumqttd" ]; then
+  say "building rumqttd, a peer of the benchmarks (once)"
+  CARGO_TARGET_DIR=$cache/tools-target cargo install --quiet --locked --root "$cache/tools" rumqttd
+  rm -rf "$cache/tools-target"
 fi
 
 # --- Node 20 or newer ------------------------------------------------------------------------------------------------

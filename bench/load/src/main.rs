@@ -1,0 +1,225 @@
+//! Load generator of the benchmarks: any MQTT 3.1.1 server over TLS, QoS 1.
+//!
+//! Each connection keeps a window of messages under way and sends a new one for every acknowledgement, for a given time.
+//! The same program, flags and messages are used against every server of a comparison, so that only the server differs.
+//! Prints one JSON object: messages acknowledged, seconds, and the time from sending to acknowledgement.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bytes::{Bytes, BytesMut};
+use clap::Parser;
+use protocol::mqtt::decode::decode;
+use protocol::mqtt::encode;
+use protocol::mqtt::packet::{Connect, ConnectReturnCode, Packet, Text};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 16 * 1024;
+/// Most packets under way on one connection.
+const WINDOW_MAX: u16 = 10_000;
+/// How long a server may take to answer at all.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+#[derive(Parser)]
+struct Options {
+    /// Address of the server.
+    #[arg(long)]
+    address: SocketAddr,
+    /// Name its certificate is checked for.
+    #[arg(long, default_value = "localhost")]
+    server_name: String,
+    /// Root certificates, PEM.
+    #[arg(long)]
+    ca: PathBuf,
+    /// A line a connection: client id, user name, password and topic, separated by tabs.
+    #[arg(long)]
+    clients: PathBuf,
+    /// Messages under way on each connection.
+    #[arg(long, default_value_t = 20)]
+    window: u16,
+    /// How long to send.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Bytes of each message.
+    #[arg(long, default_value_t = 150)]
+    size: usize,
+    /// Most messages a second over all connections; 0 for as many as go.
+    #[arg(long, default_value_t = 0)]
+    rate: u32,
+}
+
+struct Client {
+    id: String,
+    user_name: String,
+    password: String,
+    topic: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    if options.window == 0 || options.window > WINDOW_MAX {
+        bail!("--window is 1 to {WINDOW_MAX}");
+    }
+    let clients = read_clients(&options.clients)?;
+    let tls = transport::tls::client_config(Some(&std::fs::read(&options.ca)?))?;
+    let connector = TlsConnector::from(tls);
+    let mut streams = Vec::new();
+    for client in clients {
+        let stream = connect(&options, &connector, &client).await.with_context(|| format!("client {}", client.id))?;
+        streams.push((stream, client.topic));
+    }
+    let connections = streams.len();
+    let payload = payload(options.size);
+    let started = Instant::now();
+    let deadline = started + Duration::from_secs_f64(options.seconds);
+    let pause = pause_between(options.rate, connections);
+    let mut tasks = JoinSet::new();
+    for (stream, topic) in streams {
+        tasks.spawn(publish(stream, topic, payload.clone(), Plan { window: options.window, deadline, pause }));
+    }
+    let mut latencies = Vec::new();
+    while let Some(result) = tasks.join_next().await {
+        latencies.extend(result??);
+    }
+    report(&mut latencies, started.elapsed().min(Duration::from_secs_f64(options.seconds + 1.0)), connections);
+    Ok(())
+}
+
+fn read_clients(path: &std::path::Path) -> Result<Vec<Client>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.lines()
+        .map(|line| {
+            let mut fields = line.split('\t').map(str::to_owned);
+            let mut next = || fields.next().with_context(|| format!("a line has fewer than four fields: {line}"));
+            Ok(Client { id: next()?, user_name: next()?, password: next()?, topic: next()? })
+        })
+        .collect()
+}
+
+/// JSON of the wanted size, as a device would send it.
+fn payload(size: usize) -> Bytes {
+    let head = r#"{"machine":{"temperature":21.4,"pressure":1.03},"note":""#;
+    let filler = size.saturating_sub(head.len() + 2);
+    Bytes::from(format!("{head}{}\"}}", "x".repeat(filler)))
+}
+
+fn pause_between(rate: u32, connections: usize) -> Option<Duration> {
+    let share = f64::from(rate) / f64::from(u32::try_from(connections).unwrap_or(u32::MAX));
+    (rate > 0).then(|| Duration::from_secs_f64(1.0 / share))
+}
+
+async fn connect(options: &Options, connector: &TlsConnector, client: &Client) -> Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(options.address).await?;
+    tcp.set_nodelay(true)?;
+    let mut stream = connector.connect(ServerName::try_from(options.server_name.clone())?, tcp).await?;
+    let packet = Connect {
+        clean_session: true,
+        keep_alive_secs: 300,
+        client_id: Text::from(client.id.as_str()),
+        will: None,
+        user_name: (!client.user_name.is_empty()).then(|| Text::from(client.user_name.as_str())),
+        password: (!client.password.is_empty()).then(|| Bytes::from(client.password.clone())),
+    };
+    let mut out = BytesMut::new();
+    encode::connect(&packet, &mut out)?;
+    stream.write_all(&out).await?;
+    let mut input = BytesMut::with_capacity(256);
+    loop {
+        if let Some(packet) = decode(&mut input)? {
+            return match packet {
+                Packet::ConnAck { code: ConnectReturnCode::Accepted, .. } => Ok(stream),
+                other => bail!("the server answered {other:?}"),
+            };
+        }
+        if tokio::time::timeout(ANSWER_TIMEOUT, stream.read_buf(&mut input)).await?? == 0 {
+            bail!("the server closed the connection");
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Plan {
+    window: u16,
+    deadline: Instant,
+    pause: Option<Duration>,
+}
+
+/// Sends until the deadline, then waits for what is still under way. Gives the time each message took.
+async fn publish(mut stream: TlsStream<TcpStream>, topic: String, payload: Bytes, plan: Plan) -> Result<Vec<Duration>> {
+    let mut sent_at: Vec<Option<Instant>> = vec![None; usize::from(plan.window) + 1];
+    let mut free: Vec<u16> = (1..=plan.window).rev().collect();
+    let mut latencies = Vec::new();
+    let mut input = BytesMut::with_capacity(READ_BYTES);
+    let mut output = BytesMut::new();
+    let topic = topic.as_bytes();
+    while Instant::now() < plan.deadline || free.len() < usize::from(plan.window) {
+        let now = Instant::now();
+        let more = if now >= plan.deadline { 0 } else if plan.pause.is_some() { 1.min(free.len()) } else { free.len() };
+        for id in free.drain(free.len() - more..) {
+            encode::publish_topic(&[topic], Some(id), &payload, &mut output)?;
+            sent_at[usize::from(id)] = Some(now);
+        }
+        if !output.is_empty() {
+            stream.write_all(&output).await?;
+            output.clear();
+        }
+        acknowledgements(&mut stream, &mut input, &mut sent_at, &mut free, &mut latencies).await?;
+        if let Some(pause) = plan.pause {
+            tokio::time::sleep(pause.saturating_sub(now.elapsed())).await;
+        }
+    }
+    encode::encode(&Packet::Disconnect, &mut output)?;
+    stream.write_all(&output).await?;
+    Ok(latencies)
+}
+
+async fn acknowledgements(
+    stream: &mut TlsStream<TcpStream>,
+    input: &mut BytesMut,
+    sent_at: &mut [Option<Instant>],
+    free: &mut Vec<u16>,
+    latencies: &mut Vec<Duration>,
+) -> Result<()> {
+    if tokio::time::timeout(ANSWER_TIMEOUT, stream.read_buf(input)).await.context("no acknowledgement in time")?? == 0 {
+        bail!("the server closed the connection");
+    }
+    let now = Instant::now();
+    while let Some(packet) = decode(input)? {
+        if let Packet::PubAck(id) = packet {
+            let sent = sent_at.get_mut(usize::from(id)).and_then(Option::take).context("an acknowledgement for nothing")?;
+            latencies.push(now - sent);
+            free.push(id);
+        }
+    }
+    input.reserve(READ_BYTES);
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "the program's result")]
+fn report(latencies: &mut [Duration], elapsed: Duration, connections: usize) {
+    latencies.sort_unstable();
+    let at = |share: f64| -> u128 {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index from a share of a length")]
+        let index = ((latencies.len() as f64 - 1.0).max(0.0) * share) as usize;
+        latencies.get(index).map_or(0, Duration::as_micros)
+    };
+    let result = serde_json::json!({
+        "connections": connections,
+        "messages": latencies.len(),
+        "seconds": elapsed.as_secs_f64(),
+        "messages_per_second": latencies.len() as f64 / elapsed.as_secs_f64(),
+        "p50_us": at(0.5),
+        "p99_us": at(0.99),
+    });
+    println!("{result}");
+}

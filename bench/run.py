@@ -1,0 +1,366 @@
+"""The load scenarios, side by side with peers in one run: `make bench`.
+
+Every server gets the same load from the same program (`bench/load`) on the same machine, one after the other, in
+several rounds. What is compared is the server's own CPU time for each acknowledged message, read from the kernel's
+accounting, so that the load generator's share of the machine does not count. Results go to `bench/RESULTS.md`.
+
+Peers: mosquitto from Debian's package; rumqttd from crates.io. Neither makes a message durable before it acknowledges;
+Tidegate does.
+"""
+
+import argparse
+import base64
+import contextlib
+import datetime
+import hashlib
+import hmac
+import json
+import os
+import pathlib
+import platform
+import shutil
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "tidegate"
+TICKS = os.sysconf("SC_CLK_TCK")
+CONNECTIONS = 200
+MESSAGE_BYTES = 150
+START_SECS_MAX = 30
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def pss_kib(pid: int) -> int:
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+
+
+def wait_for(condition, what: str):
+    deadline = time.monotonic() + START_SECS_MAX
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError):
+            if result := condition():
+                return result
+        time.sleep(0.05)
+    raise SystemExit(f"bench: waited {START_SECS_MAX} s for {what}")
+
+
+def listening(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+
+
+@contextlib.contextmanager
+def running(command: list, log: pathlib.Path, **options):
+    with log.open("wb") as output:
+        process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+class Server:
+    """A started server: where it listens, what to trust, and who may connect."""
+
+    def __init__(self, name: str, port: int, ca: pathlib.Path, pid: int, clients: str):
+        self.name, self.port, self.ca, self.pid = name, port, ca, pid
+        self.clients = clients
+
+
+def plain_clients(count: int) -> str:
+    return "".join(f"bench-{i}\t\t\tdevices/bench-{i}/messages/events/\n" for i in range(count))
+
+
+# --- the servers ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def mosquitto(folder: pathlib.Path, tls: dict, count: int):
+    port = free_port()
+    config = folder / "mosquitto.conf"
+    config.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\ncertfile {tls['cert']}\nkeyfile {tls['key']}\n"
+        "user root\nmax_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n"
+    )
+    with running([shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", config], folder / "mosquitto.log") as process:
+        wait_for(lambda: listening(port), "mosquitto")
+        yield Server("mosquitto", port, tls["ca"], process.pid, plain_clients(count))
+
+
+@contextlib.contextmanager
+def rumqttd(folder: pathlib.Path, tls: dict, count: int):
+    port = free_port()
+    config = folder / "rumqttd.toml"
+    config.write_text(
+        f"""id = 0
+[router]
+id = 0
+max_connections = 10010
+max_outgoing_packet_count = 200
+max_segment_size = 104857600
+max_segment_count = 10
+[v4.1]
+name = "v4-1"
+listen = "127.0.0.1:{port}"
+next_connection_delay_ms = 0
+[v4.1.tls]
+certpath = "{tls['cert']}"
+keypath = "{tls['key']}"
+[v4.1.connections]
+connection_timeout_ms = 60000
+max_payload_size = 262144
+max_inflight_count = 200
+"""
+    )
+    with running([CACHE / "tools/bin/rumqttd", "-c", config], folder / "rumqttd.log") as process:
+        wait_for(lambda: listening(port), "rumqttd")
+        yield Server("rumqttd", port, tls["ca"], process.pid, plain_clients(count))
+
+
+class Rest:
+    def __init__(self, data: pathlib.Path):
+        endpoints = json.loads((data / "endpoints.json").read_text())
+        self.mqtts = int(endpoints["mqtts"].rsplit(":", 1)[1])
+        self.https = int(endpoints["https"].rsplit(":", 1)[1])
+        self.token = (data / "admin.token").read_text().strip()
+        self.tls = ssl.create_default_context(cafile=str(data / "ca.pem"))
+
+    def call(self, method: str, path: str, body=None):
+        request = urllib.request.Request(
+            f"https://localhost:{self.https}/api{path}?api-version=2022-10-31-preview",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": self.token, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+
+def sas_token(audience: str, key: str) -> str:
+    expiry = str(int(time.time()) + 3600)
+    resource = urllib.parse.quote(audience, safe="")
+    signed = hmac.new(base64.b64decode(key), f"{resource}\n{expiry}".encode(), hashlib.sha256).digest()
+    return f"SharedAccessSignature sr={resource}&sig={urllib.parse.quote(base64.b64encode(signed), safe='')}&se={expiry}"
+
+
+@contextlib.contextmanager
+def central(folder: pathlib.Path):
+    data = folder / "central"
+    command = [TARGET / "tidegate", "serve", "--data", data, "--https", "127.0.0.1:0", "--mqtts", "127.0.0.1:0"]
+    with running(command, folder / "central.log") as process:
+        wait_for(lambda: (data / "endpoints.json").exists() and Rest(data).call("GET", "/devices"), "Tidegate Central")
+        yield process, data, Rest(data)
+
+
+def device_line(rest: Rest, device: str) -> str:
+    rest.call("PUT", f"/devices/{device}", {"displayName": device})
+    key = rest.call("GET", f"/devices/{device}/credentials")["symmetricKey"]["primaryKey"]
+    user = f"localhost/{device}/?api-version=2021-04-12"
+    topic = f"devices/{device}/messages/events/%24.ct=application%2Fjson&%24.ce=utf-8"
+    return f"{device}\t{user}\t{sas_token(f'localhost/devices/{device}', key)}\t{topic}\n"
+
+
+@contextlib.contextmanager
+def tidegate(folder: pathlib.Path, _tls: dict, count: int):
+    with central(folder) as (process, data, rest):
+        clients = "".join(device_line(rest, f"bench-{i}") for i in range(count))
+        yield Server("tidegate", rest.mqtts, data / "ca.pem", process.pid, clients)
+
+
+SERVERS = {"mosquitto": mosquitto, "rumqttd": rumqttd, "tidegate": tidegate}
+
+
+# --- scenarios --------------------------------------------------------------------------------------------------------
+
+
+def load(server: Server, folder: pathlib.Path, window: int, seconds: float, rate: int = 0) -> dict:
+    clients = folder / "clients.tsv"
+    clients.write_text(server.clients)
+    before = cpu_seconds(server.pid)
+    command = [
+        TARGET / "mqtt-load", "--address", f"127.0.0.1:{server.port}", "--ca", server.ca, "--clients", clients,
+        "--window", window, "--seconds", seconds, "--size", MESSAGE_BYTES, "--rate", rate,
+    ]  # fmt: skip
+    output = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
+    result = json.loads(output)
+    # Connecting is part of the CPU time: the same number of handshakes for every server.
+    result["cpu_us"] = (cpu_seconds(server.pid) - before) / max(result["messages"], 1) * 1e6
+    return result
+
+
+def ingest(tls: dict, rounds: int, seconds: float) -> list[dict]:
+    rows = []
+    for window, count in [(20, CONNECTIONS), (1, CONNECTIONS)]:
+        samples: dict[str, list[dict]] = {}
+        for _ in range(rounds):
+            for name, start in SERVERS.items():
+                with tempfile.TemporaryDirectory() as name_folder:
+                    folder = pathlib.Path(name_folder)
+                    with start(folder, tls, count) as server:
+                        samples.setdefault(name, []).append(load(server, folder, window, seconds))
+        for name, results in samples.items():
+            rows.append({"window": window, "name": name} | medians(results))
+            print(f"window {window:3} {name:10} {rows[-1]}", file=sys.stderr)
+    return rows
+
+
+def medians(results: list[dict]) -> dict:
+    return {key: statistics.median(r[key] for r in results) for key in ("cpu_us", "messages_per_second", "p50_us", "p99_us")}
+
+
+def idle_connection_kib(tls: dict, count: int = 1000) -> list[tuple[str, float]]:
+    rows = []
+    for name in ("mosquitto", "tidegate"):
+        with tempfile.TemporaryDirectory() as name_folder:
+            folder = pathlib.Path(name_folder)
+            with SERVERS[name](folder, tls, count) as server:
+                load(server, folder, 1, 0.2)
+                before = pss_kib(server.pid)
+                command = [TARGET / "mqtt-load", "--address", f"127.0.0.1:{server.port}", "--ca", server.ca, "--clients",
+                           folder / "clients.tsv", "--window", 1, "--seconds", 8, "--rate", 1, "--size", MESSAGE_BYTES]  # fmt: skip
+                process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
+                time.sleep(5)
+                rows.append((name, (pss_kib(server.pid) - before) / count))
+                process.wait()
+    return rows
+
+
+def edge_memory() -> dict:
+    """PSS of one edge process, idle and at 1,000 messages a second from a downstream device routed upstream."""
+    with tempfile.TemporaryDirectory() as name_folder:
+        folder = pathlib.Path(name_folder)
+        with central(folder) as (_process, data, rest):
+            config, port = edge_config(folder, data, rest)
+            with running([TARGET / "tidegate-edge", "run", "--config", config], folder / "edge.log") as edge:
+                edge_ca = wait_for(lambda: (p := folder / "edge/identity/ca.pem").exists() and p, "the edge")
+                wait_for(lambda: listening(port), "the edge's listener")
+                time.sleep(5)
+                result = {"idle_kib": pss_kib(edge.pid)}
+                leaf = Server("edge", port, edge_ca, edge.pid, device_line(rest, "leaf"))
+                rest.call("PUT", "/devices/gateway/relationships/leaf", {"source": "gateway", "target": "leaf"})
+                command_result = wait_for(lambda: try_load(leaf, folder), "the leaf to be known to the edge")
+                result |= {"loaded_kib": pss_kib(edge.pid), "cpu_us": command_result["cpu_us"]}
+                result["messages_per_second"] = command_result["messages_per_second"]
+                return result
+
+
+def try_load(leaf: Server, folder: pathlib.Path):
+    try:
+        return load(leaf, folder, 20, 10, rate=1000)
+    except subprocess.CalledProcessError:
+        return None
+
+
+def edge_config(folder: pathlib.Path, data: pathlib.Path, rest: Rest):
+    system = {"type": "docker", "settings": {"image": "system:1"}}
+    agent = {"schemaVersion": "1.1", "runtime": {"type": "docker", "settings": {}}, "modules": {},
+             "systemModules": {"edgeAgent": system, "edgeHub": {**system, "status": "running", "restartPolicy": "always"}}}  # fmt: skip
+    hub = {"schemaVersion": "1.1", "routes": {"up": "FROM /messages/* INTO $upstream"},
+           "storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}  # fmt: skip
+    content = {"modulesContent": {"$edgeAgent": {"properties.desired": agent}, "$edgeHub": {"properties.desired": hub}}}
+    rest.call("PUT", "/devices/gateway", {"displayName": "gateway", "type": ["iotEdge"]})
+    rest.call("POST", "/devices/gateway/applyDeploymentManifest", {"displayName": "bench", "data": content})
+    key = rest.call("GET", "/devices/gateway/credentials")["symmetricKey"]["primaryKey"]
+    port = free_port()
+    config = folder / "edge.toml"
+    config.write_text(
+        f'hostname = "localhost"\ntrust_bundle_cert = "file://{data}/ca.pem"\n[provisioning]\nsource = "manual"\n'
+        f'connection_string = "HostName=localhost;DeviceId=gateway;SharedAccessKey={key}"\n[tidegate]\n'
+        f'data_dir = "{folder}/edge"\nlisten_mqtts = "127.0.0.1:{port}"\n'
+        f"upstream_mqtts_port = {rest.mqtts}\nupstream_https_port = {rest.https}\n"
+    )
+    return config, port
+
+
+# --- report -----------------------------------------------------------------------------------------------------------
+
+
+def machine() -> str:
+    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal")) // 1024 // 1024
+    return f"{cpu}, {os.cpu_count()} cores, {memory} GiB, Linux {platform.release()}"
+
+
+def report(rows: list[dict], idle: list, edge: dict, rounds: int, seconds: float) -> str:
+    lines = [
+        "# Results", "",
+        f"Measured {datetime.date.today()} with `make bench` on {machine()}. Load generator and server share the machine.",
+        f"Medians of {rounds} rounds of {seconds:g} s; {CONNECTIONS} connections, {MESSAGE_BYTES}-byte JSON, QoS 1, TLS 1.3.",
+        "Tidegate authenticates every device and makes every message durable before it acknowledges; the peers do neither.",
+        "", "## Ingest", "",
+        "| Window | Server | CPU µs a message | messages/s | p50 ms | p99 ms | CPU ÷ mosquitto | CPU ÷ rumqttd |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]  # fmt: skip
+    for row in rows:
+        of = {r["name"]: r["cpu_us"] for r in rows if r["window"] == row["window"]}
+        lines.append(
+            f"| {row['window']} | {row['name']} | {row['cpu_us']:.1f} | {row['messages_per_second']:,.0f} | "
+            f"{row['p50_us'] / 1000:.2f} | {row['p99_us'] / 1000:.2f} | {row['cpu_us'] / of['mosquitto']:.2f} | "
+            f"{row['cpu_us'] / of['rumqttd']:.2f} |"
+        )
+    lines += ["", "## Memory of an idle TLS connection", "", "| Server | KiB |", "| --- | --- |"]
+    lines += [f"| {name} | {kib:.1f} |" for name, kib in idle]
+    lines += [
+        "", "## Edge", "", "| What | Value |", "| --- | --- |",
+        f"| PSS idle | {edge['idle_kib'] / 1024:.1f} MiB |",
+        f"| PSS at {edge['messages_per_second']:,.0f} messages/s | {edge['loaded_kib'] / 1024:.1f} MiB |",
+        f"| CPU a message, leaf → durable queue → upstream | {edge['cpu_us']:.1f} µs |",
+        f"| program on disk | {(TARGET / 'tidegate-edge').stat().st_size / 1024 / 1024:.1f} MiB |",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def make_tls(folder: pathlib.Path) -> dict:
+    """A P-256 server certificate for the peers, of the kind Tidegate makes for itself."""
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE",
+         "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)  # fmt: skip
+    return {"ca": cert, "cert": cert, "key": key}
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--seconds", type=float, default=8)
+    options = arguments.parse_args()
+    subprocess.run(["cargo", "build", "--release", "-p", "tidegate-central", "-p", "tidegate-edge", "-p", "mqtt-load"], check=True, cwd=ROOT)
+    with tempfile.TemporaryDirectory() as name:
+        tls = make_tls(pathlib.Path(name))
+        rows = ingest(tls, options.rounds, options.seconds)
+        idle = idle_connection_kib(tls)
+        text = report(rows, idle, edge_memory(), options.rounds, options.seconds)
+    results = ROOT / "bench/RESULTS.md"
+    notes = results.read_text().partition("\n## Against the aims\n")[2] if results.exists() else ""
+    results.write_text(text + (f"\n## Against the aims\n{notes}" if notes else ""))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
