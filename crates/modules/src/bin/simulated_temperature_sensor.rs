@@ -116,10 +116,9 @@ async fn apply(sensor: &mut Sensor, client: &HubClient, desired: &Value) -> bool
     let before = sensor.interval();
     let reported = sensor.take_desired(desired);
     tracing::info!(interval = ?sensor.interval(), "settings");
-    if reported.as_object().is_some_and(|members| !members.is_empty()) {
-        if let Err(error) = client.patch_reported(Bytes::from(reported.to_string())).await {
-            tracing::warn!(%error, "the settings were not acknowledged");
-        }
+    let anything = reported.as_object().is_some_and(|members| !members.is_empty());
+    if anything && let Err(error) = client.patch_reported(Bytes::from(reported.to_string())).await {
+        tracing::warn!(%error, "the settings were not acknowledged");
     }
     before != sensor.interval()
 }
