@@ -167,3 +167,6 @@ pub const SERIES_POINTS_MAX: usize = 2_000;
 
 /// Series asked for at once.
 pub const SERIES_NAMES_MAX: usize = 20;
+
+/// Characters of an e-mail address, the limit of mail itself.
+pub const EMAIL_CHARS_MAX: usize = 254;

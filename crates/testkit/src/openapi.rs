@@ -16,10 +16,11 @@ pub struct Document {
     open: Vec<String>,
 }
 
-/// What a schema chain declares.
+/// What checking a schema and all it takes over brings up.
 #[derive(Default)]
-struct Declared {
-    members: Vec<String>,
+struct Found {
+    faults: Vec<String>,
+    declared: Vec<String>,
     is_open: bool,
 }
 
@@ -111,49 +112,42 @@ impl Document {
         {
             schema = subtype;
         }
-        let mut declared = Declared::default();
-        self.check_chain(schema, name, value, at, faults, &mut declared);
-        if let (Value::Object(members), false, false) = (value, declared.is_open, declared.members.is_empty()) {
-            for member in members.keys().filter(|member| !declared.members.contains(member)) {
+        let mut found = Found::default();
+        self.check_chain(schema, name, value, at, &mut found);
+        faults.append(&mut found.faults);
+        if let (Value::Object(members), false, false) = (value, found.is_open, found.declared.is_empty()) {
+            for member in members.keys().filter(|member| !found.declared.contains(member)) {
                 faults.push(format!("{at}/{member} is not declared"));
             }
         }
     }
 
     /// Checks a schema and everything it takes over by `allOf`, noting what they declare together.
-    fn check_chain(
-        &self,
-        schema: &Value,
-        name: Option<&str>,
-        value: &Value,
-        at: &str,
-        faults: &mut Vec<String>,
-        declared: &mut Declared,
-    ) {
-        declared.is_open |= name.is_some_and(|name| self.open.iter().any(|open| open == name));
+    fn check_chain(&self, schema: &Value, name: Option<&str>, value: &Value, at: &str, found: &mut Found) {
+        found.is_open |= name.is_some_and(|name| self.open.iter().any(|open| open == name));
         for base in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
             let (base, name) = self.resolve(base);
-            self.check_chain(base, name, value, at, faults, declared);
+            self.check_chain(base, name, value, at, found);
         }
         if let Some(choices) = schema.get("oneOf").and_then(Value::as_array) {
-            declared.is_open = true;
+            found.is_open = true;
             let fitting = choices.iter().filter(|choice| {
                 let mut faults = Vec::new();
                 self.check(choice, value, at, &mut faults);
                 faults.is_empty()
             });
             if fitting.count() != 1 {
-                faults.push(format!("{at} does not fit exactly one of its choices"));
+                found.faults.push(format!("{at} does not fit exactly one of its choices"));
             }
         }
-        check_type(schema, value, at, faults);
-        check_bounds(schema, value, at, faults);
+        check_type(schema, value, at, &mut found.faults);
+        check_bounds(schema, value, at, &mut found.faults);
         match value {
-            Value::Object(members) => self.check_members(schema, members, at, faults, declared),
+            Value::Object(members) => self.check_members(schema, members, at, found),
             Value::Array(items) => {
                 if let Some(schema) = schema.get("items") {
                     for (index, item) in items.iter().enumerate() {
-                        self.check(schema, item, &format!("{at}/{index}"), faults);
+                        self.check(schema, item, &format!("{at}/{index}"), &mut found.faults);
                     }
                 }
             }
@@ -161,34 +155,27 @@ impl Document {
         }
     }
 
-    fn check_members(
-        &self,
-        schema: &Value,
-        members: &Map<String, Value>,
-        at: &str,
-        faults: &mut Vec<String>,
-        declared: &mut Declared,
-    ) {
+    fn check_members(&self, schema: &Value, members: &Map<String, Value>, at: &str, found: &mut Found) {
         for required in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
             if required.as_str().is_some_and(|name| !members.contains_key(name)) {
-                faults.push(format!("{at} lacks {required}"));
+                found.faults.push(format!("{at} lacks {required}"));
             }
         }
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, property) in properties.into_iter().flatten() {
-            declared.members.push(name.clone());
+            found.declared.push(name.clone());
             if let Some(value) = members.get(name) {
-                self.check(property, value, &format!("{at}/{name}"), faults);
+                self.check(property, value, &format!("{at}/{name}"), &mut found.faults);
             }
         }
         match schema.get("additionalProperties") {
             None | Some(Value::Bool(false)) => {}
-            Some(Value::Bool(true)) => declared.is_open = true,
+            Some(Value::Bool(true)) => found.is_open = true,
             Some(schema) => {
-                declared.is_open = true;
+                found.is_open = true;
                 let is_known = |name: &String| properties.is_some_and(|properties| properties.contains_key(name));
                 for (name, value) in members.iter().filter(|(name, _)| !is_known(name)) {
-                    self.check(schema, value, &format!("{at}/{name}"), faults);
+                    self.check(schema, value, &format!("{at}/{name}"), &mut found.faults);
                 }
             }
         }

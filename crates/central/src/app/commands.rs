@@ -20,7 +20,7 @@ use super::properties::Place;
 use super::{Access, App, AppError};
 use crate::clock::now_ms;
 use crate::limits::{COMMAND_RESPONSE_TIMEOUT_DEFAULT, COMMAND_RUNS_KEPT};
-use crate::sessions::InvokeFailure;
+use crate::sessions::{InvokeFailure, MethodTimeouts};
 use crate::store::{CommandRow, CommandTarget, StoreError, new_id};
 
 impl From<InvokeFailure> for AppError {
@@ -130,7 +130,8 @@ impl App {
         let payload = Bytes::from(wanted.request.as_ref().unwrap_or(&Value::Null).to_string());
         let requested_ms = now_ms();
         let application = access.application();
-        let answer = self.sessions().invoke(application, &identity, &method, payload, connect, respond).await?;
+        let timeouts = MethodTimeouts { connect, response: respond };
+        let answer = self.sessions().invoke(application, &identity, &method, payload, timeouts).await?;
         let row = CommandRow {
             id: new_id(),
             request: wanted.request.as_ref().map(Value::to_string),
@@ -156,17 +157,9 @@ impl App {
         self.device_row(access, device).await?;
         let identity = Self::identity(device, Some(module));
         let payload = Bytes::from(request.payload.to_string());
-        let answer = self
-            .sessions()
-            .invoke(
-                access.application(),
-                &identity,
-                &request.method_name,
-                payload,
-                Duration::ZERO,
-                COMMAND_RESPONSE_TIMEOUT_DEFAULT,
-            )
-            .await?;
+        let timeouts = MethodTimeouts { connect: Duration::ZERO, response: COMMAND_RESPONSE_TIMEOUT_DEFAULT };
+        let method = &request.method_name;
+        let answer = self.sessions().invoke(access.application(), &identity, method, payload, timeouts).await?;
         tracing::info!(actor = access.actor().id(), %identity, method = request.method_name, "direct method called");
         Ok(json!({ "status": answer.status, "payload": method_payload(&answer.payload) }))
     }

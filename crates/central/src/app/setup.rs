@@ -1,46 +1,34 @@
 //! What a new data folder starts with.
 
 use super::AppError;
-use crate::store::{
-    ApplicationRow, EnrollmentGroupRow, Registry, StoreError, new_id, new_symmetric_keys, random_bytes,
-};
+use crate::store::{ApplicationRow, EnrollmentGroupRow, Registry, new_id, new_symmetric_keys, random_bytes};
 
 /// Ids of the groups every application starts with, and whether their devices are edge devices.
 const DEFAULT_GROUPS: [(&str, bool); 2] = [("SAS-IoT-Devices", false), ("SAS-IoT-Edge-Devices", true)];
 
 /// The first application of a registry; made, with its default enrollment groups, when there is none.
 pub async fn first_application(registry: &Registry, name: &str, now_ms: i64) -> Result<ApplicationRow, AppError> {
-    let application = match registry.application_list().await?.into_iter().next() {
-        Some(application) => application,
-        None => {
-            let application =
-                ApplicationRow { id: new_id(), name: name.to_owned(), id_scope: new_id_scope(), created_ms: now_ms };
-            registry.application_create(&application).await?;
-            application
-        }
-    };
-    if registry.enrollment_groups_list(&application.id).await?.is_empty() && application.created_ms == now_ms {
-        default_groups(registry, &application.id, now_ms).await?;
+    if let Some(application) = registry.application_list().await?.into_iter().next() {
+        return Ok(application);
     }
+    let application =
+        ApplicationRow { id: new_id(), name: name.to_owned(), id_scope: new_id_scope(), created_ms: now_ms };
+    registry.application_create(&application, &DEFAULT_GROUPS.map(|group| default_group(group, now_ms))).await?;
     Ok(application)
 }
 
-async fn default_groups(registry: &Registry, application: &str, now_ms: i64) -> Result<(), StoreError> {
-    for (id, is_edge) in DEFAULT_GROUPS {
-        let group = EnrollmentGroupRow {
-            id: id.to_owned(),
-            etag: String::new(),
-            display_name: id.to_owned(),
-            enabled: true,
-            is_edge,
-            auto_approve: true,
-            keys: new_symmetric_keys(),
-            created_ms: now_ms,
-            updated_ms: now_ms,
-        };
-        registry.enrollment_group_put(application, &group).await?;
+fn default_group((id, is_edge): (&str, bool), now_ms: i64) -> EnrollmentGroupRow {
+    EnrollmentGroupRow {
+        id: id.to_owned(),
+        etag: String::new(),
+        display_name: id.to_owned(),
+        enabled: true,
+        is_edge,
+        auto_approve: true,
+        keys: new_symmetric_keys(),
+        created_ms: now_ms,
+        updated_ms: now_ms,
     }
-    Ok(())
 }
 
 /// A scope in the form clients know: `0ne` and eight hexadecimal digits.

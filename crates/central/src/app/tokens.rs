@@ -9,19 +9,29 @@ use crate::clock::{now_ms, parse_iso8601_ms, rfc3339_ms};
 use crate::limits::{API_TOKEN_LIFE, ID_CHARS_MAX};
 use crate::store::{ApiTokenRow, ApplicationRow, Registry, StoreError};
 
+/// A token to make without a caller.
+#[derive(Debug, Clone, Copy)]
+pub struct OfflineToken<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// What it may do.
+    pub role: &'a BuiltInRole,
+    /// When it stops working.
+    pub expires_ms: i64,
+    /// Now.
+    pub now_ms: i64,
+}
+
 /// Makes a token without a caller: for the command line, which works on the data folder itself. Answers its text.
 pub async fn create_offline(
     registry: &Registry,
     application: &ApplicationRow,
     key: &SigningKey,
-    role: &BuiltInRole,
-    id: &str,
-    expires_ms: i64,
-    now_ms: i64,
+    token: OfflineToken<'_>,
 ) -> Result<String, StoreError> {
-    let roles = vec![RoleAssignment { role: role.id.to_owned(), organization: None }];
+    let roles = vec![RoleAssignment { role: token.role.id.to_owned(), organization: None }];
     let roles = serde_json::to_string(&roles).expect("role assignments are plain JSON");
-    let row = ApiTokenRow { id: id.to_owned(), roles, expires_ms, created_ms: now_ms };
+    let row = ApiTokenRow { id: token.id.to_owned(), roles, expires_ms: token.expires_ms, created_ms: token.now_ms };
     registry.api_token_create(&application.id, &row).await?;
     Ok(key.sign(&application.id, &row))
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::tokens::{check_id, read_roles};
 use super::{Access, App, AppError, roles};
 use crate::clock::now_ms;
-use crate::limits::USERS_MAX;
+use crate::limits::{EMAIL_CHARS_MAX, USERS_MAX};
 use crate::store::{StoreError, UserRow};
 
 fn to_api(row: &UserRow) -> Result<User, AppError> {
@@ -43,7 +43,14 @@ impl App {
         }
         let now_ms = now_ms();
         let created_ms = known.map_or(now_ms, |known| known.created_ms);
-        self.user_store(access, id, &wanted.email, &wanted.roles, created_ms, now_ms).await
+        let row = UserRow {
+            id: id.to_owned(),
+            email: wanted.email.clone(),
+            roles: String::new(),
+            created_ms,
+            updated_ms: now_ms,
+        };
+        self.user_store(access, row, &wanted.roles).await
     }
 
     /// Changes a user.
@@ -59,33 +66,26 @@ impl App {
             Some(roles) => serde_json::from_value(roles.clone())
                 .map_err(|_| AppError::fault("/roles", "roles must be a list of role assignments"))?,
         };
-        self.user_store(access, id, &email, &roles, known.created_ms, now_ms()).await
+        self.user_store(access, UserRow { email, updated_ms: now_ms(), ..known }, &roles).await
     }
 
-    async fn user_store(
-        &self,
-        access: &Access,
-        id: &str,
-        email: &str,
-        roles: &[RoleAssignment],
-        created_ms: i64,
-        updated_ms: i64,
-    ) -> Result<User, AppError> {
+    /// Stores a row with these roles, once both are checked.
+    async fn user_store(&self, access: &Access, row: UserRow, roles: &[RoleAssignment]) -> Result<User, AppError> {
         roles::check_assignments(access, roles)?;
-        let email = email.trim().to_lowercase();
+        let email = row.email.trim().to_lowercase();
         let is_address = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
-        if !is_address || email.len() > 254 {
+        if !is_address || email.len() > EMAIL_CHARS_MAX {
             return Err(AppError::fault("/email", "email must be an e-mail address"));
         }
         let roles = serde_json::to_string(roles).expect("role assignments are plain JSON");
-        let row = UserRow { id: id.to_owned(), email, roles, created_ms, updated_ms };
+        let row = UserRow { email, roles, ..row };
         match self.registry().user_put(access.application(), &row).await {
             Err(StoreError::Duplicate(_)) => {
                 return Err(AppError::Conflict("Another user has this e-mail address.".to_owned()));
             }
             done => done?,
         }
-        tracing::info!(actor = access.actor().id(), user = id, "user stored");
+        tracing::info!(actor = access.actor().id(), user = row.id, "user stored");
         to_api(&row)
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 
 use super::user::open_first_application;
-use crate::app::tokens;
+use crate::app::tokens::{self, OfflineToken};
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::serve::signing_key;
 use crate::store::StoreError;
@@ -46,7 +46,8 @@ pub(super) async fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
     let key = signing_key(&folder, &application.id)?;
     let now = now_ms();
     let expires = tokens::default_expiry_ms(now);
-    let made = tokens::create_offline(&registry, &application, &key, role, &arguments.name, expires, now).await;
+    let wanted = OfflineToken { id: &arguments.name, role, expires_ms: expires, now_ms: now };
+    let made = tokens::create_offline(&registry, &application, &key, wanted).await;
     registry.close().await;
     let token = match made {
         Ok(token) => token,

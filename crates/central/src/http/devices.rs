@@ -5,6 +5,7 @@ use api::device::{
     Collection, Device, DeviceCollection, DeviceProperties, DeviceRelationship, DeviceRelationshipCollection,
     DeviceTelemetry, MergePatch,
 };
+use api::endpoint::ApiVersion;
 use api::query::{QueryRequest, QueryResponse};
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +13,7 @@ use axum::http::StatusCode;
 
 use super::answer::{Answer, Empty};
 use super::body::Body;
-use super::guard::Caller;
+use super::guard::{Caller, Version};
 use super::listing::Listing;
 use super::place::DevicePath;
 use super::routes::Routes;
@@ -47,37 +48,62 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes
 }
 
-async fn list(State(app): State<App>, Caller(access): Caller, listing: Listing) -> Answer<DeviceCollection> {
+/// The device as a version shows it: the kind of device came with the previews.
+fn shown(mut device: Device, version: Option<ApiVersion>) -> Device {
+    if version == Some(ApiVersion::V2022_07_31) {
+        device.kind = None;
+        device.deployment_manifest = None;
+    }
+    device
+}
+
+async fn list(
+    State(app): State<App>,
+    Caller(access): Caller,
+    Version(version): Version,
+    listing: Listing,
+) -> Answer<DeviceCollection> {
     let filter = listing.filter()?;
     let page = app.devices(&access, filter.as_ref(), &listing.page()?, listing.expands_manifest()?).await?;
-    let (value, next_link) = listing.answer(page);
+    let (value, next_link) = listing.answer(page.map(|device| shown(device, version)));
     Ok(Json(DeviceCollection { value, next_link }))
 }
 
-async fn get(State(app): State<App>, Caller(access): Caller, path: DevicePath, listing: Listing) -> Answer<Device> {
-    Ok(Json(app.device(&access, path.name("deviceId"), listing.expands_manifest()?).await?))
+async fn get(
+    State(app): State<App>,
+    Caller(access): Caller,
+    Version(version): Version,
+    path: DevicePath,
+    listing: Listing,
+) -> Answer<Device> {
+    let device = app.device(&access, path.name("deviceId"), listing.expands_manifest()?).await?;
+    Ok(Json(shown(device, version)))
 }
 
 async fn create(
     State(app): State<App>,
     Caller(access): Caller,
+    Version(version): Version,
     path: DevicePath,
     listing: Listing,
     Body(device): Body<Device>,
 ) -> Answer<Device> {
     let with_manifest = listing.expands_manifest()?;
-    Ok(Json(app.device_put(&access, path.name("deviceId"), &device, with_manifest).await?))
+    let device = app.device_put(&access, path.name("deviceId"), &device, with_manifest).await?;
+    Ok(Json(shown(device, version)))
 }
 
 async fn update(
     State(app): State<App>,
     Caller(access): Caller,
+    Version(version): Version,
     path: DevicePath,
     listing: Listing,
     Body(MergePatch(patch)): Body<MergePatch>,
 ) -> Answer<Device> {
     let with_manifest = listing.expands_manifest()?;
-    Ok(Json(app.device_patch(&access, path.name("deviceId"), &patch, with_manifest).await?))
+    let device = app.device_patch(&access, path.name("deviceId"), &patch, with_manifest).await?;
+    Ok(Json(shown(device, version)))
 }
 
 async fn remove(State(app): State<App>, Caller(access): Caller, path: DevicePath) -> Empty {

@@ -1,6 +1,7 @@
 //! Enrollment groups, and the attestation and credentials of one device.
 
 use api::device::{Attestation, DeviceCredentials, MergePatch};
+use api::endpoint::ApiVersion;
 use api::enrollment::{EnrollmentGroup, EnrollmentGroupCollection};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -8,7 +9,7 @@ use axum::http::StatusCode;
 
 use super::answer::{Answer, Empty};
 use super::body::Body;
-use super::guard::Caller;
+use super::guard::{Caller, Version};
 use super::listing::Listing;
 use super::routes::Routes;
 use crate::app::App;
@@ -28,34 +29,54 @@ pub(super) fn add(routes: Routes) -> Routes {
         .serve("Devices_GetCredentials", get_credentials)
 }
 
-async fn list(State(app): State<App>, Caller(access): Caller, listing: Listing) -> Answer<EnrollmentGroupCollection> {
+/// The group as a version shows it: the scope came with the newest preview.
+fn shown(mut group: EnrollmentGroup, version: Option<ApiVersion>) -> EnrollmentGroup {
+    if version != Some(ApiVersion::V2022_10_31Preview) {
+        group.id_scope = None;
+    }
+    group
+}
+
+async fn list(
+    State(app): State<App>,
+    Caller(access): Caller,
+    Version(version): Version,
+    listing: Listing,
+) -> Answer<EnrollmentGroupCollection> {
     let cursor =
         |group: &EnrollmentGroup| Cursor { name: group.display_name.clone(), id: group.id.clone().unwrap_or_default() };
     let page = Page::of_all(app.enrollment_groups(&access).await?, &listing.page()?, cursor);
-    let (value, next_link) = listing.answer(page);
+    let (value, next_link) = listing.answer(page.map(|group| shown(group, version)));
     Ok(Json(EnrollmentGroupCollection { value, next_link }))
 }
 
-async fn get(State(app): State<App>, Caller(access): Caller, Path(id): Path<String>) -> Answer<EnrollmentGroup> {
-    Ok(Json(app.enrollment_group(&access, &id).await?))
+async fn get(
+    State(app): State<App>,
+    Caller(access): Caller,
+    Version(version): Version,
+    Path(id): Path<String>,
+) -> Answer<EnrollmentGroup> {
+    Ok(Json(shown(app.enrollment_group(&access, &id).await?, version)))
 }
 
 async fn create(
     State(app): State<App>,
     Caller(access): Caller,
+    Version(version): Version,
     Path(id): Path<String>,
     Body(group): Body<EnrollmentGroup>,
 ) -> Answer<EnrollmentGroup> {
-    Ok(Json(app.enrollment_group_put(&access, &id, &group).await?))
+    Ok(Json(shown(app.enrollment_group_put(&access, &id, &group).await?, version)))
 }
 
 async fn update(
     State(app): State<App>,
     Caller(access): Caller,
+    Version(version): Version,
     Path(id): Path<String>,
     Body(MergePatch(patch)): Body<MergePatch>,
 ) -> Answer<EnrollmentGroup> {
-    Ok(Json(app.enrollment_group_patch(&access, &id, &patch).await?))
+    Ok(Json(shown(app.enrollment_group_patch(&access, &id, &patch).await?, version)))
 }
 
 async fn remove(State(app): State<App>, Caller(access): Caller, Path(id): Path<String>) -> Empty {

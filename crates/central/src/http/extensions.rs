@@ -8,11 +8,11 @@ use api::fleet::{DeviceStatus, FleetDeviceDetails, FleetPage};
 use api::messages::{MessagePage, SeriesResponse};
 use api::openapi::{Scope, document_text};
 use api::session::{ProvisioningInfo, Session, SignInRequest};
+use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::header::InvalidHeaderValue;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use serde_json::Value;
 
 use super::answer::Answer;

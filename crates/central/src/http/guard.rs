@@ -76,8 +76,9 @@ pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
 
 /// The version a query asks for, if there is such a version and it has the endpoint.
 fn version(query: &str, versions: Versions) -> Result<ApiVersion, AppError> {
-    let asked = query.split('&').find_map(|pair| pair.strip_prefix("api-version="));
-    let asked = asked.map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let asked = pairs.find(|(name, _)| decode(name) == "api-version").map(|(_, value)| decode(value));
     let asked = asked.unwrap_or_else(|| "undefined".to_owned());
     let version = ApiVersion::parse(&asked);
     let version = version.ok_or_else(|| AppError::NotFound(format!("\"{asked}\" is not a valid API version.")))?;
@@ -120,6 +121,7 @@ mod tests {
         let cases = [
             ("api-version=2022-07-31", Versions::All, true),
             ("a=b&api-version=2022-10-31-preview", Versions::NewestPreview, true),
+            ("api%2Dversion=2022%2D07%2D31", Versions::All, true),
             ("api-version=2022-06-30-preview", Versions::NewestPreview, false),
             ("api-version=2022-07-31", Versions::Previews, false),
             ("api-version=1.0", Versions::All, false),

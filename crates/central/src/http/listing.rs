@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Uri, header};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::PlainHttp;
 use crate::app::AppError;
@@ -12,6 +12,9 @@ use crate::app::page::{Cursor, Page, PageRequest};
 use crate::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 
 const SKIP_TOKEN: &str = "$skiptoken";
+
+/// What stands for itself nowhere in a query; the rest keeps links readable.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'$');
 
 /// The query of a request, and where it came from. Names are read with and without a leading `$`.
 pub(super) struct Listing {
@@ -116,7 +119,7 @@ impl Listing {
 
     /// This request's own address with a parameter changed to a cursor.
     pub(super) fn link(&self, parameter: &str, cursor: &Cursor) -> String {
-        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let kept = self.pairs.iter().filter(|(name, _)| name != parameter);
         let mut pairs: Vec<_> = kept.map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         pairs.push(format!("{}={}", encode(parameter), encode(&cursor.encode())));

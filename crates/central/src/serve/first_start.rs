@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use storage::file_layer::Access;
 
-use crate::app::{AppError, SigningKey, roles, setup, tokens};
+use crate::app::tokens::{self, OfflineToken};
+use crate::app::{AppError, SigningKey, roles, setup};
 use crate::clock::now_ms;
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::store::{ApplicationRow, Registry, StoreError, new_id};
@@ -65,7 +66,8 @@ pub(super) async fn set_up(folder: &DataFolder, registry: &Registry) -> Result<A
         // A fresh id each time: a token made just before a crash is in nobody's hands.
         let id = format!("admin-{}", new_id());
         let expires = tokens::default_expiry_ms(now);
-        let token = tokens::create_offline(registry, &application, &key, role, &id, expires, now).await;
+        let wanted = OfflineToken { id: &id, role, expires_ms: expires, now_ms: now };
+        let token = tokens::create_offline(registry, &application, &key, wanted).await;
         let token = token.map_err(FirstStartError::Token)?;
         folder.write(&folder.admin_token(), format!("{token}\n").as_bytes(), Access::Private)?;
     }

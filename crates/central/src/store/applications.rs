@@ -3,7 +3,8 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Registry, StoreError};
+use super::enrollment_groups::put_group;
+use super::{EnrollmentGroupRow, Registry, StoreError};
 
 /// One application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,15 +46,24 @@ impl Registry {
         Ok(row.as_ref().map(from_row).transpose()?)
     }
 
-    /// Stores a new application.
-    pub async fn application_create(&self, application: &ApplicationRow) -> Result<(), StoreError> {
+    /// Stores a new application with the enrollment groups it starts with, all or nothing.
+    pub async fn application_create(
+        &self,
+        application: &ApplicationRow,
+        groups: &[EnrollmentGroupRow],
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writer().begin().await?;
         sqlx::query("INSERT INTO applications (id, name, id_scope, created_ms) VALUES ($1, $2, $3, $4)")
             .bind(&application.id)
             .bind(&application.name)
             .bind(&application.id_scope)
             .bind(application.created_ms)
-            .execute(self.writer())
+            .execute(&mut *transaction)
             .await?;
+        for group in groups {
+            put_group(&mut transaction, &application.id, group).await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Enrollment groups: one pair of keys for many devices.
 
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::{Registry, StoreError, SymmetricKeys, new_etag};
 
@@ -45,6 +45,37 @@ fn from_row(row: &SqliteRow) -> Result<EnrollmentGroupRow, sqlx::Error> {
     })
 }
 
+/// The statement of [`Registry::enrollment_group_put`], on a connection that may be in a transaction.
+pub(super) async fn put_group(
+    connection: &mut SqliteConnection,
+    application: &str,
+    group: &EnrollmentGroupRow,
+) -> Result<EnrollmentGroupRow, StoreError> {
+    let sql = format!(
+        "INSERT INTO enrollment_groups (application, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         ON CONFLICT (application, id) DO UPDATE SET etag = $3, display_name = $4, enabled = $5, is_edge = $6, \
+         auto_approve = $7, primary_key = $8, secondary_key = $9, updated_ms = $11 \
+         WHERE $12 = '' OR enrollment_groups.etag = $12 RETURNING {COLUMNS}"
+    );
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(application)
+        .bind(&group.id)
+        .bind(new_etag())
+        .bind(&group.display_name)
+        .bind(group.enabled)
+        .bind(group.is_edge)
+        .bind(group.auto_approve)
+        .bind(&group.keys.primary)
+        .bind(&group.keys.secondary)
+        .bind(group.created_ms)
+        .bind(group.updated_ms)
+        .bind(&group.etag)
+        .fetch_optional(connection)
+        .await?
+        .ok_or(StoreError::EtagMismatch)?;
+    Ok(from_row(&row)?)
+}
+
 impl Registry {
     /// Every enrollment group of the application, by id.
     pub async fn enrollment_groups_list(&self, application: &str) -> Result<Vec<EnrollmentGroupRow>, StoreError> {
@@ -71,29 +102,8 @@ impl Registry {
         application: &str,
         group: &EnrollmentGroupRow,
     ) -> Result<EnrollmentGroupRow, StoreError> {
-        let sql = format!(
-            "INSERT INTO enrollment_groups (application, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-             ON CONFLICT (application, id) DO UPDATE SET etag = $3, display_name = $4, enabled = $5, is_edge = $6, \
-             auto_approve = $7, primary_key = $8, secondary_key = $9, updated_ms = $11 \
-             WHERE $12 = '' OR enrollment_groups.etag = $12 RETURNING {COLUMNS}"
-        );
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(application)
-            .bind(&group.id)
-            .bind(new_etag())
-            .bind(&group.display_name)
-            .bind(group.enabled)
-            .bind(group.is_edge)
-            .bind(group.auto_approve)
-            .bind(&group.keys.primary)
-            .bind(&group.keys.secondary)
-            .bind(group.created_ms)
-            .bind(group.updated_ms)
-            .bind(&group.etag)
-            .fetch_optional(self.writer())
-            .await?
-            .ok_or(StoreError::EtagMismatch)?;
-        Ok(from_row(&row)?)
+        let mut writer = self.writer().acquire().await?;
+        put_group(&mut writer, application, group).await
     }
 
     /// Deletes a group; its devices stay. Answers whether it was there.

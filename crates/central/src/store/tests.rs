@@ -11,7 +11,7 @@ async fn registry() -> (tempfile::TempDir, Registry) {
     for id in [APP, "other"] {
         let application =
             ApplicationRow { id: id.to_owned(), name: id.to_owned(), id_scope: format!("0ne{id}"), created_ms: 1 };
-        registry.application_create(&application).await.unwrap();
+        registry.application_create(&application, &[]).await.unwrap();
     }
     (folder, registry)
 }

@@ -19,7 +19,7 @@ async fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let registry = Registry::open(&dir.path().join("registry.db")).await.unwrap();
     let application = ApplicationRow { id: "a".into(), name: "a".into(), id_scope: "0ne1".into(), created_ms: 0 };
-    registry.application_create(&application).await.unwrap();
+    registry.application_create(&application, &[]).await.unwrap();
     let device = NewDevice { id: "d".into(), enabled: true, ..NewDevice::default() };
     registry.device_create("a", device).await.unwrap();
     let log = Log::open(&dir.path().join("log"), LogOptions::default()).unwrap();

@@ -1,0 +1,14 @@
+//! The REST interface, over TLS, with every answer held against the OpenAPI document that promises it.
+
+mod access;
+mod client;
+mod commands;
+mod devices;
+mod enrollment;
+mod extensions;
+mod lists;
+mod manifests;
+mod properties;
+mod session;
+mod telemetry;
+mod templates;

@@ -1,0 +1,74 @@
+//! Signing in to the console.
+
+use std::time::Duration;
+
+use central::app::{roles, sign_in};
+use central::clock::now_ms;
+use serde_json::{Value, json};
+
+use super::client::Rest;
+use crate::central::{TestCentral, data};
+
+async fn code(central: &TestCentral, life: Duration) -> String {
+    let operator = roles::by_name("Operator").unwrap();
+    let running = &central.running;
+    sign_in::invite_offline(&running.registry, &running.application, "Ada@example.com", operator, life, now_ms())
+        .await
+        .unwrap()
+}
+
+const SESSION: &str = "/api/ext/v1/session";
+
+#[tokio::test]
+async fn a_code_becomes_a_session_once() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let anonymous = Rest::anonymous(&central);
+    let code = code(&central, Duration::from_secs(60)).await;
+    let signed_in = anonymous.call("POST", SESSION, json!({ "code": code })).await;
+    assert_eq!(signed_in.status, 200);
+    assert_eq!(signed_in.body["user"]["email"], "ada@example.com");
+    assert_eq!(signed_in.body["user"]["roles"][0]["displayName"], "Operator");
+    assert_eq!(signed_in.body["application"]["id"], central.app());
+    let cookie = signed_in.headers["set-cookie"].to_str().unwrap().to_owned();
+    for part in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert_eq!(anonymous.refused("POST", SESSION, json!({ "code": code })).await.0, 401);
+
+    let pair = cookie.split(';').next().unwrap();
+    let page = Rest::anonymous(&central).with("cookie", pair);
+    assert_eq!(page.get(SESSION).await, signed_in.body);
+    assert_eq!(page.refused("PUT", "/api/devices/d", json!({})).await.0, 403, "a forged request");
+    let page = page.with("x-tidegate-csrf", "1");
+    page.put("/api/devices/d", json!({})).await;
+    page.delete(SESSION).await;
+    assert_eq!(page.refused("GET", SESSION, Value::Null).await.0, 401);
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn codes_expire_and_guesses_are_limited() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let anonymous = Rest::anonymous(&central);
+    let late = code(&central, Duration::ZERO).await;
+    assert_eq!(anonymous.refused("POST", SESSION, json!({ "code": late })).await.0, 401);
+    let good = code(&central, Duration::from_secs(60)).await;
+    for _ in 1..central::limits::SIGN_IN_FAILURES_MAX {
+        assert_eq!(anonymous.refused("POST", SESSION, json!({ "code": "guess" })).await.0, 401);
+    }
+    let limited = anonymous.refused("POST", SESSION, json!({ "code": good })).await;
+    assert_eq!(limited, (429, "TooManyRequests".to_owned(), Vec::new()));
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_can_ask_who_it_is() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let session = Rest::new(&central).get(SESSION).await;
+    assert_eq!(session["user"].get("email"), None);
+    assert!(session["permissions"].as_array().unwrap().contains(&json!("apiTokens.manage")));
+    central.stop().await;
+}
