@@ -173,7 +173,7 @@ impl HubHandler for MemoryHub {
             if state.fail_telemetry {
                 return Err(HubError { status: 503, message: "the store is not available".to_owned() });
             }
-            state.telemetry.extend(batch.into_iter().map(|telemetry| (session.identity.clone(), telemetry.message)));
+            state.telemetry.extend(batch.iter().map(|telemetry| (session.identity.clone(), owned(&telemetry.message))));
         }
         self.count(|counts| {
             counts.batches += 1;
@@ -237,6 +237,11 @@ impl HubHandler for MemoryHub {
         let assigned = RegistrationState::assigned(registration_id, HUB_HOST, registration_id);
         Ok(OperationStatus::with_state(operation, assigned))
     }
+}
+
+/// A copy that does not hold on to the whole read buffer, as whoever keeps messages has to make.
+fn owned(message: &Message) -> Message {
+    Message { bag: Bytes::copy_from_slice(&message.bag), body: Bytes::copy_from_slice(&message.body) }
 }
 
 fn unix_secs() -> u64 {

@@ -2,11 +2,11 @@
 //! invokes the method `ping` once a client is subscribed to everything.
 //!
 //! ```text
-//! cargo run -p tidegate-transport --example memory_hub -- <host name> <port> <file for the root certificate>
+//! cargo run -p tidegate-transport --example memory_hub -- <host name> <port> <file for the root certificate> [devices]
 //! ```
 //!
-//! Every device and module signs with `Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=`; ids are `dev1` and `dev1/mod1`, the
-//! hub's name is `hub.example.test`, the id scope `0ne00000001`.
+//! Every device and module signs with `Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=`; ids are `dev1`, `dev2`, … and
+//! `dev1/mod1`, the hub's name is `hub.example.test`, the id scope `0ne00000001`.
 #![allow(clippy::print_stdout)]
 
 use std::sync::Arc;
@@ -32,6 +32,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let hub = Arc::new(MemoryHub::default());
     let identities = [Identity::device("dev1"), Identity::module("dev1", "mod1")];
     identities.iter().for_each(|identity| hub.add_key(identity, KEY));
+    let devices: usize = arguments.next().unwrap_or_default().parse().unwrap_or(1);
+    (2..=devices).for_each(|number| hub.add_key(&Identity::device(&format!("dev{number}")), KEY));
     let tls = authority.server_named(&[&name]);
     let server = HubServer::bind(([0, 0, 0, 0], port).into(), tls, hub.clone(), ServerLimits::default()).await?;
     println!("listening on {}", server.local_addr());

@@ -3,6 +3,8 @@
 
 mod dps;
 mod faults;
+mod https;
+mod lifecycle;
 mod methods;
 mod rig;
 mod telemetry;

@@ -1,0 +1,120 @@
+//! The HTTPS client and provisioning over it, against a scripted server.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::Request;
+use protocol::dps::POLICY;
+use testkit::authority::TestAuthority;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use transport::client::SharedKey;
+use transport::client::dps::{ProvisionError, register_https};
+use transport::client::https::{HttpsClient, HttpsError};
+use transport::limits::HTTPS_BODY_BYTES_MAX;
+
+use crate::rig::KEY;
+
+/// Answers each connection's request with the next of these texts, and keeps the requests' first lines.
+async fn script(authority: &TestAuthority, answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let acceptor = TlsAcceptor::from(authority.server());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let kept = asked.clone();
+    tokio::spawn(async move {
+        for answer in answers {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let mut request = vec![0; 16 * 1024];
+            let read = stream.read(&mut request).await.unwrap();
+            let text = String::from_utf8_lossy(&request[..read]).into_owned();
+            kept.lock().unwrap().push(text.lines().next().unwrap_or_default().to_owned());
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    (url, asked)
+}
+
+fn answer(head: &str, body: &str) -> String {
+    format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+async fn get(url: &str, authority: &TestAuthority) -> Result<http::Response<Bytes>, HttpsError> {
+    let client = HttpsClient::from_url(url, authority.client())?;
+    client.request(Request::get("/path?x=1").body(Bytes::new()).unwrap()).await
+}
+
+#[tokio::test]
+async fn answers_are_read_whole() {
+    let authority = TestAuthority::default();
+    let (url, asked) = script(&authority, vec![answer("404 Not Found", "gone")]).await;
+    let response = get(&url, &authority).await.unwrap();
+    assert_eq!((response.status().as_u16(), &response.body()[..]), (404, &b"gone"[..]));
+    assert_eq!(*asked.lock().unwrap(), ["GET /path?x=1 HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn bodies_are_bounded() {
+    let authority = TestAuthority::default();
+    let answers = vec![
+        answer("200 OK", &"x".repeat(HTTPS_BODY_BYTES_MAX)),
+        answer("200 OK", &"x".repeat(HTTPS_BODY_BYTES_MAX + 1)),
+    ];
+    let (url, _) = script(&authority, answers).await;
+    assert_eq!(get(&url, &authority).await.unwrap().body().len(), HTTPS_BODY_BYTES_MAX);
+    assert!(matches!(get(&url, &authority).await, Err(HttpsError::TooLarge)));
+}
+
+#[tokio::test]
+async fn only_https_urls_are_called() {
+    let tls = TestAuthority::default().client();
+    for url in ["http://localhost", "localhost", "", "https://"] {
+        assert!(matches!(HttpsClient::from_url(url, tls.clone()), Err(HttpsError::Url(_))), "{url}");
+    }
+    HttpsClient::from_url("https://[::1]:8443/ignored", tls).unwrap();
+}
+
+async fn register(url: &str, authority: &TestAuthority) -> Result<protocol::dps::RegistrationState, ProvisionError> {
+    let tokens = SharedKey::new(KEY).with_policy(POLICY);
+    register_https(url, "0ne1", "dev1", &tokens, None, authority.client()).await
+}
+
+#[tokio::test]
+async fn a_registration_is_polled_until_assigned() {
+    let authority = TestAuthority::default();
+    let assigning = r#"{"operationId":"4.a/b","status":"assigning"}"#;
+    let assigned = r#"{"operationId":"4.a/b","status":"assigned","registrationState":{"registrationId":"dev1",
+        "assignedHub":"hub.example.test","deviceId":"dev1","status":"assigned"}}"#;
+    let answers = vec![
+        answer("429 Too Many\r\nretry-after: 0", "{}"),
+        answer("202 Accepted\r\nretry-after: 0", assigning),
+        answer("202 Accepted\r\nretry-after: 0", assigning),
+        answer("200 OK", assigned),
+    ];
+    let (url, asked) = script(&authority, answers).await;
+    assert_eq!(register(&url, &authority).await.unwrap().assigned_hub.unwrap(), "hub.example.test");
+    let register = "PUT /0ne1/registrations/dev1/register?api-version=2019-03-31 HTTP/1.1";
+    let poll = "GET /0ne1/registrations/dev1/operations/4.a%2Fb?api-version=2019-03-31 HTTP/1.1";
+    assert_eq!(*asked.lock().unwrap(), [register, register, poll, poll]);
+}
+
+#[tokio::test]
+async fn refusals_failures_and_nonsense_are_told_apart() {
+    let authority = TestAuthority::default();
+    let failed = r#"{"operationId":"4","status":"failed","registrationState":{"registrationId":"dev1","status":"failed",
+        "errorCode":400208,"errorMessage":"no hub"}}"#;
+    let answers = vec![
+        answer("401 Unauthorized", r#"{"errorCode":401002,"message":"unknown"}"#),
+        answer("200 OK", failed),
+        answer("200 OK", "<html>"),
+    ];
+    let (url, _) = script(&authority, answers).await;
+    let Err(ProvisionError::Refused(error)) = register(&url, &authority).await else { panic!("not refused") };
+    assert_eq!((error.status, error.code), (401, 401_002));
+    let Err(ProvisionError::NotAssigned(state)) = register(&url, &authority).await else { panic!("not failed") };
+    assert_eq!(state.error_message.as_deref(), Some("no hub"));
+    assert!(matches!(register(&url, &authority).await, Err(ProvisionError::Answer(_))));
+}
