@@ -8,6 +8,7 @@ mod model;
 mod token;
 mod user;
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -121,7 +122,9 @@ pub fn main() -> ExitCode {
 /// Everything said goes to standard error; `RUST_LOG` chooses how much.
 fn start_logging() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colors = std::io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    subscriber.with_target(false).with_ansi(colors).init();
 }
 
 #[allow(clippy::print_stderr, reason = "the last word of a command line")]

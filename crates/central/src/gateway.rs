@@ -14,19 +14,20 @@ use protocol::limits::TOKEN_GRACE;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use transport::server::{
-    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, Refusal, TelemetryBatch,
+    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, Refusal, Telemetry,
+    TelemetryBatch,
 };
 
 use crate::app::twins::{ChangeTwinError, Twins};
 use crate::authenticate::{AuthenticateError, Authenticator, Claim, Hosts, Principal};
 use crate::clock::{now_ms, now_secs};
-use crate::ingest::{Ingest, IngestError};
+use crate::ingest::Ingest;
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
 use crate::live::{Live, LiveEvent};
 use crate::metrics::Metrics;
 use crate::provisioning::{Enrollee, Provisioning};
-use crate::record::{Kind, Record};
-use crate::sessions::{SessionId, Sessions};
+use crate::record::{EncodeRecordError, Kind, Origin};
+use crate::sessions::{Registered, Seen, SessionId, Sessions};
 use crate::store::Registry;
 
 #[cfg(test)]
@@ -79,23 +80,8 @@ pub struct HubSession {
     app: Arc<str>,
     identity: Identity,
     id: SessionId,
-    generation: String,
-    model: Option<String>,
-}
-
-impl HubSession {
-    fn record(&self, kind: Kind, bag: Bytes, body: Bytes) -> Record {
-        Record {
-            kind,
-            enqueued_ms: now_ms(),
-            application: self.app.to_string(),
-            identity: self.identity.clone(),
-            generation: self.generation.clone(),
-            model: self.model.clone(),
-            bag,
-            body,
-        }
-    }
+    seen: Seen,
+    origin: Origin,
 }
 
 impl HubHandler for Gateway {
@@ -107,8 +93,13 @@ impl HubHandler for Gateway {
         self.metrics.connect(admitted.is_ok());
         let (app, principal) = admitted?;
         let ConnectRequest { identity, model_id, link, .. } = request;
-        let (id, was_connected) = self.sessions.register(&app, &identity, link.clone());
-        let session = HubSession { app, identity, id, generation: principal.generation, model: model_id };
+        let origin = Origin::new(&app, &identity, &principal.generation, model_id.as_deref());
+        let origin = origin.map_err(|error| {
+            tracing::info!(%identity, %error, "connection refused");
+            Refusal::BadIdentity
+        })?;
+        let Registered { id, seen, was_connected } = self.sessions.register(&app, &identity, link.clone());
+        let session = HubSession { app, identity, id, seen, origin };
         // Disabled between the check and the registration: nobody else would have found the session to cut it.
         if !self.is_still_enabled(&session).await? {
             self.sessions.remove(&session.app, &session.identity, id);
@@ -126,14 +117,15 @@ impl HubHandler for Gateway {
     }
 
     async fn telemetry(&self, session: &HubSession, batch: TelemetryBatch) -> Result<(), HubError> {
-        let records: Vec<Record> = batch
-            .into_iter()
-            .map(|telemetry| {
-                session.record(Kind::Telemetry, without_stamps(telemetry.message.bag), telemetry.message.body)
-            })
-            .collect();
-        self.ingest.append(&records).await.map_err(|error| not_stored(&session.identity, &error))?;
-        self.sessions.touch(&session.app, &session.identity, now_ms());
+        let now = now_ms();
+        let encode = |telemetry: Telemetry| {
+            let properties = without_stamps(telemetry.message.bag);
+            session.origin.encode(Kind::Telemetry, now, &properties, &telemetry.message.body)
+        };
+        let records: Result<Vec<Bytes>, EncodeRecordError> = batch.into_iter().map(encode).collect();
+        let records = records.map_err(|error| not_stored(&session.identity, &error))?;
+        self.ingest.append(records).await.map_err(|error| not_stored(&session.identity, &error))?;
+        session.seen.at(now);
         Ok(())
     }
 
@@ -151,7 +143,7 @@ impl HubHandler for Gateway {
         let patch: Value = serde_json::from_slice(&patch)
             .map_err(|error| HubError { status: 400, message: format!("the patch is no JSON: {error}") })?;
         let patched = self.twins.patch_reported(&session.app, &session.identity, patch).await;
-        self.sessions.touch(&session.app, &session.identity, now_ms());
+        session.seen.at(now_ms());
         patched.map_err(|error| refused_patch(&session.identity, &error))
     }
 
@@ -237,11 +229,8 @@ impl Gateway {
     }
 
     fn tell_connection(&self, session: &HubSession, connected: bool) {
-        self.ingest.note(&session.record(
-            Kind::Connection,
-            Bytes::new(),
-            json!({ "connected": connected }).to_string().into(),
-        ));
+        let body = json!({ "connected": connected }).to_string();
+        self.ingest.note(session.origin.encode(Kind::Connection, now_ms(), b"", body.as_bytes()));
         self.live.publish(
             &session.app,
             LiveEvent::Connection {
@@ -262,8 +251,8 @@ pub(crate) fn without_stamps(properties: Bytes) -> Bytes {
     stamps.iter().fold(properties, |properties, name| bag::remove(&properties, name))
 }
 
-fn not_stored(identity: &Identity, error: &IngestError) -> HubError {
-    tracing::debug!(%identity, error = error as &dyn std::error::Error, "messages were not stored");
+fn not_stored(identity: &Identity, error: &(dyn std::error::Error + 'static)) -> HubError {
+    tracing::debug!(%identity, error, "messages were not stored");
     HubError { status: 503, message: "the messages could not be stored".into() }
 }
 

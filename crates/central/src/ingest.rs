@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits::{EVENTS_PER_APPEND_MAX, EVENTS_QUEUED_MAX};
 use crate::metrics::Metrics;
-use crate::record::{EncodeRecordError, Record};
+use crate::record::EncodeRecordError;
 
 /// Writes records. Cheap to clone.
 #[derive(Clone)]
@@ -32,17 +32,6 @@ pub struct EventWriter {
     events: mpsc::Receiver<Bytes>,
 }
 
-/// Nothing of the batch is in the log.
-#[derive(Debug, thiserror::Error)]
-pub enum IngestError {
-    /// A record cannot be written.
-    #[error("a message cannot be written to the log")]
-    Encode(#[from] EncodeRecordError),
-    /// The log refused.
-    #[error("the log did not take the messages")]
-    Append(#[from] AppendError),
-}
-
 impl Ingest {
     /// For an open log.
     pub fn new(log: Log, metrics: Metrics) -> (Self, EventWriter) {
@@ -51,24 +40,19 @@ impl Ingest {
         (Self { log, metrics, events: sender }, writer)
     }
 
-    /// Appends records, in order. `Ok` means durable.
-    pub async fn append(&self, records: &[Record]) -> Result<AppendedRange, IngestError> {
-        let encoded: Vec<Bytes> = records.iter().map(Record::encode).collect::<Result<_, _>>()?;
-        let bytes = encoded.iter().map(Bytes::len).sum::<usize>();
-        let appended = self.log.append(encoded).await;
+    /// Appends encoded records, in order. `Ok` means durable.
+    pub async fn append(&self, records: Vec<Bytes>) -> Result<AppendedRange, AppendError> {
+        let (count, bytes) = (records.len(), records.iter().map(Bytes::len).sum::<usize>());
+        let appended = self.log.append(records).await;
         tell_fullness(&self.metrics, appended.as_ref().err());
         let range = appended?;
-        self.metrics.messages_accepted(records.len(), bytes);
+        self.metrics.messages_accepted(count, bytes);
         Ok(range)
     }
 
     /// Notes an event. Never waits; what does not fit is dropped and counted.
-    pub fn note(&self, record: &Record) {
-        let dropped = match record.encode() {
-            Ok(bytes) => self.events.try_send(bytes).is_err(),
-            Err(_) => true,
-        };
-        if dropped {
+    pub fn note(&self, record: Result<Bytes, EncodeRecordError>) {
+        if !record.is_ok_and(|bytes| self.events.try_send(bytes).is_ok()) {
             self.metrics.event_dropped();
         }
     }

@@ -106,82 +106,49 @@ impl Metrics {
 
     /// Prometheus text format 0.0.4.
     pub fn to_prometheus(&self, gauges: Gauges) -> String {
-        let inner = &self.inner;
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let lag = gauges.log_next_offset.saturating_sub(read(&inner.reader_position));
-        let rows: [(&str, &str, &str, u64); 16] = [
+        let position = self.inner.reader_position.load(Ordering::Relaxed);
+        let gauges = [
+            ("tidegate_sessions", "Live device sessions.", gauges.sessions as u64),
+            ("tidegate_log_bytes", "Size of the log.", gauges.log_bytes),
+            ("tidegate_log_next_offset", "Offset the next record gets.", gauges.log_next_offset),
             (
-                "counter",
-                "tidegate_messages_accepted_total",
-                "Messages stored in the log.",
-                read(&inner.messages_accepted),
+                "tidegate_telemetry_reader_lag",
+                "Records the telemetry reader is behind.",
+                gauges.log_next_offset.saturating_sub(position),
             ),
-            (
-                "counter",
-                "tidegate_message_bytes_accepted_total",
-                "Bytes of them, as stored.",
-                read(&inner.bytes_accepted),
-            ),
-            (
-                "counter",
-                "tidegate_messages_read_total",
-                "Log records taken by the telemetry reader.",
-                read(&inner.messages_read),
-            ),
-            (
-                "counter",
-                "tidegate_messages_unreadable_total",
-                "Log records it could not read.",
-                read(&inner.messages_unreadable),
-            ),
-            (
-                "counter",
-                "tidegate_events_dropped_total",
-                "Events that did not reach the log.",
-                read(&inner.events_dropped),
-            ),
-            (
-                "counter",
-                "tidegate_connects_accepted_total",
-                "Device connections let in.",
-                read(&inner.connects_accepted),
-            ),
-            (
-                "counter",
-                "tidegate_connects_refused_total",
-                "Device connections refused.",
-                read(&inner.connects_refused),
-            ),
-            (
-                "counter",
-                "tidegate_registrations_assigned_total",
-                "Devices provisioned.",
-                read(&inner.registrations_assigned),
-            ),
-            (
-                "counter",
-                "tidegate_registrations_refused_total",
-                "Provisioning refusals.",
-                read(&inner.registrations_refused),
-            ),
-            ("counter", "tidegate_telemetry_rows_flushed_total", "Rows written to Parquet.", read(&inner.rows_flushed)),
-            (
-                "counter",
-                "tidegate_telemetry_segments_written_total",
-                "Parquet files written.",
-                read(&inner.segments_written),
-            ),
-            ("gauge", "tidegate_sessions", "Live device sessions.", gauges.sessions as u64),
-            ("gauge", "tidegate_log_bytes", "Size of the log.", gauges.log_bytes),
-            ("gauge", "tidegate_log_next_offset", "Offset the next record gets.", gauges.log_next_offset),
-            ("gauge", "tidegate_telemetry_reader_lag", "Records the telemetry reader is behind.", lag),
-            ("gauge", "tidegate_ready", "1 when ready.", u64::from(self.problems().is_empty())),
+            ("tidegate_ready", "1 when ready.", u64::from(self.problems().is_empty())),
         ];
-        rows.iter().fold(String::with_capacity(2_048), |mut text, (kind, name, help, value)| {
-            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
-            text
-        })
+        let mut text = String::with_capacity(2_048);
+        for (name, help, counter) in self.counters() {
+            write_metric(&mut text, "counter", (name, help), counter.load(Ordering::Relaxed));
+        }
+        for (name, help, value) in gauges {
+            write_metric(&mut text, "gauge", (name, help), value);
+        }
+        text
     }
+
+    fn counters(&self) -> [(&'static str, &'static str, &AtomicU64); 11] {
+        let inner = &self.inner;
+        [
+            ("tidegate_messages_accepted_total", "Messages stored in the log.", &inner.messages_accepted),
+            ("tidegate_message_bytes_accepted_total", "Bytes of them, as stored.", &inner.bytes_accepted),
+            ("tidegate_messages_read_total", "Log records taken by the telemetry reader.", &inner.messages_read),
+            ("tidegate_messages_unreadable_total", "Log records it could not read.", &inner.messages_unreadable),
+            ("tidegate_events_dropped_total", "Events that did not reach the log.", &inner.events_dropped),
+            ("tidegate_connects_accepted_total", "Device connections let in.", &inner.connects_accepted),
+            ("tidegate_connects_refused_total", "Device connections refused.", &inner.connects_refused),
+            ("tidegate_registrations_assigned_total", "Devices provisioned.", &inner.registrations_assigned),
+            ("tidegate_registrations_refused_total", "Provisioning refusals.", &inner.registrations_refused),
+            ("tidegate_telemetry_rows_flushed_total", "Rows written to Parquet.", &inner.rows_flushed),
+            ("tidegate_telemetry_segments_written_total", "Parquet files written.", &inner.segments_written),
+        ]
+    }
+}
+
+fn write_metric(text: &mut String, kind: &str, (name, help): (&str, &str), value: u64) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
 }
 
 fn set(slot: &Mutex<Option<String>>, problem: Option<String>) -> bool {

@@ -274,7 +274,7 @@ impl Provisioning {
     }
 
     fn note(&self, enrollee: &Enrollee, device: &DeviceRow, event: &str) {
-        self.ingest.note(&Record {
+        let record = Record {
             kind: Kind::Lifecycle,
             enqueued_ms: now_ms(),
             application: enrollee.app.to_string(),
@@ -283,7 +283,8 @@ impl Provisioning {
             model: None,
             bag: Bytes::new(),
             body: json!({ "event": event }).to_string().into(),
-        });
+        };
+        self.ingest.note(record.encode());
     }
 }
 

@@ -110,21 +110,47 @@ pub enum DecodeRecordError {
 #[error("the {0} is too long for a log record")]
 pub struct EncodeRecordError(&'static str);
 
+/// The part of a record that is the same for every message of a session, encoded once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    encoded: Bytes,
+}
+
+impl Origin {
+    /// Application, identity, its generation id, and the model id its connection announced.
+    pub fn new(
+        application: &str,
+        identity: &Identity,
+        generation: &str,
+        model: Option<&str>,
+    ) -> Result<Self, EncodeRecordError> {
+        let mut out = BytesMut::with_capacity(128);
+        put_text(&mut out, "application", Some(application))?;
+        put_text(&mut out, "device", Some(identity.device_id()))?;
+        put_text(&mut out, "module", identity.module_id())?;
+        put_text(&mut out, "generation", Some(generation))?;
+        put_text(&mut out, "model", model)?;
+        Ok(Self { encoded: out.freeze() })
+    }
+
+    /// Bytes for the log.
+    pub fn encode(&self, kind: Kind, enqueued_ms: i64, bag: &[u8], body: &[u8]) -> Result<Bytes, EncodeRecordError> {
+        let mut out = BytesMut::with_capacity(18 + self.encoded.len() + bag.len() + body.len());
+        out.put_u8(VERSION);
+        out.put_u8(kind.code());
+        out.put_i64_le(enqueued_ms);
+        out.put_slice(&self.encoded);
+        put_bytes(&mut out, "bag", bag)?;
+        put_bytes(&mut out, "body", body)?;
+        Ok(out.freeze())
+    }
+}
+
 impl Record {
     /// Bytes for the log.
     pub fn encode(&self) -> Result<Bytes, EncodeRecordError> {
-        let mut out = BytesMut::with_capacity(64 + self.bag.len() + self.body.len());
-        out.put_u8(VERSION);
-        out.put_u8(self.kind.code());
-        out.put_i64_le(self.enqueued_ms);
-        put_text(&mut out, "application", Some(&self.application))?;
-        put_text(&mut out, "device", Some(self.identity.device_id()))?;
-        put_text(&mut out, "module", self.identity.module_id())?;
-        put_text(&mut out, "generation", Some(&self.generation))?;
-        put_text(&mut out, "model", self.model.as_deref())?;
-        put_bytes(&mut out, "bag", &self.bag)?;
-        put_bytes(&mut out, "body", &self.body)?;
-        Ok(out.freeze())
+        let origin = Origin::new(&self.application, &self.identity, &self.generation, self.model.as_deref())?;
+        origin.encode(self.kind, self.enqueued_ms, &self.bag, &self.body)
     }
 
     /// Reads what [`Record::encode`] wrote.

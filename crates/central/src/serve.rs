@@ -46,6 +46,9 @@ pub use guard::GuardError;
 /// How often the server certificate is looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long writers and reader may take to finish. A broken disk must not keep the program from ending.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// What `serve` is asked for.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -370,7 +373,9 @@ async fn stop(parts: Parts, background: Background) {
     background.stop_events.cancel();
     background.stop_reader.cancel();
     background.tasks.close();
-    background.tasks.wait().await;
+    if tokio::time::timeout(STOP_TIMEOUT, background.tasks.wait()).await.is_err() {
+        tracing::warn!("telemetry could not be flushed in time; it is in the log and will be read again");
+    }
     log.close().await;
     registry.close().await;
 }

@@ -12,7 +12,7 @@
 //! When a device was last seen is kept here too, for identities long gone; the log reader seeds it at start.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -56,11 +56,31 @@ struct Live {
     since_ms: i64,
 }
 
-/// When an identity was last heard of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Seen {
-    /// Last message, connect or disconnect, in Unix milliseconds.
-    pub last_seen_ms: i64,
+/// When an identity was last heard of, in Unix milliseconds; 0 is never. Shared between the table and the identity's session, so
+/// that a message costs one atomic write.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Arc<AtomicI64>);
+
+impl Seen {
+    /// Heard of now; never moves back.
+    pub fn at(&self, unix_ms: i64) {
+        self.0.fetch_max(unix_ms, Ordering::Relaxed);
+    }
+
+    fn ms(&self) -> Option<i64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|&at| at > 0)
+    }
+}
+
+/// A session that was just made.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    /// Which session it is.
+    pub id: SessionId,
+    /// Where the session notes that it was heard of.
+    pub seen: Seen,
+    /// Whether it took over from an older one.
+    pub was_connected: bool,
 }
 
 /// Tells a session from an older or newer one of the same identity.
@@ -105,21 +125,22 @@ pub enum InvokeFailure {
 }
 
 impl Sessions {
-    /// Makes `link` the session of `identity`. An older one is closed as taken over; answers whether there was one.
-    pub fn register(&self, app: &str, identity: &Identity, link: SessionLink) -> (SessionId, bool) {
+    /// Makes `link` the session of `identity`. An older one is closed as taken over.
+    pub fn register(&self, app: &str, identity: &Identity, link: SessionLink) -> Registered {
         let id = SessionId(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
         let now = now_ms();
-        let older = {
+        let (seen, older) = {
             let mut state = self.state();
             let key = key(app, identity);
-            state.seen.insert(key.clone(), Seen { last_seen_ms: now });
-            state.live.insert(key, Live { id, link, since_ms: now })
+            let seen = state.seen.entry(key.clone()).or_default().clone();
+            (seen, state.live.insert(key, Live { id, link, since_ms: now }))
         };
+        seen.at(now);
         if let Some(older) = &older {
             older.link.close(CloseReason::TakenOver);
         }
         self.inner.changed.notify_waiters();
-        (id, older.is_some())
+        Registered { id, seen, was_connected: older.is_some() }
     }
 
     /// Forgets the session. Answers whether it was still the identity's session, so that its end is news.
@@ -130,7 +151,7 @@ impl Sessions {
             return false;
         }
         state.live.remove(&key);
-        state.seen.insert(key, Seen { last_seen_ms: now_ms() });
+        state.seen.entry(key).or_default().at(now_ms());
         true
     }
 
@@ -141,9 +162,7 @@ impl Sessions {
 
     /// Notes that the identity was heard of at `at_ms`; never moves back.
     pub fn touch(&self, app: &str, identity: &Identity, at_ms: i64) {
-        let mut state = self.state();
-        let seen = state.seen.entry(key(app, identity)).or_default();
-        seen.last_seen_ms = seen.last_seen_ms.max(at_ms);
+        self.state().seen.entry(key(app, identity)).or_default().at(at_ms);
     }
 
     /// Connection of one identity.
@@ -154,7 +173,7 @@ impl Sessions {
         Connection {
             connected: live.is_some(),
             since_ms: live.map(|live| live.since_ms),
-            last_seen_ms: state.seen.get(&key).map(|seen| seen.last_seen_ms),
+            last_seen_ms: state.seen.get(&key).and_then(Seen::ms),
         }
     }
 

@@ -205,7 +205,7 @@ impl TwinWriter {
     fn tell_reported(&self, app: &str, effect: &Effect) {
         let device = effect.identity.device_id().to_owned();
         let module = effect.identity.module_id().map(str::to_owned);
-        self.ingest.note(&Record {
+        let record = Record {
             kind: Kind::ReportedProperties,
             enqueued_ms: now_ms(),
             application: app.to_owned(),
@@ -214,7 +214,8 @@ impl TwinWriter {
             model: None,
             bag: Bytes::new(),
             body: json!({ "version": effect.version, "patch": effect.patch }).to_string().into(),
-        });
+        };
+        self.ingest.note(record.encode());
         if module.as_deref().is_some_and(|module| module.starts_with('$')) {
             self.live.publish(app, LiveEvent::Edge { device: device.clone() });
         }

@@ -207,10 +207,8 @@ fn log(folder: &DataFolder) -> Finding {
         return finding("log", Status::Error, format!("{} is missing", path.display()));
     }
     match folder.lock() {
-        Err(DataFolderError::InUse(_)) => {
-            return finding("log", Status::Ok, "serve is running and has it open; not read");
-        }
-        Err(error) => return finding("log", Status::Error, error.to_string()),
+        Err(DataFolderError::InUse(_)) => finding("log", Status::Ok, "serve is running and has it open; not read"),
+        Err(error) => finding("log", Status::Error, error.to_string()),
         // Kept until the log is closed again: no `serve` may start meanwhile.
         Ok(_lock) => match Log::open(&path, LogOptions::default()) {
             Err(error) => finding("log", Status::Error, error.to_string()),

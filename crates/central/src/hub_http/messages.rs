@@ -14,7 +14,7 @@ use super::error::HubHttpError;
 use super::{Call, Caller, HubHttp, no_content};
 use crate::clock::now_ms;
 use crate::gateway::without_stamps;
-use crate::record::{Kind, Record};
+use crate::record::{EncodeRecordError, Kind, Origin};
 
 const BATCH_TYPE: &str = "application/vnd.microsoft.iothub.json";
 const APPLICATION_PREFIX: &str = "iothub-app-";
@@ -66,12 +66,12 @@ impl HubHttp {
         if messages.iter().map(|(bag, body)| bag.len() + body.len()).sum::<usize>() > MESSAGE_BYTES_MAX {
             return Err(HubHttpError::too_large());
         }
-        let records: Vec<Record> =
-            messages.into_iter().map(|(bag, body)| record(&caller, identity, bag, body)).collect();
-        if records.is_empty() {
+        if messages.is_empty() {
             return Ok(no_content());
         }
-        self.ingest.append(&records).await.map_err(|error| {
+        let records = records(&caller, identity, messages);
+        let records = records.map_err(|error| HubHttpError::bad_request(error.to_string()))?;
+        self.ingest.append(records).await.map_err(|error| {
             tracing::debug!(%identity, error = &error as &dyn std::error::Error, "messages were not stored");
             HubHttpError::unavailable()
         })?;
@@ -80,17 +80,15 @@ impl HubHttp {
     }
 }
 
-fn record(caller: &Caller, identity: &Identity, bag: Bytes, body: Bytes) -> Record {
-    Record {
-        kind: Kind::Telemetry,
-        enqueued_ms: now_ms(),
-        application: caller.app.to_string(),
-        identity: identity.clone(),
-        generation: caller.principal.generation.clone(),
-        model: None,
-        bag: without_stamps(bag),
-        body,
-    }
+fn records(
+    caller: &Caller,
+    identity: &Identity,
+    messages: Vec<(Bytes, Bytes)>,
+) -> Result<Vec<Bytes>, EncodeRecordError> {
+    let origin = Origin::new(&caller.app, identity, &caller.principal.generation, None)?;
+    let now = now_ms();
+    let encode = |(bag, body): (Bytes, Bytes)| origin.encode(Kind::Telemetry, now, &without_stamps(bag), &body);
+    messages.into_iter().map(encode).collect()
 }
 
 /// Properties from headers. Values are raw; header names have no case.

@@ -15,9 +15,9 @@ async fn a_takeover_closes_the_older_session_and_its_end_is_no_news() {
     let sessions = Sessions::default();
     let identity = Identity::device("d");
     let ((first, first_far), (second, second_far)) = (link(), link());
-    let (first_id, was_connected) = sessions.register("a", &identity, first);
+    let Registered { id: first_id, was_connected, .. } = sessions.register("a", &identity, first);
     assert!(!was_connected);
-    let (second_id, was_connected) = sessions.register("a", &identity, second);
+    let Registered { id: second_id, was_connected, .. } = sessions.register("a", &identity, second);
     assert!(was_connected);
     assert_eq!(first_far.close_reason(), Some(CloseReason::TakenOver));
     assert_eq!(second_far.close_reason(), None);

@@ -49,6 +49,8 @@ pub struct TelemetryReader {
     config: TelemetryConfig,
     /// Everything before it is in segments.
     stored: u64,
+    /// Records before it were in the log when this process started.
+    replayed_until: u64,
     /// When the oldest record not in a segment was read.
     oldest_pending: Option<Instant>,
     texts: SharedTexts,
@@ -157,6 +159,7 @@ impl TelemetryReader {
             log_config,
             config,
             stored,
+            replayed_until: next,
             oldest_pending: None,
             texts: SharedTexts::default(),
             templates: Templates::default(),
@@ -205,6 +208,7 @@ impl TelemetryReader {
 
     async fn insert(&mut self, batch: &[storage::log::Record], reader: &Reader) {
         let mut rows: HashMap<Arc<str>, Vec<telemetry::Row>> = HashMap::new();
+        let mut events: Vec<(Arc<str>, LiveEvent)> = Vec::new();
         for logged in batch {
             let offset = logged.offset.0;
             let record = match Record::decode(logged.payload.clone()) {
@@ -217,10 +221,10 @@ impl TelemetryReader {
             };
             if offset >= self.stored {
                 self.oldest_pending.get_or_insert_with(Instant::now);
-                self.note_seen(&record);
+                self.note_seen(&record, offset);
             }
             if record.kind == Kind::Telemetry {
-                self.insert_telemetry(&record, offset, &mut rows).await;
+                events.extend(self.insert_telemetry(&record, offset, &mut rows).await);
             }
         }
         let mut waiting: Vec<(Arc<str>, Vec<telemetry::Row>)> = rows.into_iter().collect();
@@ -232,6 +236,10 @@ impl TelemetryReader {
             if !self.flush_and_say(first.map_or(reader.position(), Offset)).await {
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
+        }
+        // Told only now: whoever hears of a value can read it.
+        for (app, event) in events {
+            self.live.publish(&app, event);
         }
     }
 
@@ -246,40 +254,45 @@ impl TelemetryReader {
         }
     }
 
+    /// Takes a message apart; answers the event for those who watch the device, if anybody does.
     async fn insert_telemetry(
         &mut self,
         record: &Record,
         offset: u64,
         rows: &mut HashMap<Arc<str>, Vec<telemetry::Row>>,
-    ) {
+    ) -> Option<(Arc<str>, LiveEvent)> {
         let app = self.texts.share(&record.application);
         let device = self.texts.share(record.identity.device_id());
         let decoded = decode(record);
         let message = RawMessage::new(record, decoded.component.clone(), offset);
         self.telemetry.inner.raw.push(&app, &device, message);
         if offset < self.stored {
-            return;
+            return None;
         }
         let generation = self.telemetry.inner.templates_changed.load(Ordering::Acquire);
         let template = self.templates.of(&self.registry, &app, &device, generation).await;
         if let Some(row) = row(record, &decoded, offset, template, &mut self.texts) {
             rows.entry(Arc::clone(&app)).or_default().push(row);
         }
-        if !decoded.values.is_empty() && self.live.is_watched(&app, &device) {
-            let event = LiveEvent::Telemetry {
-                device: device.to_string(),
-                module: record.identity.module_id().map(str::to_owned),
-                component: decoded.component,
-                ts_ms: decoded.ts_ms,
-                values: decoded.values,
-                offset,
-            };
-            self.live.publish(&app, event);
+        if decoded.values.is_empty() || !self.live.is_watched(&app, &device) {
+            return None;
         }
+        let event = LiveEvent::Telemetry {
+            device: device.to_string(),
+            module: record.identity.module_id().map(str::to_owned),
+            component: decoded.component,
+            ts_ms: decoded.ts_ms,
+            values: decoded.values,
+            offset,
+        };
+        Some((app, event))
     }
 
-    fn note_seen(&mut self, record: &Record) {
-        self.sessions.touch(&record.application, &record.identity, record.enqueued_ms);
+    fn note_seen(&mut self, record: &Record, offset: u64) {
+        // What came since this start was noted by the session that brought it.
+        if offset < self.replayed_until {
+            self.sessions.touch(&record.application, &record.identity, record.enqueued_ms);
+        }
         let seen = self.seen.entry((record.application.clone(), record.identity.clone())).or_default();
         *seen = record.enqueued_ms.max(*seen);
     }
