@@ -62,6 +62,8 @@ pub fn router(app: App) -> Router {
 }
 
 /// What every answer says to browsers: our own scripts only, no frames, no sniffing, no referrer.
+///
+/// Styles may stand in the page: the console's accessible widgets add a few rules of theirs at run time.
 async fn security_headers(request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, &str); 6] = [
         (

@@ -24,6 +24,9 @@ pub enum AppError {
     /// What was named is not there.
     #[error("{0}")]
     NotFound(String),
+    /// What was named does not take this method.
+    #[error("the method is not allowed")]
+    MethodNotAllowed,
     /// What was named is in the way.
     #[error("{0}")]
     Conflict(String),

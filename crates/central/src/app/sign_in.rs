@@ -61,6 +61,16 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// The new end of a session that is used now, if it is to be moved: not at every request, and not beyond its life.
+fn extension(created_ms: i64, expires_ms: i64, now_ms: i64) -> Option<i64> {
+    let idle_ms = millis(WEB_SESSION_IDLE);
+    if expires_ms.saturating_sub(now_ms) >= idle_ms / 2 {
+        return None;
+    }
+    let end_ms = created_ms.saturating_add(millis(WEB_SESSION_LIFE));
+    Some(now_ms.saturating_add(idle_ms).min(end_ms)).filter(|extended_ms| *extended_ms > expires_ms)
+}
+
 /// Counts failed sign-ins by address. `None` stands for every address that is not known.
 #[derive(Debug, Default)]
 pub(super) struct SignInLimiter {
@@ -116,13 +126,8 @@ impl App {
         else {
             return Ok(None);
         };
-        let idle_ms = millis(WEB_SESSION_IDLE);
-        if expires_ms - now_ms < idle_ms / 2 {
-            let end_ms = created_ms.saturating_add(millis(WEB_SESSION_LIFE));
-            let extended_ms = now_ms.saturating_add(idle_ms).min(end_ms);
-            if extended_ms > expires_ms {
-                self.registry().web_session_extend(application, &hash, extended_ms).await?;
-            }
+        if let Some(extended_ms) = extension(created_ms, expires_ms, now_ms) {
+            self.registry().web_session_extend(application, &hash, extended_ms).await?;
         }
         self.user_actor(&user).await
     }
@@ -180,5 +185,19 @@ mod tests {
         assert!(!limiter.allows(address, start));
         assert!(limiter.allows(None, start));
         assert!(limiter.allows(address, start + SIGN_IN_FAILURE_WINDOW));
+    }
+    #[test]
+    fn a_session_slides_up_to_its_end() {
+        let (idle, life) = (millis(WEB_SESSION_IDLE), millis(WEB_SESSION_LIFE));
+        let cases = [
+            (idle, 0, None),
+            (idle, idle / 2, None),
+            (idle, idle / 2 + 1, Some(idle / 2 + 1 + idle)),
+            (life, life - 1, None),
+            (life - 5, life - 9, Some(life)),
+        ];
+        for (expires_ms, now_ms, expected) in cases {
+            assert_eq!(extension(0, expires_ms, now_ms), expected, "{expires_ms} {now_ms}");
+        }
     }
 }

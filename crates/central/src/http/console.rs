@@ -27,7 +27,7 @@ pub(super) async fn serve(method: Method, uri: Uri) -> Response {
     let first = path.split('/').next().unwrap_or_default();
     let is_interface = matches!(first, "api" | "system" | "health" | "metrics" | "assets");
     // A page is asked for with GET; `devices/…` is a page of the console then, and the hub's interface otherwise.
-    if is_interface || method != Method::GET {
+    if is_interface || !matches!(method, Method::GET | Method::HEAD) {
         return AppError::NotFound(format!("There is nothing at {}.", uri.path())).into_response();
     }
     file(INDEX).unwrap_or_else(|| (StatusCode::NOT_FOUND, Html(NOT_BUILT)).into_response())

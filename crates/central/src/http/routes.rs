@@ -5,13 +5,11 @@ use std::collections::HashSet;
 use api::endpoint::Method;
 use axum::Router;
 use axum::handler::Handler;
-use axum::http::StatusCode;
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 
 use super::guard::guard;
-use crate::app::App;
+use crate::app::{App, AppError};
 
 /// Routes under construction.
 pub(super) struct Routes {
@@ -30,8 +28,8 @@ fn filter(method: Method) -> MethodFilter {
     }
 }
 
-async fn method_not_allowed() -> Response {
-    StatusCode::METHOD_NOT_ALLOWED.into_response()
+async fn method_not_allowed() -> AppError {
+    AppError::MethodNotAllowed
 }
 
 impl Routes {

@@ -4,6 +4,7 @@ mod access;
 mod client;
 mod commands;
 mod devices;
+mod edge_device;
 mod enrollment;
 mod extensions;
 mod lists;

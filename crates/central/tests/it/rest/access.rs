@@ -77,6 +77,8 @@ async fn versions_gate_operations_and_members() {
         assert_eq!(answered.body["error"]["code"], "NotFound");
         assert!(answered.body["error"]["message"].as_str().unwrap().contains("is not a valid API version"));
     }
+    let wrong_method = rest.raw("DELETE", "/api/devices?api-version=2022-07-31", "").await;
+    assert_eq!((wrong_method.status, &wrong_method.body["error"]["code"]), (405, &json!("MethodNotAllowed")));
     let general = Rest::new(&central).in_version(ApiVersion::V2022_07_31);
     assert_eq!(general.refused("GET", "/api/deploymentManifests", Value::Null).await.0, 404);
     assert_eq!(general.refused("POST", "/api/query", json!({ "query": "x" })).await.0, 404);

@@ -57,6 +57,11 @@ async fn the_console_gets_pages_and_the_interface_does_not() {
         assert!(page.headers["content-security-policy"].to_str().unwrap().contains("default-src 'self'"));
         assert_eq!(page.headers["x-content-type-options"], "nosniff");
     }
+    // The files are there only when the console was built before the program.
+    let built = rest.raw("GET", "/", "").await;
+    if built.status == 200 {
+        assert_eq!(built.headers["cache-control"], "no-cache");
+    }
     for (method, path) in [("GET", "/api/none"), ("GET", "/assets/none.js"), ("POST", "/templates/x")] {
         let answered = rest.raw(method, path, "").await;
         assert_eq!((answered.status, &answered.body["error"]["code"]), (404, &json!("NotFound")), "{method} {path}");
