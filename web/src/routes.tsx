@@ -34,7 +34,7 @@ const signedIn = createRoute({
   component: Shell,
   beforeLoad: async ({ context, location }) => {
     try {
-      await context.queryClient.ensureQueryData(sessionQuery)
+      await context.queryClient.query({ ...sessionQuery, staleTime: 'static' })
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) {
         // eslint-disable-next-line @typescript-eslint/only-throw-error -- the router's way to redirect
@@ -55,7 +55,7 @@ const home = createRoute({
 })
 
 /** A text of the address, if it is there. */
-function kept<Name extends string>(name: Name, search: Record<string, unknown>): Partial<Record<Name, string>> {
+function kept<Name extends string>(name: Name, search: Record<string, unknown>): { [_ in Name]?: string | undefined } {
   const value = search[name]
   return typeof value === 'string' && value !== '' ? ({ [name]: value } as Record<Name, string>) : {}
 }

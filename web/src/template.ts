@@ -104,11 +104,13 @@ function capabilityOf(element: Json): Capability {
 }
 
 function commandOf(element: Json): Command {
-  const { schema: _, unit: __, ...base } = capabilityOf(element)
+  const { name, label, description } = capabilityOf(element)
   const request = record(element['request'])
   const response = record(element['response'])
   return {
-    ...base,
+    name,
+    label,
+    ...(description ? { description } : {}),
     ...(request ? { request: capabilityOf(request) } : {}),
     ...(response ? { response: capabilityOf(response) } : {}),
   }

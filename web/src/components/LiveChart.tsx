@@ -123,7 +123,7 @@ function optionsFor(element: HTMLElement, height: number, windowSecs: number, on
       y: { range: { min: { pad: 0.15, mode: 0 }, max: { pad: 0.15, mode: 0 } } },
     },
     axes: [
-      { ...axis, space: 80 },
+      { ...axis, size: 30, space: 76, values: (_, splits) => splits.map((secs) => clockText(secs, windowSecs)) },
       { ...axis, size: 48, space: 36 },
     ],
     series: [{}, { stroke: colour('--chart-1'), fill: colour('--chart-fill'), width: 2, points: { size: 4 } }],
@@ -137,6 +137,12 @@ function optionsFor(element: HTMLElement, height: number, windowSecs: number, on
       ],
     },
   }
+}
+
+/** Time on the axis: seconds only where the window is short enough for them to matter. */
+function clockText(secs: number, windowSecs: number): string {
+  const seconds = windowSecs <= 600 ? { second: '2-digit' as const } : {}
+  return new Date(secs * 1000).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', hour12: false, ...seconds })
 }
 
 /** A canvas knows no `light-dark()`: the browser is asked for the colour that is on now. */

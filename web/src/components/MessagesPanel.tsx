@@ -40,7 +40,7 @@ export function MessagesPanel({ deviceId, modules }: { deviceId: string; modules
               value={module ?? ''}
               options={[{ value: '', label: 'All' }, ...modules.map((id) => ({ value: id, label: id }))]}
               onChange={(value) => {
-                void navigate({ search: (before) => ({ ...before, module: value }), replace: true, resetScroll: false })
+                void navigate({ search: (before) => ({ ...before, module: value || undefined }), replace: true, resetScroll: false })
               }}
             />
           ) : null}

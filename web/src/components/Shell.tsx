@@ -45,7 +45,7 @@ export function Shell() {
         </nav>
         <footer className={styles.foot}>
           <div className={styles.user} title={session.user.email}>
-            {session.application.name} · {session.user.email}
+            {session.user.email}
           </div>
           <ThemeChoice />
           <SignOut />

@@ -30,7 +30,7 @@ export function TelemetryPanel({ deviceId, scopes }: { deviceId: string; scopes:
   if (scopes.every((scope) => scope.telemetry.length === 0)) return <NothingMeasured />
   const toggle = (key: string) => {
     const keys = all.map((item) => item.key).filter((other) => shown.some((item) => item.key === other) !== (other === key))
-    void navigate({ search: (before) => ({ ...before, series: keys.join(',') }), replace: true, resetScroll: false })
+    void navigate({ search: (before) => ({ ...before, series: keys.join(',') || undefined }), replace: true, resetScroll: false })
   }
   return (
     <>

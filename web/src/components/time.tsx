@@ -11,10 +11,10 @@ const words = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' })
 export function ago(time: Date, now: Date): string {
   const seconds = Math.round((now.getTime() - time.getTime()) / 1000)
   const [, size, unit] = STEPS.find(([limit]) => Math.abs(seconds) < limit) ?? [0, 1, 'second' as const]
-  return words.format(-Math.round(seconds / size), unit)
+  return words.format(-Math.trunc(seconds / size), unit)
 }
 
-/** How long ago something was, kept true; the exact time on hover. A time before 1970 means never. */
+/** How long ago something was, kept true; the exact time on hover. A time before 1970 means never, one ahead of us now. */
 export function Ago({ time }: { time: string | null | undefined }) {
   const [now, setNow] = useState(() => new Date())
   useEffect(() => {
@@ -29,7 +29,7 @@ export function Ago({ time }: { time: string | null | undefined }) {
   if (!date || Number.isNaN(date.getTime()) || date.getTime() <= 0) return <span>never</span>
   return (
     <time dateTime={date.toISOString()} title={date.toLocaleString()}>
-      {ago(date, now)}
+      {ago(date, date > now ? date : now)}
     </time>
   )
 }

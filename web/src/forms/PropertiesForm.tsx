@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 
 import { ApiError, problemWith } from '../api/errors'
-import { patchProperties, propertiesQuery, stateOf, type Place } from '../api/scope'
+import { patchProperties, propertiesQuery, stateOf, type Place, type PropertyState } from '../api/scope'
 import { PropertyStatus } from '../components/PropertyStatus'
 import { usePermission } from '../components/usePermission'
 import type { Property } from '../template'
@@ -38,6 +38,11 @@ export function PropertiesForm({ place, label, properties, values }: Props) {
       setDrafts({})
     },
   })
+  /** What is on its way is pending already: a device may answer before the page has read the request back. */
+  const shownState = ({ name }: Property): PropertyState => {
+    const state = stateOf(values, name)
+    return save.isPending && name in changes ? { ...state, desired: changes[name], progress: 'pending' } : state
+  }
   const submit = () => {
     if (changed > 0 && Object.keys(problems).length === 0 && !save.isPending) save.mutate()
   }
@@ -55,7 +60,7 @@ export function PropertiesForm({ place, label, properties, values }: Props) {
                 setDrafts((before) => ({ ...before, [property.name]: draft }))
               }}
             />
-            <PropertyStatus property={property} state={stateOf(values, property.name)} />
+            <PropertyStatus property={property} state={shownState(property)} />
           </div>
         ))}
       </div>

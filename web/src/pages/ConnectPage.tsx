@@ -71,7 +71,7 @@ function GroupFacts({ group }: { group: Group }) {
     <section aria-label={group.displayName}>
       <h3>
         {group.displayName} <Badge>{group.type === 'iotEdge' ? 'Edge devices' : 'Devices'}</Badge>
-        {group.enabled === false ? <Badge tone="bad">Off</Badge> : null}
+        {group.enabled ? null : <Badge tone="bad">Off</Badge>}
       </h3>
       <Facts
         facts={[

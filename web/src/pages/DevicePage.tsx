@@ -74,10 +74,9 @@ function Loaded({ device, interrupted }: { device: Device; interrupted: boolean 
             key={item.id}
             to={paths.device}
             params={{ deviceId: device.id }}
-            search={item.id === 'overview' ? {} : { tab: item.id }}
+            search={{ tab: item.id === 'overview' ? undefined : item.id }}
             className={tabStyles.tab ?? ''}
-            aria-current={tab === item.id ? 'page' : undefined}
-            activeProps={{}}
+            activeOptions={{ explicitUndefined: true }}
           >
             {item.label}
           </Link>
@@ -101,7 +100,7 @@ function Facts({ device }: { device: Device }) {
       ) : (
         'no template'
       )}{' '}
-      · {device.status === 'connected' ? <>connected since <Ago time={device.connectedSince} /></> : <>last seen <Ago time={device.lastSeen} /></>}
+      · {device.status === 'connected' ? <>connected <Ago time={device.connectedSince} /></> : <>last seen <Ago time={device.lastSeen} /></>}
     </>
   )
 }

@@ -1,5 +1,6 @@
 import { Button as AriaButton, type ButtonProps } from 'react-aria-components'
 
+import { classes } from './classes'
 import styles from './Button.module.css'
 
 interface Props extends Omit<ButtonProps, 'className'> {
@@ -8,5 +9,5 @@ interface Props extends Omit<ButtonProps, 'className'> {
 
 /** The one button: 36 px high, keyboard and screen reader behaviour from React Aria. */
 export function Button({ look = 'plain', type = 'button', ...props }: Props) {
-  return <AriaButton {...props} type={type} className={`${styles.button} ${look === 'plain' ? '' : styles[look]}`} />
+  return <AriaButton {...props} type={type} className={classes(styles.button, look !== 'plain' && styles[look])} />
 }

@@ -1,5 +1,6 @@
 import { useId, type ReactNode } from 'react'
 
+import { classes } from './classes'
 import styles from './Card.module.css'
 
 interface Props {
@@ -23,7 +24,7 @@ export function Card({ title, hint, actions, flush = false, children }: Props) {
         </div>
         {actions}
       </header>
-      <div className={`${styles.body} ${flush ? styles.flush : ''}`}>{children}</div>
+      <div className={classes(styles.body, flush && styles.flush)}>{children}</div>
     </section>
   )
 }

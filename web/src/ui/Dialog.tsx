@@ -3,6 +3,7 @@ import { Dialog as AriaDialog, Heading, Modal, ModalOverlay } from 'react-aria-c
 
 import { wordsOf } from '../api/errors'
 import { Button } from './Button'
+import { classes } from './classes'
 import styles from './Dialog.module.css'
 import { ErrorBox } from './States'
 
@@ -24,7 +25,7 @@ export function Dialog({ title, wide = false, onClose, children }: Props) {
         if (!open) onClose()
       }}
     >
-      <Modal className={`${styles.modal} ${wide ? styles.wide : ''}`}>
+      <Modal className={classes(styles.modal, wide && styles.wide)}>
         <AriaDialog className={styles.dialog ?? ''}>
           <Heading slot="title" className={styles.title ?? ''}>
             {title}

@@ -1,5 +1,6 @@
 import { useId, type ReactNode } from 'react'
 
+import { classes } from './classes'
 import styles from './Field.module.css'
 
 interface FieldProps {
@@ -72,7 +73,7 @@ export function TextArea({ label, hint, problem, value, onChange, rows = 4 }: Ar
       {({ id, describedBy }) => (
         <textarea
           id={id}
-          className={`${styles.input} mono`}
+          className={classes(styles.input, 'mono')}
           rows={rows}
           spellCheck={false}
           value={value}
