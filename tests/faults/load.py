@@ -1,9 +1,11 @@
 """A device under load that knows what was acknowledged: raw MQTT, because an SDK hides the acknowledgements."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import queue
 import ssl
 import threading
 import time
@@ -29,7 +31,8 @@ class LoadedDevice:
         self.acknowledged: set[int] = set()
         self.next_number = 0
         self.under_way: dict[int, int] = {}
-        self.lock = threading.Condition()
+        # The client calls back under a lock of its own: the callback only notes the packet id, one thread does the rest.
+        self.answers: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.stopping = threading.Event()
         self.client = mqtt.Client(client_id=device_id, clean_session=False)
         self.client.max_inflight_messages_set(WINDOW)
@@ -48,31 +51,32 @@ class LoadedDevice:
 
     def send(self):
         while not self.stopping.is_set():
-            with self.lock:
-                while len(self.under_way) >= WINDOW and not self.stopping.is_set():
-                    self.lock.wait(0.5)
+            if len(self.under_way) < WINDOW:
                 # paho keeps what is not acknowledged and sends it again, in order, when it is connected again.
                 info = self.client.publish(self.topic, json.dumps({"n": self.next_number}), qos=1)
                 self.under_way[info.mid] = self.next_number
                 self.next_number += 1
+                self.take_answers(wait_secs=0)
+            else:
+                self.take_answers(wait_secs=0.5)
 
     def on_publish(self, _client, _userdata, mid):
-        with self.lock:
-            number = self.under_way.pop(mid, None)
-            if number is not None:
-                self.acknowledged.add(number)
-            self.lock.notify()
+        self.answers.put(mid)
+
+    def take_answers(self, wait_secs: float):
+        with contextlib.suppress(queue.Empty):
+            mid = self.answers.get(timeout=wait_secs) if wait_secs else self.answers.get_nowait()
+            while True:
+                self.acknowledged.add(self.under_way.pop(mid))
+                mid = self.answers.get_nowait()
 
     def drain(self, timeout_secs: float):
         """Stops sending, and waits until nothing is under way."""
         self.stopping.set()
-        with self.lock:
-            self.lock.notify_all()
         self.thread.join()
         deadline = time.monotonic() + timeout_secs
-        with self.lock:
-            while self.under_way and time.monotonic() < deadline:
-                self.lock.wait(0.5)
-            assert not self.under_way, f"{self.device_id}: {len(self.under_way)} messages never acknowledged"
+        while self.under_way and time.monotonic() < deadline:
+            self.take_answers(wait_secs=0.5)
+        assert not self.under_way, f"{self.device_id}: {len(self.under_way)} messages never acknowledged"
         self.client.loop_stop()
         self.client.disconnect()
