@@ -240,30 +240,16 @@ impl Foundation {
         let https_port = provisioning::upstream_https_port(&self.config, &device.hub_host);
         let api = HubApi::new(&upstream_host, https_port, device.clone(), Arc::clone(&self.tls));
 
-        let scope = UpstreamScope { api: api.clone(), identities: Arc::clone(&identities) };
-        let hub = EdgeHub::open(
-            HubOptions {
-                device: device.clone(),
-                hostname: self.config.hostname.clone(),
-                identities: Arc::clone(&identities),
-                upstream_host: upstream_host.clone(),
-                upstream_port: self.config.upstream_mqtts_port,
-                tls: Arc::clone(&self.tls),
-                scope: Arc::new(scope),
-                dir: self.layout.at("hub"),
-                queues_disk_bytes_max: self.config.queues_disk_bytes_max,
-                board: Arc::clone(&self.board),
-            },
-            ended.clone(),
-        )?;
+        let hub = self.open_hub(&device, &identities, &api, &upstream_host, ended.clone())?;
         let mqtts_port = self.listen(&hub, &ended).await?;
 
         let (reports, agent_reports) = watch::channel(serde_json::Value::Null);
-        let (agent, desired) = self.agent(&device, &identities, api.clone(), mqtts_port, reports)?;
+        let agent = self.agent(&device, &identities, api.clone(), mqtts_port, reports)?;
+        let (desired, desired_received) = mpsc::channel(4);
         let (hand_back, handed_back) = tokio::sync::oneshot::channel();
         let agent_stop = ended.clone();
         let agent_task = tokio::spawn(async move {
-            let orders = agent.run(AgentInputs { desired: desired.1, orders }, agent_stop).await;
+            let orders = agent.run(AgentInputs { desired: desired_received, orders }, agent_stop).await;
             let _ = hand_back.send(orders);
         });
 
@@ -281,7 +267,7 @@ impl Foundation {
             device,
             identities,
             api,
-            agent: upstream::Own { reports: agent_reports, desired: desired.0, methods },
+            agent: upstream::Own { reports: agent_reports, desired, methods },
             hub: upstream::Own {
                 reports: hub.reports(),
                 desired: hub_desired,
@@ -295,6 +281,30 @@ impl Foundation {
         }
         let orders = handed_back.await.unwrap_or_else(|_| mpsc::channel(1).1);
         Ok((orders, next))
+    }
+
+    fn open_hub(
+        &self,
+        device: &DeviceIdentity,
+        identities: &Arc<ModuleIdentities>,
+        api: &HubApi,
+        upstream_host: &str,
+        ended: CancellationToken,
+    ) -> Result<Arc<EdgeHub>, OpenHubError> {
+        let scope = UpstreamScope { api: api.clone(), identities: Arc::clone(identities) };
+        let options = HubOptions {
+            device: device.clone(),
+            hostname: self.config.hostname.clone(),
+            identities: Arc::clone(identities),
+            upstream_host: upstream_host.to_owned(),
+            upstream_port: self.config.upstream_mqtts_port,
+            tls: Arc::clone(&self.tls),
+            scope: Arc::new(scope),
+            dir: self.layout.at("hub"),
+            queues_disk_bytes_max: self.config.queues_disk_bytes_max,
+            board: Arc::clone(&self.board),
+        };
+        EdgeHub::open(options, ended)
     }
 
     /// Opens the listener; says on which port.
@@ -317,7 +327,6 @@ impl Foundation {
         Ok(address.port())
     }
 
-    #[allow(clippy::type_complexity, reason = "sender and receiver of one channel, side by side")]
     fn agent(
         &self,
         device: &DeviceIdentity,
@@ -325,16 +334,7 @@ impl Foundation {
         api: HubApi,
         mqtts_port: u16,
         reports: watch::Sender<serde_json::Value>,
-    ) -> Result<
-        (
-            Agent<ProcessRuntime>,
-            (
-                mpsc::Sender<crate::lifecycle::deployment::Deployment>,
-                mpsc::Receiver<crate::lifecycle::deployment::Deployment>,
-            ),
-        ),
-        DaemonError,
-    > {
+    ) -> Result<Agent<ProcessRuntime>, DaemonError> {
         let sockets_dir = self.layout.at("mnt");
         let workload = Arc::new(WorkloadContext {
             device: device.clone(),
@@ -362,7 +362,7 @@ impl Foundation {
         };
         let executor = Executor::new(self.runtime.clone(), Some(workload));
         let histories = Histories::open(self.layout.at("lifecycle/restarts.json"))?;
-        Ok((Agent::new(options, executor, histories), mpsc::channel(4)))
+        Ok(Agent::new(options, executor, histories))
     }
 }
 

@@ -20,9 +20,9 @@ use crate::limits::STOP_GRACE;
 const RECORD_BYTES_MAX: u64 = 4096;
 const POLL: Duration = Duration::from_millis(20);
 
-/// Notes the process of a module.
+/// Notes the process of a module. One that has ended already needs no note.
 pub(super) fn record(dir: &Path, name: &str, pid: u32) -> io::Result<()> {
-    let started = start_ticks(pid).ok_or_else(|| io::Error::other("the process ended at once"))?;
+    let Some(started) = start_ticks(pid) else { return Ok(()) };
     let text = format!("{pid} {started} {}\n", boot_id()?);
     state_file::replace(&record_path(dir, name), text.as_bytes(), Access::Private).map_err(io::Error::other)
 }
@@ -107,6 +107,20 @@ mod tests {
     fn our_own_process_has_a_start_time() {
         assert!(start_ticks(std::process::id()).is_some());
         assert_eq!(start_ticks(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_process_that_ended_at_once_needs_no_note() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("true").stdout(std::process::Stdio::piped()).spawn().unwrap();
+        // Its output closes when it ends; until it is awaited it is a zombie.
+        io::Read::read_to_end(child.stdout.as_mut().unwrap(), &mut Vec::new()).unwrap();
+        while start_ticks(child.id()).is_some() {
+            std::thread::yield_now();
+        }
+        record(dir.path(), "m", child.id()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        child.wait().unwrap();
     }
 
     #[tokio::test]
