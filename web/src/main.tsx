@@ -1,17 +1,24 @@
 import './ui/theme.css'
 
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 
 import { ApiError } from './api/errors'
+import { paths } from './paths'
 import { createConsoleRouter } from './routes'
 import { applyTheme } from './theme'
 
 applyTheme()
 
 const queryClient = new QueryClient({
+  queryCache: new QueryCache({
+    // A session that ended while a page was open.
+    onError: (error) => {
+      if (error instanceof ApiError && error.status === 401 && location.pathname !== paths.signIn) void router.navigate({ to: paths.signIn })
+    },
+  }),
   defaultOptions: {
     queries: {
       // What the server refused stays refused; only a server that did not answer is asked again.

@@ -1,18 +1,13 @@
 import type { QueryClient } from '@tanstack/react-query'
-import { createRootRouteWithContext, createRoute, createRouter, Outlet, redirect } from '@tanstack/react-router'
+import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router'
 
 import { ApiError } from './api/errors'
 import { sessionQuery } from './api/queries'
 import { Shell } from './components/Shell'
-import { ConnectPage } from './pages/ConnectPage'
-import { DevicePage } from './pages/DevicePage'
 import { DevicesPage } from './pages/DevicesPage'
 import { FailurePage } from './pages/FailurePage'
-import { ManifestsPage } from './pages/ManifestsPage'
 import { NotFoundPage } from './pages/NotFoundPage'
 import { SignInPage } from './pages/SignInPage'
-import { TemplatePage } from './pages/TemplatePage'
-import { TemplatesPage } from './pages/TemplatesPage'
 import { paths } from './paths'
 
 interface Context {
@@ -32,13 +27,13 @@ const signedIn = createRoute({
   getParentRoute: () => rootRoute,
   id: 'signed-in',
   component: Shell,
-  beforeLoad: async ({ context, location }) => {
+  beforeLoad: async ({ context }) => {
     try {
       await context.queryClient.query({ ...sessionQuery, staleTime: 'static' })
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) {
         // eslint-disable-next-line @typescript-eslint/only-throw-error -- the router's way to redirect
-        throw redirect({ to: paths.signIn, search: { from: location.href } as never })
+        throw redirect({ to: paths.signIn })
       }
       throw error
     }
@@ -73,7 +68,7 @@ const devices = createRoute({
 const device = createRoute({
   getParentRoute: () => signedIn,
   path: paths.device,
-  component: DevicePage,
+  component: lazyRouteComponent(() => import('./pages/DevicePage'), 'DevicePage'),
   validateSearch: (search: Record<string, unknown>) => ({
     ...kept('tab', search),
     ...kept('window', search),
@@ -82,15 +77,15 @@ const device = createRoute({
   }),
 })
 
-const templates = createRoute({ getParentRoute: () => signedIn, path: paths.templates, component: TemplatesPage })
-const template = createRoute({ getParentRoute: () => signedIn, path: paths.template, component: TemplatePage })
+const templates = createRoute({ getParentRoute: () => signedIn, path: paths.templates, component: lazyRouteComponent(() => import('./pages/TemplatesPage'), 'TemplatesPage') })
+const template = createRoute({ getParentRoute: () => signedIn, path: paths.template, component: lazyRouteComponent(() => import('./pages/TemplatePage'), 'TemplatePage') })
 const manifests = createRoute({
   getParentRoute: () => signedIn,
   path: paths.manifests,
-  component: ManifestsPage,
+  component: lazyRouteComponent(() => import('./pages/ManifestsPage'), 'ManifestsPage'),
   validateSearch: (search: Record<string, unknown>) => kept('manifest', search),
 })
-const connect = createRoute({ getParentRoute: () => signedIn, path: paths.connect, component: ConnectPage })
+const connect = createRoute({ getParentRoute: () => signedIn, path: paths.connect, component: lazyRouteComponent(() => import('./pages/ConnectPage'), 'ConnectPage') })
 
 const tree = rootRoute.addChildren([
   signIn,

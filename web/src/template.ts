@@ -156,9 +156,9 @@ export function scopesOfTemplate(template: { capabilityModel?: unknown }): Scope
   )
 }
 
-/** A schema in a few words, such as `integer` or `object of lat, lon`. */
+/** A schema in a few words, such as `integer` or `object of lat (number), lon (number)`. */
 export function schemaText(schema: Schema): string {
-  if (schema.kind === 'object') return `object of ${(schema.fields ?? []).map((field) => field.name).join(', ')}`
+  if (schema.kind === 'object') return `object of ${(schema.fields ?? []).map((field) => `${field.name} (${schemaText(field.schema)})`).join(', ')}`
   if (schema.kind === 'enum') return `one of ${(schema.options ?? []).map((option) => option.label).join(', ')}`
   return schema.kind === 'unknown' ? 'anything' : schema.kind
 }

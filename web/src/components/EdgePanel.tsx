@@ -89,6 +89,11 @@ function Report({ view }: { view: Schemas['EdgeView'] }) {
   )
 }
 
+/** The vendor's runtime writes the word with a capital letter. */
+function isConnected(client: Schemas['EdgeClient']): boolean {
+  return client.status.toLowerCase() === 'connected'
+}
+
 function Clients({ clients }: { clients: Schemas['EdgeClient'][] }) {
   return (
     <Table
@@ -97,8 +102,8 @@ function Clients({ clients }: { clients: Schemas['EdgeClient'][] }) {
       rowKey={(client) => client.id}
       columns={[
         { heading: 'Client of the edge hub', cell: (client) => <code>{client.id}</code> },
-        { heading: 'Session', cell: (client) => <Badge tone={client.status === 'Connected' ? 'good' : 'idle'}>{client.status}</Badge> },
-        { heading: 'Since', cell: (client) => <Ago time={client.status === 'Connected' ? client.lastConnected : client.lastDisconnected} /> },
+        { heading: 'Session', cell: (client) => <Badge tone={isConnected(client) ? 'good' : 'idle'}>{client.status}</Badge> },
+        { heading: 'Since', cell: (client) => <Ago time={isConnected(client) ? client.lastConnected : client.lastDisconnected} /> },
       ]}
     />
   )

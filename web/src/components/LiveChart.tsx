@@ -19,6 +19,8 @@ interface Props {
   height: number
 }
 
+const LABEL_HALF_PX = 22
+
 /** One line over the last minutes, with its latest value; it moves as points arrive and as time passes. */
 export function LiveChart({ label, source, unit, points, windowSecs, height }: Props) {
   const [hovered, setHovered] = useState<Point>()
@@ -123,7 +125,7 @@ function optionsFor(element: HTMLElement, height: number, windowSecs: number, on
       y: { range: { min: { pad: 0.15, mode: 0 }, max: { pad: 0.15, mode: 0 } } },
     },
     axes: [
-      { ...axis, size: 30, space: 76, values: (_, splits) => splits.map((secs) => clockText(secs, windowSecs)) },
+      { ...axis, size: 30, space: 76, values: (chart, splits) => splits.map((secs) => (isCut(chart, secs) ? '' : clockText(secs, windowSecs))) },
       { ...axis, size: 48, space: 36 },
     ],
     series: [{}, { stroke: colour('--chart-1'), fill: colour('--chart-fill'), width: 2, points: { size: 4 } }],
@@ -137,6 +139,11 @@ function optionsFor(element: HTMLElement, height: number, windowSecs: number, on
       ],
     },
   }
+}
+
+/** Whether the label at a time would be cut off by the right edge. */
+function isCut(chart: UPlot, secs: number): boolean {
+  return chart.valToPos(secs, 'x') > chart.bbox.width / devicePixelRatio - LABEL_HALF_PX
 }
 
 /** Time on the axis: seconds only where the window is short enough for them to matter. */

@@ -25,8 +25,8 @@ export function TemplateModel({ scopes }: { scopes: Scope[] }) {
 const nameOf = (item: { name: string }) => item.name
 
 function hintOf(scope: Scope): string {
-  const parts = [scope.module ? `Module ${scope.module}` : undefined, scope.component ? `component ${scope.component}` : undefined]
-  return parts.filter((part) => part !== undefined).join(', ') || 'The device itself'
+  if (scope.component) return scope.module ? `Component of the module ${scope.module}` : 'Component'
+  return scope.module ? 'Edge module' : 'The device itself'
 }
 
 function named<Row extends { name: string; label: string; description?: string }>(heading: string): Column<Row> {

@@ -12,6 +12,7 @@ import { Code } from '../ui/Json'
 import { Page } from '../ui/Page'
 import { Empty, Loading } from '../ui/States'
 import { Secret } from '../ui/Secret'
+import styles from './ConnectPage.module.css'
 
 type Group = Schemas['EnrollmentGroup']
 
@@ -68,8 +69,8 @@ function GroupFacts({ group }: { group: Group }) {
   const secret = (which: string, key: string | undefined) =>
     key ? <Secret label={`${which} key of ${group.displayName}`} value={key} /> : 'not shown to your role'
   return (
-    <section aria-label={group.displayName}>
-      <h3>
+    <section className={styles.group} aria-label={group.displayName}>
+      <h3 className={styles.name}>
         {group.displayName} <Badge>{group.type === 'iotEdge' ? 'Edge devices' : 'Devices'}</Badge>
         {group.enabled ? null : <Badge tone="bad">Off</Badge>}
       </h3>

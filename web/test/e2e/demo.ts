@@ -32,8 +32,8 @@ async function stopped(program: ChildProcess): Promise<void> {
   await ended
 }
 
-/** Every worker has its own demo; the tests of a worker share it. */
-export const test = base.extend<object, { demo: Demo }>({
+/** Every test has a demo of its own: a sign-in link works once. */
+export const test = base.extend<{ demo: Demo }>({
   demo: [
     async ({}, use) => {
       const programs = process.env['TIDEGATE_PROGRAMS'] ?? join(import.meta.dirname, '../../../target/debug')
@@ -45,6 +45,6 @@ export const test = base.extend<object, { demo: Demo }>({
       await stopped(program)
       await rm(data, { recursive: true, force: true })
     },
-    { scope: 'worker', timeout: START_WITHIN_MS },
+    { timeout: START_WITHIN_MS },
   ],
 })

@@ -68,7 +68,7 @@ describe('schemaOf', () => {
     ['double', 'number'],
     ['long', 'integer'],
     [{ '@type': 'Enum', enumValues: [{ name: 'on', displayName: 'On', enumValue: 1 }] }, 'one of On'],
-    [{ '@type': 'Object', fields: [{ name: 'lat', schema: 'double' }] }, 'object of lat'],
+    [{ '@type': 'Object', fields: [{ name: 'lat', schema: 'double' }] }, 'object of lat (number)'],
     [{ '@type': 'Map' }, 'map'],
     ['dtmi:unknown;1', 'anything'],
     [undefined, 'anything'],
