@@ -9,7 +9,7 @@ export default defineConfig({
   forbidOnly: true,
   reporter: 'list',
   timeout: 120_000,
-  expect: { timeout: 30_000 },
+  expect: { timeout: 15_000 },
   use: {
     ignoreHTTPSErrors: true,
     viewport: { width: 1440, height: 900 },

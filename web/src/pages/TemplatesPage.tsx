@@ -47,7 +47,7 @@ function modulesOf(template: Template): string[] {
 function countsOf(template: Template): string {
   const scopes = scopesOfTemplate(template)
   const count = (part: 'telemetry' | 'properties' | 'commands') => scopes.reduce((sum, scope) => sum + scope[part].length, 0)
-  return `${String(count('telemetry'))} telemetry, ${String(count('properties'))} properties, ${String(count('commands'))} commands`
+  return `Telemetry ${String(count('telemetry'))} · properties ${String(count('properties'))} · commands ${String(count('commands'))}`
 }
 
 /** What kinds of devices there are. */
