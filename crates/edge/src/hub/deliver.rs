@@ -13,6 +13,8 @@ use model::message::Message;
 use model::route::Endpoint;
 use protocol::hub::bag;
 use storage::log::{Offset, ReadError, Reader, Record};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 use transport::client::{LinkState, SendError};
 
@@ -27,6 +29,9 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a refused identity is looked up again.
 const REFUSAL_CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A message that waited this long goes upstream with the time at which it came in.
+const HELD_BACK_MIN: Duration = Duration::from_secs(1);
 
 /// A queue with the pump's place in it.
 struct Source {
@@ -127,14 +132,14 @@ impl EdgeHub {
                 return;
             }
             drop_expired(&sender, &mut messages);
-            let batch: Vec<_> = messages.iter().map(|waiting| for_upstream(&waiting.queued.message)).collect();
+            let batch: Vec<_> = messages.iter().map(|waiting| for_upstream(waiting, now_ms())).collect();
             match link.client.send(batch).await {
                 Ok(()) => return,
                 Err(SendError::Disconnected) => {}
                 Err(SendError::TooLarge) => {
                     // Every message was small enough when it came in: the stamps made the difference.
                     messages.retain(|waiting| {
-                        let message = for_upstream(&waiting.queued.message);
+                        let message = for_upstream(waiting, now_ms());
                         message.bag.len() + message.body.len() <= model::message::MESSAGE_BYTES_MAX
                     });
                     tracing::error!(%sender, "a message too large for the hub above is dropped");
@@ -273,12 +278,55 @@ fn drop_expired(whose: &Identity, messages: &mut Vec<Waiting>) {
 }
 
 /// Without our stamps: the hub above makes its own from the link's identity.
-fn for_upstream(message: &Message) -> Message {
-    let bag = bag::remove(&bag::remove(&message.bag, bag::CONNECTION_DEVICE_ID), bag::CONNECTION_MODULE_ID);
-    Message { bag, body: message.body.clone() }
+///
+/// A message that was held back gets the time at which it came in, unless its sender gave one: the hub above would take the
+/// time of its arrival there, and a chart of the time without a link would be one point wide.
+fn for_upstream(waiting: &Waiting, now_ms: u64) -> Message {
+    let Message { bag, body } = &waiting.queued.message;
+    let mut bag = bag::remove(&bag::remove(bag, bag::CONNECTION_DEVICE_ID), bag::CONNECTION_MODULE_ID);
+    let held_back = Duration::from_millis(now_ms.saturating_sub(waiting.stored_at_ms)) >= HELD_BACK_MIN;
+    if held_back && bag::get_ignore_case(&bag, bag::CREATION_TIME_UTC).is_none() {
+        bag = bag::append(&bag, bag::CREATION_TIME_UTC, &rfc3339(waiting.stored_at_ms));
+    }
+    Message { bag, body: body.clone() }
+}
+
+/// `2026-05-01T10:00:00.25Z`
+fn rfc3339(unix_ms: u64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
 }
 
 fn now_ms() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn only_what_was_held_back_without_a_time_of_its_own_gets_one() {
+        let stored_at_ms = 1_777_629_600_250;
+        for (bag, waited_ms, expected) in [
+            ("a=1&%24.cdid=edge&%24.cmid=m", 999, "a=1"),
+            ("a=1&%24.cdid=edge", 1_000, "a=1&iothub-creation-time-utc=2026-05-01T10%3A00%3A00.25Z"),
+            ("%24.cdid=edge", 60_000, "iothub-creation-time-utc=2026-05-01T10%3A00%3A00.25Z"),
+            (
+                "iothub-creation-time-utc=2020-01-01T00%3A00%3A00Z",
+                60_000,
+                "iothub-creation-time-utc=2020-01-01T00%3A00%3A00Z",
+            ),
+        ] {
+            let message = Message { bag: Bytes::from_static(bag.as_bytes()), body: Bytes::from_static(b"{}") };
+            let queued = QueuedMessage { sender: Identity::device("d"), lifetime_secs: None, message };
+            let sent = for_upstream(&Waiting { queued, stored_at_ms }, stored_at_ms + waited_ms);
+            assert_eq!(std::str::from_utf8(&sent.bag), Ok(expected), "{bag} after {waited_ms} ms");
+        }
+    }
 }
