@@ -3,6 +3,9 @@ import { queryOptions } from '@tanstack/react-query'
 import { api, version, type Schemas } from './client'
 import { unwrap } from './errors'
 
+/** What the API gives at the most on one page of a list. */
+const LISTED_MAX = 100
+
 export interface FleetSearch {
   search?: string | undefined
   template?: string | undefined
@@ -23,7 +26,7 @@ export const fleetQuery = (search: FleetSearch) =>
         api.GET('/api/ext/v1/devices', {
           params: {
             query: {
-              pageSize: 100,
+              pageSize: LISTED_MAX,
               ...(search.search ? { search: search.search } : {}),
               ...(search.template ? { template: search.template } : {}),
             },
@@ -46,7 +49,7 @@ export const edgeQuery = (deviceId: string) =>
 
 export const templatesQuery = queryOptions({
   queryKey: ['templates'],
-  queryFn: () => unwrap(api.GET('/api/deviceTemplates', { params: { query: version } })),
+  queryFn: () => unwrap(api.GET('/api/deviceTemplates', { params: { query: { ...version, maxpagesize: LISTED_MAX } } })),
 })
 
 export const templateQuery = (deviceTemplateId: string) =>
@@ -57,7 +60,7 @@ export const templateQuery = (deviceTemplateId: string) =>
 
 export const manifestsQuery = queryOptions({
   queryKey: ['manifests'],
-  queryFn: () => unwrap(api.GET('/api/deploymentManifests', { params: { query: version } })),
+  queryFn: () => unwrap(api.GET('/api/deploymentManifests', { params: { query: { ...version, maxpagesize: LISTED_MAX } } })),
 })
 
 export const provisioningQuery = queryOptions({

@@ -16,7 +16,7 @@ import { Button } from '../ui/Button'
 import { Card } from '../ui/Card'
 import { SelectField, TextField } from '../ui/Field'
 import { Page } from '../ui/Page'
-import { Empty, Loading } from '../ui/States'
+import { Empty, Loading, Notice } from '../ui/States'
 import { Table, type Column } from '../ui/Table'
 import styles from './DevicesPage.module.css'
 
@@ -73,6 +73,7 @@ export function DevicesPage() {
         {fleet.isPending ? <Loading lines={6} /> : null}
         {fleet.isError ? <LoadFailure error={fleet.error} /> : null}
         {fleet.data ? <Fleet devices={fleet.data.value} filtered={Boolean(search.search ?? search.template)} /> : null}
+        {fleet.data?.nextLink ? <Notice>These are the first {fleet.data.value.length} devices; search to find the others.</Notice> : null}
       </Card>
     </Page>
   )
