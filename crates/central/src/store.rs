@@ -31,8 +31,11 @@ mod tests;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Sqlite, SqlitePool};
 
 pub use api_tokens::ApiTokenRow;
 pub use applications::ApplicationRow;
@@ -60,6 +63,9 @@ const READERS_MAX: u32 = 4;
 /// How long a caller waits for a connection before the registry counts as overloaded.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// SQLite's code for a disk without room.
+const SQLITE_FULL: &str = "13";
+
 /// Why the registry could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenRegistryError {
@@ -83,6 +89,9 @@ pub enum StoreError {
     /// The database refused or failed.
     #[error("the registry could not be read or written")]
     Database(#[source] sqlx::Error),
+    /// The disk has no room for the change, which was not made.
+    #[error("no space left on the disk for the registry (registry.db in the data folder)")]
+    DiskFull(#[source] sqlx::Error),
     /// A row with this key exists already.
     #[error("the registry has such a row already")]
     Duplicate(#[source] sqlx::Error),
@@ -108,6 +117,7 @@ impl From<sqlx::Error> for StoreError {
         match &error {
             sqlx::Error::Database(detail) if detail.is_unique_violation() => Self::Duplicate(error),
             sqlx::Error::Database(detail) if detail.is_foreign_key_violation() => Self::Missing,
+            sqlx::Error::Database(detail) if detail.code().as_deref() == Some(SQLITE_FULL) => Self::DiskFull(error),
             _ => Self::Database(error),
         }
     }
@@ -151,6 +161,20 @@ impl Registry {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    /// Runs one statement that changes something and answers a row (`… RETURNING …`), and commits it.
+    ///
+    /// In a transaction of its own: without one SQLite commits when the statement ends, which is after its row was taken,
+    /// and a commit that fails then (on a full disk) would be answered with `Ok`.
+    async fn change_returning(
+        &self,
+        statement: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<Option<SqliteRow>, sqlx::Error> {
+        let mut transaction = self.writer.begin().await?;
+        let row = statement.fetch_optional(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(row)
     }
 
     /// The pool for statements that change something; it holds one connection.

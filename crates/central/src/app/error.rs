@@ -53,6 +53,9 @@ pub enum AppError {
     /// It is part of the interface and not offered here.
     #[error("{0}")]
     NotSupported(String),
+    /// The disk has no room for the change, which was not made.
+    #[error("the change could not be stored")]
+    DiskFull(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Something of ours failed.
     #[error("{0}")]
     Internal(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
@@ -88,6 +91,7 @@ impl From<StoreError> for AppError {
             StoreError::EtagMismatch => Self::EtagMismatch,
             StoreError::Missing => Self::NotFound("It is not there any more.".to_owned()),
             StoreError::Duplicate(_) => Self::Conflict("There is such a thing already.".to_owned()),
+            error @ StoreError::DiskFull(_) => Self::DiskFull(error.into()),
             error => Self::internal("the registry failed", error),
         }
     }
@@ -98,6 +102,9 @@ impl From<ChangeTwinError> for AppError {
         match error {
             ChangeTwinError::Invalid(cause) => Self::fault(cause.path.clone(), cause.to_string()),
             ChangeTwinError::UnknownDevice => Self::NotFound("The device is not there any more.".to_owned()),
+            ChangeTwinError::Store(error) if matches!(*error, StoreError::DiskFull(_)) => {
+                Self::DiskFull(error.into())
+            }
             error => Self::internal("the twin could not be changed", error),
         }
     }

@@ -40,6 +40,7 @@ fn status_and_code(error: &AppError) -> (StatusCode, &'static str) {
         AppError::DeviceNotConnected => (StatusCode::NOT_FOUND, "DeviceNotConnected"),
         AppError::DeviceTimeout => (StatusCode::GATEWAY_TIMEOUT, "DeviceTimeout"),
         AppError::NotSupported(_) => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+        AppError::DiskFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
         AppError::Internal(..) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
     }
 }
@@ -60,6 +61,7 @@ fn message(error: &AppError) -> String {
         AppError::TooManyRequests => "Too many requests; try again later.".to_owned(),
         AppError::DeviceNotConnected => "The device is not connected.".to_owned(),
         AppError::DeviceTimeout => "The device did not answer in time.".to_owned(),
+        AppError::DiskFull(_) => "The disk of the server is full: nothing was changed.".to_owned(),
         AppError::Internal(..) => "Something went wrong.".to_owned(),
     }
 }

@@ -153,7 +153,7 @@ impl Registry {
              $13, $14, NULL, NULL, NULL, $12, $12) RETURNING {COLUMNS}"
         );
         let name = if device.display_name.is_empty() { &device.id } else { &device.display_name };
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(application)
             .bind(&device.id)
             .bind(new_generation_id())
@@ -167,9 +167,8 @@ impl Registry {
             .bind(&device.organization)
             .bind(device.created_ms)
             .bind(device.keys.as_ref().map(|keys| keys.primary.as_str()))
-            .bind(device.keys.as_ref().map(|keys| keys.secondary.as_str()))
-            .fetch_one(self.writer())
-            .await?;
+            .bind(device.keys.as_ref().map(|keys| keys.secondary.as_str()));
+        let row = self.change_returning(statement).await?.ok_or(StoreError::Missing)?;
         Ok(from_row(&row)?)
     }
 
@@ -186,7 +185,7 @@ impl Registry {
              awaiting_approval = CASE WHEN $6 = 1 THEN 0 ELSE awaiting_approval END \
              WHERE application = $1 AND id = $2 AND ($9 IS NULL OR etag = $9) RETURNING {COLUMNS}"
         );
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(application)
             .bind(id)
             .bind(new_etag())
@@ -195,9 +194,8 @@ impl Registry {
             .bind(change.enabled)
             .bind(&change.organization)
             .bind(change.updated_ms)
-            .bind(etag)
-            .fetch_optional(self.writer())
-            .await?;
+            .bind(etag);
+        let row = self.change_returning(statement).await?;
         match row {
             Some(row) => Ok(from_row(&row)?),
             None => self.missing_or_changed(application, id).await,
@@ -245,17 +243,15 @@ impl Registry {
             "UPDATE devices SET provisioned = 1, primary_key = $3, secondary_key = $4, enrollment_group = $5, etag = $6, \
              updated_ms = $7 WHERE application = $1 AND id = $2 RETURNING {COLUMNS}"
         );
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(application)
             .bind(id)
             .bind(keys.map(|keys| keys.primary.as_str()))
             .bind(keys.map(|keys| keys.secondary.as_str()))
             .bind(enrollment_group)
             .bind(new_etag())
-            .bind(now_ms)
-            .fetch_optional(self.writer())
-            .await?
-            .ok_or(StoreError::Missing)?;
+            .bind(now_ms);
+        let row = self.change_returning(statement).await?.ok_or(StoreError::Missing)?;
         Ok(from_row(&row)?)
     }
 

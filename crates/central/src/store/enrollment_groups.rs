@@ -45,7 +45,7 @@ fn from_row(row: &SqliteRow) -> Result<EnrollmentGroupRow, sqlx::Error> {
     })
 }
 
-/// The statement of [`Registry::enrollment_group_put`], on a connection that may be in a transaction.
+/// The statement of [`Registry::enrollment_group_put`], in a transaction.
 pub(super) async fn put_group(
     connection: &mut SqliteConnection,
     application: &str,
@@ -102,8 +102,10 @@ impl Registry {
         application: &str,
         group: &EnrollmentGroupRow,
     ) -> Result<EnrollmentGroupRow, StoreError> {
-        let mut writer = self.writer().acquire().await?;
-        put_group(&mut writer, application, group).await
+        let mut transaction = self.writer().begin().await?;
+        let stored = put_group(&mut transaction, application, group).await?;
+        transaction.commit().await?;
+        Ok(stored)
     }
 
     /// Deletes a group; its devices stay. Answers whether it was there.

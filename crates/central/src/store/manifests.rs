@@ -76,7 +76,7 @@ impl Registry {
              ON CONFLICT (application, id) DO UPDATE SET etag = $3, display_name = $4, organization = $5, data = $6, \
              updated_ms = $8 WHERE $9 = '' OR deployment_manifests.etag = $9 RETURNING {COLUMNS}"
         );
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(application)
             .bind(&manifest.id)
             .bind(new_etag())
@@ -85,10 +85,8 @@ impl Registry {
             .bind(&manifest.data)
             .bind(manifest.created_ms)
             .bind(manifest.updated_ms)
-            .bind(&manifest.etag)
-            .fetch_optional(self.writer())
-            .await?
-            .ok_or(StoreError::EtagMismatch)?;
+            .bind(&manifest.etag);
+        let row = self.change_returning(statement).await?.ok_or(StoreError::EtagMismatch)?;
         Ok(from_row(&row)?)
     }
 

@@ -112,7 +112,7 @@ impl Registry {
              secondary_key = CASE WHEN $7 IS NULL THEN modules.secondary_key ELSE $9 END, updated_ms = $10 \
              WHERE $11 IS NULL OR modules.etag = $11 RETURNING {COLUMNS}"
         );
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(application)
             .bind(device)
             .bind(id)
@@ -123,10 +123,8 @@ impl Registry {
             .bind(keys.map(|keys| &keys.primary))
             .bind(keys.map(|keys| &keys.secondary))
             .bind(now_ms)
-            .bind(&change.if_match)
-            .fetch_optional(self.writer())
-            .await?
-            .ok_or(StoreError::EtagMismatch)?;
+            .bind(&change.if_match);
+        let row = self.change_returning(statement).await?.ok_or(StoreError::EtagMismatch)?;
         Ok(from_row(&row)?)
     }
 

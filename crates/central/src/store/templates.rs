@@ -72,7 +72,7 @@ impl Registry {
              ON CONFLICT (application, id) DO UPDATE SET etag = $3, display_name = $4, capability_model_id = $5, document = $6, \
              updated_ms = $8 WHERE $9 = '' OR device_templates.etag = $9 RETURNING {COLUMNS}"
         );
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(application)
             .bind(&template.id)
             .bind(new_etag())
@@ -81,10 +81,8 @@ impl Registry {
             .bind(&template.document)
             .bind(template.created_ms)
             .bind(template.updated_ms)
-            .bind(&template.etag)
-            .fetch_optional(self.writer())
-            .await?
-            .ok_or(StoreError::EtagMismatch)?;
+            .bind(&template.etag);
+        let row = self.change_returning(statement).await?.ok_or(StoreError::EtagMismatch)?;
         Ok(from_row(&row)?)
     }
 

@@ -48,14 +48,13 @@ impl Registry {
         code: &SecretHash,
         now_ms: i64,
     ) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query(
+        let statement = sqlx::query(
             "DELETE FROM sign_in_codes WHERE application = $1 AND code_hash = $2 AND expires_ms > $3 RETURNING user_id",
         )
         .bind(application)
         .bind(&code.0)
-        .bind(now_ms)
-        .fetch_optional(self.writer())
-        .await?;
+        .bind(now_ms);
+        let row = self.change_returning(statement).await?;
         Ok(row.map(|row| row.try_get("user_id")).transpose()?)
     }
 
