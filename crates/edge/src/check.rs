@@ -13,6 +13,7 @@ use x509_parser::pem::Pem;
 use crate::config::{Config, LoadConfigError, Provisioning};
 use crate::daemon::Layout;
 use crate::identity::device::DeviceIdentity;
+use crate::limits::CLOCK_MIN_SECS;
 use crate::provisioning;
 use crate::runtime::process::resolve;
 
@@ -21,8 +22,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FREE_BYTES_MIN: u64 = 100 * 1024 * 1024;
 /// A certificate that ends sooner is worth a warning.
 const CERTIFICATE_DAYS_MIN: i64 = 30;
-/// A clock before this moment (2024-01-01) is certainly wrong.
-const CLOCK_MIN_SECS: u64 = 1_704_067_200;
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

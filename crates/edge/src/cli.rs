@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::check;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::daemon::{self, Layout};
-use crate::management::unframe;
+use crate::management::{QUEUES, QUEUES_FINE, unframe};
 use crate::unix_http;
 
 /// The configuration must be mended; a service manager does not restart us.
@@ -48,7 +48,7 @@ pub struct Cli {
 enum Command {
     /// Run the daemon in the foreground
     #[command(after_help = "Example:\n  tidegate-edge run --config edge.toml\n\nLog level: RUST_LOG=debug")]
-    Run,
+    Run(Run),
     /// List modules and how they are doing
     #[command(after_help = "Example:\n  tidegate-edge list --json")]
     List(Json),
@@ -79,6 +79,13 @@ enum Command {
         #[command(subcommand)]
         command: SystemCommand,
     },
+}
+
+#[derive(Args)]
+struct Run {
+    /// Stop when standard input ends, so that whoever holds its other end takes this process along
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
 }
 
 #[derive(Args)]
@@ -147,7 +154,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run => finish(runtime.block_on(serve(config))),
+        Command::Run(Run { stop_with_stdin }) => finish(runtime.block_on(serve(config, stop_with_stdin))),
         Command::List(Json { json }) => finish(runtime.block_on(list(&config, json))),
         Command::Logs(logs) => finish(runtime.block_on(print_logs(&config, logs))),
         Command::Restart { module } => finish(runtime.block_on(restart(&config, &module))),
@@ -176,11 +183,14 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, stop_with_stdin: bool) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let stop = CancellationToken::new();
+    if stop_with_stdin {
+        cancel_with_stdin(stop.clone()).context("cannot watch standard input")?;
+    }
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stopping = stop.clone();
     tokio::spawn(async move {
@@ -194,14 +204,26 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(daemon::run(config, stop).await?)
 }
 
+/// Cancels once standard input has ended. The thread that waits for it ends with the process.
+fn cancel_with_stdin(stop: CancellationToken) -> std::io::Result<()> {
+    let wait = move || {
+        // An input that cannot be read has ended as well.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        tracing::info!("standard input ended");
+        stop.cancel();
+    };
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(wait).map(drop)
+}
+
 fn socket(config: &Config) -> PathBuf {
     Layout::new(&config.data_dir).management_socket()
 }
 
 async fn ask(config: &Config, method: Method, path: &str) -> anyhow::Result<Bytes> {
     let socket = socket(config);
-    let (status, body) =
-        unix_http::request(&socket, method, path, Bytes::new()).await.context("is the daemon running?")?;
+    let (status, body) = unix_http::request(&socket, method, path, Bytes::new())
+        .await
+        .context("the daemon does not answer (is it running?)")?;
     if status.is_success() {
         return Ok(body);
     }
@@ -224,9 +246,9 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
     rows.extend(modules.iter().map(|module| table::module_row(module, OffsetDateTime::now_utc())));
     say(&table::aligned(&rows))?;
     let status = ask_json(config, "/status").await?;
-    for name in ["provisioning", "upstream"] {
-        let words = status.get(name).and_then(Value::as_str).unwrap_or("unknown");
-        if words != "done" && words != "connected" {
+    for (name, fine) in [("provisioning", "done"), ("upstream", "connected"), (QUEUES, QUEUES_FINE)] {
+        let words = status.get(name).and_then(Value::as_str);
+        if let Some(words) = words.filter(|words| *words != fine) {
             say(&format!("{name}: {words}"))?;
         }
     }

@@ -31,6 +31,7 @@ use crate::identity::device::DeviceIdentity;
 use crate::identity::hub_api::HubApi;
 use crate::identity::master_key::MasterKey;
 use crate::identity::modules::ModuleIdentities;
+use crate::kept;
 use crate::lifecycle::agent::{Agent, AgentInputs, AgentOptions};
 use crate::lifecycle::deployment::Surroundings;
 use crate::lifecycle::execute::Executor;
@@ -118,7 +119,7 @@ pub enum DaemonError {
     #[error("the local hub cannot start")]
     Hub(#[from] OpenHubError),
     /// The listener cannot be bound.
-    #[error("modules and devices cannot connect")]
+    #[error("modules and devices cannot connect: the address is that of listen_mqtts in [tidegate]")]
     Listen(#[from] transport::server::BindError),
     /// No server certificate.
     #[error("no server certificate")]
@@ -148,7 +149,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
         logs_dir: foundation.layout.logs_dir(),
     };
     let _socket = unix_http::serve(&foundation.layout.management_socket(), 0o660, Arc::new(api))?;
-    let kept = provisioning::kept(&foundation.config, &foundation.layout.provisioned())?;
+    let kept = kept::without_damage(provisioning::kept(&foundation.config, &foundation.layout.provisioned()))?;
     let mut device = match (kept, &foundation.config.provisioning) {
         // Reading the configuration costs nothing, so a changed key takes effect.
         (Some(kept), Provisioning::Dps(_)) => Some(kept),

@@ -29,7 +29,7 @@ mod sessions;
 mod twins;
 
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock, Weak};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use serde_json::Value;
 use tokio::sync::watch;
@@ -45,7 +45,7 @@ pub use scope::{ScopeSource, UpstreamScope};
 use crate::identity::IdentityFileError;
 use crate::identity::device::DeviceIdentity;
 use crate::identity::modules::ModuleIdentities;
-use crate::management::Board;
+use crate::management::{Board, QUEUES, QUEUES_FINE};
 use clients::Clients;
 use links::{LinkOptions, Links};
 use pumps::Pumps;
@@ -110,6 +110,8 @@ pub struct EdgeHub {
     pumps: Pumps,
     twins: TwinCache,
     clients: Clients,
+    /// Why messages are refused, while they are.
+    refusal: Mutex<Option<String>>,
     /// What came of the last desired section, for the report.
     reports: watch::Sender<Value>,
     stop: CancellationToken,
@@ -138,9 +140,11 @@ impl EdgeHub {
             pumps: Pumps::default(),
             twins: TwinCache::new(twins_dir),
             clients: Clients::default(),
+            refusal: Mutex::default(),
             reports: watch::channel(Value::Null).0,
             stop,
         });
+        hub.options.board.set(QUEUES, QUEUES_FINE);
         hub.report();
         hub.start_pumps();
         Ok(hub)

@@ -18,6 +18,7 @@ pub mod config;
 pub mod daemon;
 pub mod hub;
 pub mod identity;
+mod kept;
 pub mod lifecycle;
 pub mod limits;
 mod log_time;

@@ -133,3 +133,6 @@ pub const MODULE_LOGS_ANSWER_BYTES_MAX: usize = 127_000;
 
 /// The reported properties are compared and sent again at most this often.
 pub const REPORT_INTERVAL_MIN: Duration = Duration::from_millis(500);
+
+/// A clock before this moment (2024-01-01) is certainly wrong.
+pub const CLOCK_MIN_SECS: u64 = 1_704_067_200;

@@ -18,6 +18,11 @@ use crate::runtime::log_file::{self, LogFilter, LogLine, Stream};
 use crate::unix_http::{Answer, Api, Call, Refused, empty, raw, refused, reply};
 use crate::workload::ListModules;
 
+/// Whether messages can be stored: [`QUEUES_FINE`], or why they are refused.
+pub const QUEUES: &str = "queues";
+/// See [`QUEUES`].
+pub const QUEUES_FINE: &str = "fine";
+
 /// What the daemon tells about itself, kept up to date by its parts.
 #[derive(Default)]
 pub struct Board {

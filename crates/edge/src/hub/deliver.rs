@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::identity::Identity;
-use model::message::Message;
+use model::message::{MESSAGE_BYTES_MAX, Message};
 use model::route::Endpoint;
 use protocol::hub::bag;
 use storage::log::{Offset, ReadError, Reader, Record};
@@ -22,16 +22,15 @@ use super::EdgeHub;
 use super::queue::{Queue, endpoint_name};
 use super::record::QueuedMessage;
 use super::scope::Refreshed;
-use crate::limits::{INPUT_ACK_TIMEOUT, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::limits::{
+    CLOCK_MIN_SECS, INPUT_ACK_TIMEOUT, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, RETRY_WAIT_FIRST, RETRY_WAIT_MAX,
+};
 
 /// Progress is written down at most this often.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a refused identity is looked up again.
 const REFUSAL_CHECK_INTERVAL: Duration = Duration::from_secs(30);
-
-/// A message that waited this long goes upstream with the time at which it came in.
-const HELD_BACK_MIN: Duration = Duration::from_secs(1);
 
 /// A queue with the pump's place in it.
 struct Source {
@@ -132,15 +131,15 @@ impl EdgeHub {
                 return;
             }
             drop_expired(&sender, &mut messages);
-            let batch: Vec<_> = messages.iter().map(|waiting| for_upstream(waiting, now_ms())).collect();
+            let batch: Vec<_> = messages.iter().map(for_upstream).collect();
             match link.client.send(batch).await {
                 Ok(()) => return,
                 Err(SendError::Disconnected) => {}
                 Err(SendError::TooLarge) => {
                     // Every message was small enough when it came in: the stamps made the difference.
                     messages.retain(|waiting| {
-                        let message = for_upstream(waiting, now_ms());
-                        message.bag.len() + message.body.len() <= model::message::MESSAGE_BYTES_MAX
+                        let message = for_upstream(waiting);
+                        message.bag.len() + message.body.len() <= MESSAGE_BYTES_MAX
                     });
                     tracing::error!(%sender, "a message too large for the hub above is dropped");
                 }
@@ -279,14 +278,18 @@ fn drop_expired(whose: &Identity, messages: &mut Vec<Waiting>) {
 
 /// Without our stamps: the hub above makes its own from the link's identity.
 ///
-/// A message that was held back gets the time at which it came in, unless its sender gave one: the hub above would take the
-/// time of its arrival there, and a chart of the time without a link would be one point wide.
-fn for_upstream(waiting: &Waiting, now_ms: u64) -> Message {
+/// Every message gets the time at which it came in, unless its sender gave one: the hub above would take the time of its
+/// arrival there, and a chart of the time without a link would be one point wide. Not only what was held back: between
+/// messages with and without such a time, those sent just before a link broke would look newer than those after it.
+fn for_upstream(waiting: &Waiting) -> Message {
     let Message { bag, body } = &waiting.queued.message;
-    let mut bag = bag::remove(&bag::remove(bag, bag::CONNECTION_DEVICE_ID), bag::CONNECTION_MODULE_ID);
-    let held_back = Duration::from_millis(now_ms.saturating_sub(waiting.stored_at_ms)) >= HELD_BACK_MIN;
-    if held_back && bag::get_ignore_case(&bag, bag::CREATION_TIME_UTC).is_none() {
-        bag = bag::append(&bag, bag::CREATION_TIME_UTC, &rfc3339(waiting.stored_at_ms));
+    let bag = bag::remove(&bag::remove(bag, bag::CONNECTION_DEVICE_ID), bag::CONNECTION_MODULE_ID);
+    let is_dated = bag::get_ignore_case(&bag, bag::CREATION_TIME_UTC).is_some();
+    if !is_dated && waiting.stored_at_ms >= CLOCK_MIN_SECS * 1_000 {
+        let dated = bag::append(&bag, bag::CREATION_TIME_UTC, &rfc3339(waiting.stored_at_ms));
+        if dated.len() + body.len() <= MESSAGE_BYTES_MAX {
+            return Message { bag: dated, body: body.clone() };
+        }
     }
     Message { bag, body: body.clone() }
 }
@@ -310,23 +313,36 @@ mod tests {
 
     use super::*;
 
+    fn sent(bag: &'static str, body: Bytes, stored_at_ms: u64) -> Message {
+        let message = Message { bag: Bytes::from_static(bag.as_bytes()), body };
+        for_upstream(&Waiting {
+            queued: QueuedMessage { sender: Identity::device("d"), lifetime_secs: None, message },
+            stored_at_ms,
+        })
+    }
+
     #[test]
-    fn only_what_was_held_back_without_a_time_of_its_own_gets_one() {
-        let stored_at_ms = 1_777_629_600_250;
-        for (bag, waited_ms, expected) in [
-            ("a=1&%24.cdid=edge&%24.cmid=m", 999, "a=1"),
-            ("a=1&%24.cdid=edge", 1_000, "a=1&iothub-creation-time-utc=2026-05-01T10%3A00%3A00.25Z"),
-            ("%24.cdid=edge", 60_000, "iothub-creation-time-utc=2026-05-01T10%3A00%3A00.25Z"),
+    fn a_message_without_a_time_of_its_own_gets_one() {
+        let now = 1_777_629_600_250;
+        for (bag, stored_at_ms, expected) in [
+            ("a=1&%24.cdid=edge&%24.cmid=m", now, "a=1&iothub-creation-time-utc=2026-05-01T10%3A00%3A00.25Z"),
+            ("%24.cdid=edge", now, "iothub-creation-time-utc=2026-05-01T10%3A00%3A00.25Z"),
             (
                 "iothub-creation-time-utc=2020-01-01T00%3A00%3A00Z",
-                60_000,
+                now,
                 "iothub-creation-time-utc=2020-01-01T00%3A00%3A00Z",
             ),
+            // A clock that was never set knows nothing.
+            ("a=1&%24.cdid=edge", 5_000, "a=1"),
         ] {
-            let message = Message { bag: Bytes::from_static(bag.as_bytes()), body: Bytes::from_static(b"{}") };
-            let queued = QueuedMessage { sender: Identity::device("d"), lifetime_secs: None, message };
-            let sent = for_upstream(&Waiting { queued, stored_at_ms }, stored_at_ms + waited_ms);
-            assert_eq!(std::str::from_utf8(&sent.bag), Ok(expected), "{bag} after {waited_ms} ms");
+            let sent = sent(bag, Bytes::from_static(b"{}"), stored_at_ms);
+            assert_eq!(std::str::from_utf8(&sent.bag), Ok(expected), "{bag} at {stored_at_ms}");
         }
+    }
+
+    #[test]
+    fn no_message_becomes_too_large_by_its_time() {
+        let body = Bytes::from(vec![b'x'; MESSAGE_BYTES_MAX - 3]);
+        assert_eq!(sent("a=1&%24.cdid=edge", body, 1_777_629_600_250).bag, "a=1");
     }
 }

@@ -1,6 +1,7 @@
 //! A message comes in: stamped, tested against every route, stored in each queue it goes to, then acknowledged.
 
 use std::borrow::Cow;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use model::identity::Identity;
@@ -12,6 +13,7 @@ use transport::server::HubError;
 use super::EdgeHub;
 use super::queue::QueueId;
 use super::record::QueuedMessage;
+use crate::management::{QUEUES, QUEUES_FINE};
 
 /// Source of a reported-property update as routes see it.
 pub(super) const TWIN_CHANGES: &str = "/twinChangeNotifications";
@@ -56,10 +58,21 @@ impl EdgeHub {
     async fn store(&self, id: QueueId, records: Vec<Bytes>) -> Result<(), HubError> {
         debug_assert!(id.priority <= 9 || id.priority == PRIORITY_WITHOUT_NUMBER);
         self.start_pump(&id.endpoint);
-        self.queues.store(&id, records).await.map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "messages refused: they could not be stored");
-            unavailable("the messages could not be stored")
-        })
+        let stored = self.queues.store(&id, records).await;
+        self.tell_refusal(stored.as_ref().err().map(|error| crate::error_chain(error)));
+        stored.map_err(|_| unavailable("the messages could not be stored"))
+    }
+
+    /// Says once that messages are refused, and once that they are stored again.
+    fn tell_refusal(&self, problem: Option<String>) {
+        let mut known = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*known, &problem) {
+            (None, Some(problem)) => tracing::error!("messages are refused: {problem}"),
+            (Some(_), None) => tracing::info!("messages are stored again"),
+            _ => return,
+        }
+        self.options.board.set(QUEUES, problem.as_deref().unwrap_or(QUEUES_FINE));
+        *known = problem;
     }
 }
 

@@ -20,7 +20,8 @@ use crate::identity::IdentityFileError;
 use crate::identity::device::DeviceIdentity;
 use crate::identity::hub_api::{HubApi, HubApiError};
 use crate::identity::modules::ModuleIdentities;
-use crate::limits::{SCOPE_IDENTITY_REFRESH_MIN, SCOPE_PAGE_SIZE, SCOPE_PAGES_MAX, STATE_BYTES_MAX};
+use crate::kept;
+use crate::limits::{SCOPE_IDENTITY_REFRESH_MIN, SCOPE_PAGE_SIZE, SCOPE_PAGES_MAX};
 
 /// An identity in scope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,11 +94,7 @@ impl Scope {
         source: Arc<dyn ScopeSource>,
         device: &DeviceIdentity,
     ) -> Result<Self, IdentityFileError> {
-        let known = match state_file::read(&path, STATE_BYTES_MAX)? {
-            None => BTreeMap::new(),
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| IdentityFileError::Damaged { path: path.clone(), what: error.to_string() })?,
-        };
+        let known: BTreeMap<_, _> = kept::read_or_set_aside(&path)?.unwrap_or_default();
         let auth_chain = device.device_id.clone();
         Ok(Self { path, source, auth_chain, known: Mutex::new(known), asked: Mutex::default() })
     }

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use transport::server::{SessionLink, Subscriptions};
 
 use crate::identity::IdentityFileError;
-use crate::limits::{SESSIONS_MAX, STATE_BYTES_MAX};
+use crate::kept;
+use crate::limits::SESSIONS_MAX;
 
 /// All sessions.
 pub(super) struct Sessions {
@@ -32,11 +33,7 @@ struct Live {
 
 impl Sessions {
     pub(super) fn open(path: PathBuf) -> Result<Self, IdentityFileError> {
-        let kept = match state_file::read(&path, STATE_BYTES_MAX)? {
-            None => BTreeMap::new(),
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| IdentityFileError::Damaged { path: path.clone(), what: error.to_string() })?,
-        };
+        let kept = kept::read_or_set_aside(&path)?.unwrap_or_default();
         let live = Mutex::new(Live { kept, ..Live::default() });
         Ok(Self { path, live, changes: watch::channel(0).0 })
     }

@@ -19,7 +19,8 @@ use storage::state_file::{self, Access};
 use time::OffsetDateTime;
 
 use crate::identity::IdentityFileError;
-use crate::limits::{STATE_BYTES_MAX, TWINS_MAX};
+use crate::kept;
+use crate::limits::TWINS_MAX;
 
 /// One client's twin.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,10 +38,9 @@ pub(super) struct TwinCache {
 }
 
 impl CachedTwin {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let json: Value = serde_json::from_slice(bytes).ok()?;
+    fn from_json(json: &Value) -> Option<Self> {
         let flag = |name: &str| json.get(name).and_then(Value::as_bool).unwrap_or_default();
-        Some(Self { twin: Twin::from_device_json(&json)?, unsent: flag("unsent"), complete: flag("complete") })
+        Some(Self { twin: Twin::from_device_json(json)?, unsent: flag("unsent"), complete: flag("complete") })
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -89,11 +89,11 @@ impl TwinCache {
 
     fn read(&self, identity: &Identity) -> CachedTwin {
         let path = self.path_of(identity);
-        let bytes = state_file::read(&path, STATE_BYTES_MAX).unwrap_or_else(|error| {
+        let json: Option<Value> = kept::read_or_set_aside(&path).unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot read a cached twin");
             None
         });
-        bytes.and_then(|bytes| CachedTwin::parse(&bytes)).unwrap_or_default()
+        json.as_ref().and_then(CachedTwin::from_json).unwrap_or_default()
     }
 
     /// Makes a client's twin durable.

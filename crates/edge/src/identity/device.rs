@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use storage::state_file::{self, Access};
 
 use super::IdentityFileError;
-use crate::limits::STATE_BYTES_MAX;
+use crate::kept;
 
 /// Who this device is: the outcome of provisioning.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,10 +33,7 @@ impl std::fmt::Debug for DeviceIdentity {
 impl DeviceIdentity {
     /// The identity kept on disk, if it was obtained from the same source.
     pub fn read(path: &Path, source: &str) -> Result<Option<Self>, IdentityFileError> {
-        let Some(bytes) = state_file::read(path, STATE_BYTES_MAX)? else { return Ok(None) };
-        let kept: Self = serde_json::from_slice(&bytes)
-            .map_err(|error| IdentityFileError::Damaged { path: path.to_owned(), what: error.to_string() })?;
-        Ok(Some(kept).filter(|kept| kept.source == source))
+        Ok(kept::read(path)?.filter(|kept: &Self| kept.source == source))
     }
 
     /// Keeps the identity.

@@ -19,7 +19,7 @@ use storage::state_file::{self, Access};
 use super::IdentityFileError;
 use super::hub_api::{HubApi, HubApiError};
 use super::master_key::MasterKey;
-use crate::limits::STATE_BYTES_MAX;
+use crate::kept;
 
 const MANAGED_BY: &str = "IotEdge";
 
@@ -84,13 +84,7 @@ struct Kept {
 impl ModuleIdentities {
     /// Reads what is known from `path`.
     pub fn open(path: &Path, device_id: &str, master_key: MasterKey) -> Result<Arc<Self>, IdentityFileError> {
-        let kept: Option<Kept> = match state_file::read(path, STATE_BYTES_MAX)? {
-            Some(bytes) => Some(
-                serde_json::from_slice(&bytes)
-                    .map_err(|error| IdentityFileError::Damaged { path: path.to_owned(), what: error.to_string() })?,
-            ),
-            None => None,
-        };
+        let kept: Option<Kept> = kept::read_or_set_aside(path)?;
         let modules = kept.filter(|kept| kept.device_id == device_id).map(|kept| kept.modules).unwrap_or_default();
         let known = modules.into_iter().map(|module| (module.module_id.clone(), module)).collect();
         Ok(Arc::new(Self {

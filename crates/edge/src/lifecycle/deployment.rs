@@ -11,7 +11,7 @@ use storage::state_file::{self, Access};
 use super::plan::{ModuleBuild, WantedModule};
 use crate::identity::IdentityFileError;
 use crate::identity::modules::ModuleIdentity;
-use crate::limits::STATE_BYTES_MAX;
+use crate::kept;
 use crate::runtime::ModuleSpec;
 use crate::workload;
 
@@ -28,10 +28,7 @@ pub struct Deployment {
 impl Deployment {
     /// The last good one, if any.
     pub fn read(path: &Path) -> Result<Option<Self>, IdentityFileError> {
-        let Some(bytes) = state_file::read(path, STATE_BYTES_MAX)? else { return Ok(None) };
-        let damaged =
-            |error: serde_json::Error| IdentityFileError::Damaged { path: path.to_owned(), what: error.to_string() };
-        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+        kept::read(path)
     }
 
     /// Keeps this one.

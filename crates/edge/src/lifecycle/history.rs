@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::plan::{ModuleHistory, StepFailure};
 use crate::identity::IdentityFileError;
-use crate::limits::STATE_BYTES_MAX;
+use crate::kept;
 
 /// What happened to every module. Only restarts are written down; the rest is of this daemon's life.
 pub struct Histories {
@@ -27,11 +27,7 @@ struct Kept {
 impl Histories {
     /// Reads what is kept.
     pub fn open(path: PathBuf) -> Result<Self, IdentityFileError> {
-        let kept: BTreeMap<String, Kept> = match state_file::read(&path, STATE_BYTES_MAX)? {
-            None => BTreeMap::new(),
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| IdentityFileError::Damaged { path: path.clone(), what: error.to_string() })?,
-        };
+        let kept: BTreeMap<String, Kept> = kept::read_or_set_aside(&path)?.unwrap_or_default();
         let history = |kept: Kept| ModuleHistory {
             restarts: kept.restarts,
             last_restart: kept.last_restart,
