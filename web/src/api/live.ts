@@ -20,6 +20,8 @@ export type LiveState = 'connecting' | 'live' | 'waiting'
 const EVENTS = ['telemetry', 'properties', 'connection', 'edge'] as const satisfies (keyof LiveEvents)[]
 /** A browser gives up on a stream that was answered with an error; then it is opened anew after this time. */
 const REOPEN_AFTER_MS = 3_000
+/** The server says something at least every 15 seconds. A stream silent for this long is dead, even if nobody closed it. */
+const SILENT_MAX_MS = 40_000
 /** A stream outlives its last follower this long, so that the next tab of a page finds it open. */
 const LINGER_MS = 1_000
 
@@ -35,6 +37,7 @@ class LiveStream {
   private source: EventSource | undefined
   private wasOpen = false
   private reopening: ReturnType<typeof setTimeout> | undefined
+  private silence: ReturnType<typeof setTimeout> | undefined
 
   constructor(
     private readonly address: string,
@@ -56,7 +59,9 @@ class LiveStream {
   private open(): void {
     const source = new EventSource(this.address)
     this.source = source
+    this.heard()
     source.onopen = () => {
+      this.heard()
       this.enter('live')
       if (this.wasOpen) this.resync()
       this.wasOpen = true
@@ -68,14 +73,29 @@ class LiveStream {
         this.open()
       }, REOPEN_AFTER_MS)
     }
+    source.addEventListener('ping', () => {
+      this.heard()
+    })
     source.addEventListener('lagged', () => {
       this.resync()
     })
     for (const name of EVENTS) {
       source.addEventListener(name, (event: MessageEvent<string>) => {
+        this.heard()
         this.tell(name, JSON.parse(event.data))
       })
     }
+  }
+
+  /** Something came. When nothing does for long, the stream is opened anew. */
+  private heard(): void {
+    clearTimeout(this.silence)
+    this.silence = setTimeout(() => {
+      clearTimeout(this.reopening)
+      this.source?.close()
+      this.enter('waiting')
+      this.open()
+    }, SILENT_MAX_MS)
   }
 
   private tell(name: keyof LiveEvents, event: unknown): void {
@@ -96,6 +116,7 @@ class LiveStream {
 
   private close(): void {
     clearTimeout(this.reopening)
+    clearTimeout(this.silence)
     this.source?.close()
     this.source = undefined
     this.onEmpty()

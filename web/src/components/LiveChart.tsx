@@ -20,6 +20,10 @@ interface Props {
 }
 
 const LABEL_HALF_PX = 22
+/** Steps of the time axis in seconds. Those in between what the library has let a narrow chart keep more than one label. */
+const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200]
+/** Room between two values of the other axis. */
+const VALUE_SPACE_PX = 30
 
 /** One line over the last minutes, with its latest value; it moves as points arrive and as time passes. */
 export function LiveChart({ label, source, unit, points, windowSecs, height }: Props) {
@@ -125,8 +129,8 @@ function optionsFor(element: HTMLElement, height: number, windowSecs: number, on
       y: { range: { min: { pad: 0.15, mode: 0 }, max: { pad: 0.15, mode: 0 } } },
     },
     axes: [
-      { ...axis, size: 30, space: 76, values: (chart, splits) => splits.map((secs) => (isCut(chart, secs) ? '' : clockText(secs, windowSecs))) },
-      { ...axis, size: 48, space: 36 },
+      { ...axis, size: 30, space: 76, incrs: TIME_STEPS, values: (chart, splits) => splits.map((secs) => (isCut(chart, secs) ? '' : clockText(secs, windowSecs))) },
+      { ...axis, size: 48, space: VALUE_SPACE_PX },
     ],
     series: [{}, { stroke: colour('--chart-1'), fill: colour('--chart-fill'), width: 2, points: { size: 4 } }],
     hooks: {

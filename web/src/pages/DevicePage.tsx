@@ -3,7 +3,7 @@ import { Link, useParams, useSearch } from '@tanstack/react-router'
 
 import type { Schemas } from '../api/client'
 import { ApiError } from '../api/errors'
-import { useLive } from '../api/live'
+import { useLive, type LiveState } from '../api/live'
 import { deviceQuery, templateQuery } from '../api/queries'
 import { CommandsPanel } from '../components/CommandsPanel'
 import { ConnectionPanel } from '../components/ConnectionPanel'
@@ -11,6 +11,7 @@ import { DeviceActions } from '../components/DeviceActions'
 import { DeviceStatusBadge } from '../components/deviceStatus'
 import { EdgePanel } from '../components/EdgePanel'
 import { GatewayPanel } from '../components/GatewayPanel'
+import { Interrupted } from '../components/Interrupted'
 import { LoadFailure } from '../components/LoadFailure'
 import { MessagesPanel } from '../components/MessagesPanel'
 import { PropertiesPanel } from '../components/PropertiesPanel'
@@ -19,7 +20,7 @@ import { Ago } from '../components/time'
 import { paths } from '../paths'
 import { scopesOfTemplate, type Scope } from '../template'
 import { Page } from '../ui/Page'
-import { Empty, Loading, Notice } from '../ui/States'
+import { Empty, Loading } from '../ui/States'
 import tabStyles from '../ui/Tabs.module.css'
 
 type Device = Schemas['FleetDeviceDetails']
@@ -52,10 +53,10 @@ export function DevicePage() {
     }
     return <LoadFailure error={device.error} />
   }
-  return <Loaded device={device.data} interrupted={live === 'waiting'} />
+  return <Loaded device={device.data} live={live} />
 }
 
-function Loaded({ device, interrupted }: { device: Device; interrupted: boolean }) {
+function Loaded({ device, live }: { device: Device; live: LiveState }) {
   const { tab = 'overview' } = useSearch({ from: '/signed-in/devices/$deviceId' })
   const template = useQuery({ ...templateQuery(device.template ?? ''), enabled: Boolean(device.template) })
   const scopes = template.data ? scopesOfTemplate(template.data) : []
@@ -82,7 +83,7 @@ function Loaded({ device, interrupted }: { device: Device; interrupted: boolean 
           </Link>
         ))}
       </nav>
-      {interrupted ? <Notice>Live updates are interrupted. This page catches up by itself once Tidegate answers again.</Notice> : null}
+      <Interrupted live={live} />
       {template.isError ? <LoadFailure error={template.error} /> : null}
       {template.isFetching && !template.data ? <Loading lines={6} /> : <TabContent tab={tab} device={device} scopes={scopes} />}
     </Page>

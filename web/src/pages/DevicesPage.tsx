@@ -6,6 +6,7 @@ import type { Schemas } from '../api/client'
 import { useLive } from '../api/live'
 import { fleetQuery, templatesQuery } from '../api/queries'
 import { DeviceStatusBadge } from '../components/deviceStatus'
+import { Interrupted } from '../components/Interrupted'
 import { LoadFailure } from '../components/LoadFailure'
 import { Ago } from '../components/time'
 import { usePermission } from '../components/usePermission'
@@ -58,7 +59,7 @@ export function DevicesPage() {
   const queryClient = useQueryClient()
   const fleet = useQuery({ ...fleetQuery(search), placeholderData: keepPreviousData })
   const reload = () => void queryClient.invalidateQueries({ queryKey: ['fleet'] })
-  useLive(undefined, { connection: reload, resync: reload })
+  const live = useLive(undefined, { connection: reload, resync: reload })
 
   const narrow = (change: { search?: string; template?: string }) => {
     const next = { ...search, ...change }
@@ -67,6 +68,7 @@ export function DevicesPage() {
   }
   return (
     <Page title="Devices" hint="Everything that has an identity here, with its status as it changes." actions={<NewDevice />}>
+      <Interrupted live={live} />
       {fleet.data ? <Counts counts={fleet.data.counts} /> : null}
       <Filters search={search} narrow={narrow} />
       <Card title="Fleet" flush>

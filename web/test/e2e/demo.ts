@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,8 @@ const LINK = /Sign in\s+(?<link>https:\/\/\S+)/
 /** One `tidegate demo` in an empty folder, from its sign-in link to its end. */
 export interface Demo {
   signInLink: string
+  /** Ends one of its processes, named as on its command line, without a chance to say goodbye. The demo starts it again. */
+  kill: (name: 'tidegate serve' | 'tidegate-edge run') => void
 }
 
 async function linkOf(program: ChildProcess): Promise<string> {
@@ -32,6 +34,11 @@ async function stopped(program: ChildProcess): Promise<void> {
   await ended
 }
 
+function kill(parent: ChildProcess, name: string): void {
+  const found = execFileSync('pgrep', ['--parent', String(parent.pid), '--full', name], { encoding: 'utf8' })
+  process.kill(Number(found.trim()), 'SIGKILL')
+}
+
 /** Every test has a demo of its own: a sign-in link works once. */
 export const test = base.extend<{ demo: Demo }>({
   demo: [
@@ -41,7 +48,12 @@ export const test = base.extend<{ demo: Demo }>({
       const program = spawn(join(programs, 'tidegate'), ['demo', '--data', data, '--https', '127.0.0.1:0', '--mqtts', '127.0.0.1:0'], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })
-      await use({ signInLink: await linkOf(program) })
+      await use({
+        signInLink: await linkOf(program),
+        kill: (name) => {
+          kill(program, name)
+        },
+      })
       await stopped(program)
       await rm(data, { recursive: true, force: true })
     },

@@ -4,8 +4,12 @@
 //! event: telemetry
 //! data: {"device":"pump-07","ts":1714557600123,"values":{"flow":12.5},"offset":42}
 //!
-//! : ping
+//! event: ping
+//! data: {}
 //! ```
+//!
+//! `ping` comes when nothing else did for a while. It is an event and not a comment, because a browser hides comments from the
+//! page: one that heard nothing for much longer knows that the stream is dead, also where the connection was never closed.
 //!
 //! A reader that is too slow gets `event: lagged` and the end of the stream; it reads what it shows again and reconnects.
 
@@ -54,7 +58,7 @@ fn start(mut events: LiveStream) -> mpsc::Receiver<Bytes> {
         let mut text = Bytes::from_static(b": open\n\n");
         while frames.send(text).await.is_ok() {
             text = match tokio::time::timeout(PING_INTERVAL, events.next()).await {
-                Err(_) => Bytes::from_static(b": ping\n\n"),
+                Err(_) => Bytes::from_static(b"event: ping\ndata: {}\n\n"),
                 Ok(Some(event)) => Bytes::from(format!("event: {}\ndata: {}\n\n", event.name(), event.data())),
                 Ok(None) => break,
             };
