@@ -3,7 +3,9 @@
 from conftest import Central
 
 
-def manifest(routes: dict[str, str], modules: dict[str, str], desired: dict | None = None) -> dict:
+def manifest(
+    routes: dict, modules: dict[str, str], desired: dict | None = None, time_to_live_secs: int = 7200
+) -> dict:
     system = {"type": "docker", "settings": {"image": "example.test/system:1.5", "createOptions": "{}"}}
     return {
         "modulesContent": {
@@ -31,7 +33,7 @@ def manifest(routes: dict[str, str], modules: dict[str, str], desired: dict | No
                 "properties.desired": {
                     "schemaVersion": "1.1",
                     "routes": routes,
-                    "storeAndForwardConfiguration": {"timeToLiveSecs": 7200},
+                    "storeAndForwardConfiguration": {"timeToLiveSecs": time_to_live_secs},
                 }
             },
             **{name: {"properties.desired": value} for name, value in (desired or {}).items()},
@@ -45,3 +47,7 @@ def apply_manifest(central: Central, device_id: str, content: dict):
 
 def device_key(central: Central, device_id: str) -> str:
     return central.call("GET", f"/api/devices/{device_id}/credentials")["symmetricKey"]["primaryKey"]
+
+
+def attach(central: Central, gateway: str, leaf: str):
+    central.call("PUT", f"/api/devices/{gateway}/relationships/{leaf}", {"source": gateway, "target": leaf})

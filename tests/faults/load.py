@@ -13,6 +13,8 @@ import urllib.parse
 
 import paho.mqtt.client as mqtt
 
+from conftest import wait_until
+
 WINDOW = 20
 
 
@@ -21,6 +23,17 @@ def sas_token(audience: str, key: str, lifetime_secs: int = 3600) -> str:
     resource = urllib.parse.quote(audience, safe="")
     signed = hmac.new(base64.b64decode(key), f"{resource}\n{expiry}".encode(), hashlib.sha256).digest()
     return f"SharedAccessSignature sr={resource}&sig={urllib.parse.quote(base64.b64encode(signed), safe='')}&se={expiry}"
+
+
+class Client(mqtt.Client):
+    """paho's thread would end for ever when the other side hangs up while it writes its first packets."""
+
+    def loop_forever(self, *arguments, **named):
+        while True:
+            try:
+                return super().loop_forever(*arguments, **named)
+            except OSError:
+                continue
 
 
 class LoadedDevice:
@@ -34,7 +47,7 @@ class LoadedDevice:
         # The client calls back under a lock of its own: the callback only notes the packet id, one thread does the rest.
         self.answers: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.stopping = threading.Event()
-        self.client = mqtt.Client(client_id=device_id, clean_session=False)
+        self.client = Client(client_id=device_id, clean_session=False)
         self.client.max_inflight_messages_set(WINDOW)
         self.client.username_pw_set(f"{hub}/{device_id}/?api-version=2021-04-12", sas_token(f"{hub}/devices/{device_id}", key))
         self.client.tls_set(ca_file, tls_version=ssl.PROTOCOL_TLS_CLIENT)
@@ -42,12 +55,20 @@ class LoadedDevice:
         self.client.on_publish = self.on_publish
         self.topic = f"devices/{device_id}/messages/events/%24.ct=application%2Fjson&%24.ce=utf-8"
         self.host = host
-        self.thread = threading.Thread(target=self.send)
+        self.thread = threading.Thread(target=self.send, daemon=True)
 
     def start(self):
+        self.connect()
+        self.thread.start()
+
+    def connect(self):
         self.client.connect_async(self.host, 8883, keepalive=10)
         self.client.loop_start()
-        self.thread.start()
+
+    def send_one(self, body: dict, properties: str = ""):
+        """Sends one message, and waits for its acknowledgement. The device is connected, and not under load."""
+        info = self.client.publish(self.topic + (f"&{properties}" if properties else ""), json.dumps(body), qos=1)
+        wait_until(info.is_published, f"the acknowledgement of {body}")
 
     def send(self):
         while not self.stopping.is_set():
@@ -78,5 +99,8 @@ class LoadedDevice:
         while self.under_way and time.monotonic() < deadline:
             self.take_answers(wait_secs=0.5)
         assert not self.under_way, f"{self.device_id}: {len(self.under_way)} messages never acknowledged"
+        self.close()
+
+    def close(self):
         self.client.loop_stop()
         self.client.disconnect()

@@ -7,17 +7,14 @@ import threading
 import pytest
 
 from conftest import Central, Edge, wait_until
-from deployments import apply_manifest, device_key, manifest
+from deployments import apply_manifest, attach, device_key, manifest
+from faults.counter import TEMPLATE, check, publish_template
 from faults.load import LoadedDevice
 
 ROUNDS = int(os.environ.get("TIDEGATE_KILL_ROUNDS", "20"))
 ROUND_SECS = (0.2, 1.5)
-# Most rows a query answers, and numbers asked for at once: leaves room for duplicates.
-QUERY_ROWS_MAX = 10_000
-PAGE = 5_000
 DIRECT = ["direct-1", "direct-2"]
 LEAF = "leaf-1"
-TEMPLATE = "dtmi:modelDefinition:faults:counter;1"
 
 
 @pytest.fixture
@@ -30,52 +27,12 @@ def site(tmp_path):
     apply_manifest(central, edge.device_id, manifest({"up": "FROM /messages/* INTO $upstream"}, {}))
     for device in [*DIRECT, LEAF]:
         central.call("PUT", f"/api/devices/{device}", {"displayName": device, "template": TEMPLATE})
-    central.call(
-        "PUT", f"/api/devices/{edge.device_id}/relationships/{LEAF}", {"source": edge.device_id, "target": LEAF}
-    )
+    attach(central, edge.device_id, LEAF)
     edge.start()
     wait_until(lambda: (edge.data / "identity/ca.pem").exists(), "the edge's CA")
     yield central, edge
     edge.stop()
     central.stop()
-
-
-def publish_template(central: Central):
-    model = {
-        "@id": "dtmi:faults:counter;1",
-        "@type": "Interface",
-        "displayName": "Counter",
-        "contents": [{"@type": "Telemetry", "name": "n", "schema": "integer"}],
-    }
-    template = {
-        "@type": ["ModelDefinition", "DeviceModel"],
-        "@context": ["dtmi:iotcentral:context;2", "dtmi:dtdl:context;2"],
-        "displayName": "Counter",
-        "capabilityModel": model,
-    }
-    central.call("PUT", f"/api/deviceTemplates/{TEMPLATE}", template)
-
-
-def stored_numbers(central: Central, device: str, until: int) -> list[int]:
-    """Every number of the device in the order in which it was stored, duplicates included."""
-    rows = []
-    for start in range(0, until, PAGE):
-        text = f"SELECT $ts, n FROM {TEMPLATE} WHERE $id = '{device}' AND n >= {start} AND n < {start + PAGE} ORDER BY $ts"
-        page = central.query(text)
-        assert len(page) < QUERY_ROWS_MAX, "the answer may have been cut"
-        rows.extend(page)
-    # Equal times are answered in the order of the log.
-    return [row["n"] for row in rows]
-
-
-def check(central: Central, device: LoadedDevice):
-    stored = wait_until(
-        lambda: device.acknowledged <= set(n := stored_numbers(central, device.device_id, device.next_number)) and n,
-        f"all {len(device.acknowledged)} acknowledged messages of {device.device_id}",
-        90,
-    )
-    firsts = list(dict.fromkeys(stored))
-    assert firsts == sorted(firsts), f"{device.device_id}: the order changed"
 
 
 def test_random_kills(site):
