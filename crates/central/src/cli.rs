@@ -75,6 +75,9 @@ struct ServeArguments {
     /// Start although log/ or telemetry/ was removed; what they held is gone.
     #[arg(long)]
     accept_data_loss: bool,
+    /// Stop when standard input ends, so that whoever holds its other end takes this process along.
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -180,8 +183,12 @@ impl ServeArguments {
 }
 
 async fn serve_command(arguments: ServeArguments) -> anyhow::Result<ExitCode> {
+    let stop_with_stdin = arguments.stop_with_stdin;
     let options = arguments.options()?;
     let shutdown = CancellationToken::new();
+    if stop_with_stdin {
+        cancel_with_stdin(shutdown.clone()).context("cannot watch standard input")?;
+    }
     let stop = shutdown.clone();
     tokio::spawn(async move {
         shutdown_signal().await;
@@ -189,6 +196,16 @@ async fn serve_command(arguments: ServeArguments) -> anyhow::Result<ExitCode> {
     });
     serve::run(options, shutdown, |running| print_endpoints(&running.endpoints)).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Cancels once standard input has ended. The thread that waits for it ends with the process.
+fn cancel_with_stdin(stop: CancellationToken) -> std::io::Result<()> {
+    let wait = move || {
+        // An input that cannot be read has ended as well.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        stop.cancel();
+    };
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(wait).map(drop)
 }
 
 #[allow(clippy::print_stdout, reason = "the command's output")]
@@ -222,6 +239,6 @@ async fn demo_command(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     if let Some(hostname) = arguments.hostname {
         serve_arguments.extend(["--hostname".to_owned(), hostname]);
     }
-    demo::run(DemoOptions { data: arguments.data, serve_arguments }).await.context("the demo ended")?;
+    demo::run(DemoOptions { data: arguments.data, serve_arguments }).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,16 +9,18 @@
 //! DIR/edge/         data folder of the edge
 //! DIR/edge.toml     its configuration, written at each start
 //! DIR/*.log         what the children say
+//! DIR/demo.lock     locked while a demo runs on the folder
 //! ```
 
 mod children;
+mod occupancy;
 mod rest;
 mod setup;
 mod tank;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -49,78 +51,108 @@ pub struct DemoOptions {
     pub serve_arguments: Vec<String>,
 }
 
+/// What the parts of a running demo share. Cheap to clone.
+#[derive(Clone, Default)]
+struct Run {
+    /// Cancelled when everything has to end.
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    failure: Arc<OnceLock<String>>,
+}
+
+impl Run {
+    /// Ends the demo, which will say why. The first reason counts.
+    fn fail(&self, reason: String) {
+        let _ = self.failure.set(reason);
+        self.stop.cancel();
+    }
+}
+
 /// Runs the demo until it is told to stop (SIGINT, SIGTERM).
 pub async fn run(options: DemoOptions) -> Result<()> {
     let folder = std::path::absolute(&options.data)?;
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
+    let _lock = occupancy::take(&folder).await?;
+    let run = Run::default();
     let result = tokio::select! {
-        result = start(&folder, &options, &stop, &tasks) => result,
-        () = crate::shutdown_signal() => Ok(()),
+        result = start(&folder, &options, &run) => result,
+        () = run.stop.cancelled() => Ok(()),
+        () = crate::shutdown_signal() => { run.stop.cancel(); Ok(()) }
     };
     if result.is_ok() {
         tokio::select! {
             () = crate::shutdown_signal() => {}
-            () = stop.cancelled() => {}
+            () = run.stop.cancelled() => {}
         }
     }
-    stop.cancel();
-    tasks.close();
-    if tokio::time::timeout(STOP_TIMEOUT, tasks.wait()).await.is_err() {
+    run.stop.cancel();
+    run.tasks.close();
+    if tokio::time::timeout(STOP_TIMEOUT, run.tasks.wait()).await.is_err() {
         tracing::warn!("not every part of the demo stopped in time");
     }
-    result
+    match run.failure.get() {
+        Some(reason) => bail!("{reason}"),
+        None => result,
+    }
 }
 
-async fn start(folder: &Path, options: &DemoOptions, stop: &CancellationToken, tasks: &TaskTracker) -> Result<()> {
+async fn start(folder: &Path, options: &DemoOptions, run: &Run) -> Result<()> {
     let central_folder = folder.join("central");
     let _ = std::fs::remove_file(central_folder.join("endpoints.json"));
-    let central = children::Child {
-        name: "Central",
-        program: std::env::current_exe().context("cannot tell where this program is")?,
-        arguments: [
-            vec!["serve".into(), "--data".into(), path_text(&central_folder)?],
-            options.serve_arguments.clone(),
-        ]
-        .concat(),
-        log: folder.join("central.log"),
-    };
-    tasks.spawn(central.clone().keep_running(stop.clone()));
-    let endpoints = await_endpoints(&central, &central_folder, stop).await?;
+    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let data = vec!["serve".into(), "--data".into(), path_text(&central_folder)?];
+    let arguments = [data.clone(), options.serve_arguments.clone()].concat();
+    let central = children::Child::new("Central", program, arguments, folder.join("central.log"));
+    run.tasks.spawn(central.clone().keep_running(run.clone()));
+    let endpoints = await_endpoints(&central, &central_folder).await?;
+    // The edge and open browsers know the ports by now.
+    central.start_later_with([data, fixed_endpoints(&endpoints)].concat());
     let api = rest::Rest::open(&DataFolder::at(&central_folder), &endpoints)?;
     api.await_ready().await?;
     say("setting up templates, devices and the deployment manifest");
     let plan = setup::Plan::run(&api).await?;
 
     let edge = edge_child(folder, &central_folder, &endpoints, &plan)?;
-    let edge_port = edge.mqtts_port;
-    tasks.spawn(edge.child.keep_running(stop.clone()));
+    run.tasks.spawn(edge.child.keep_running(run.clone()));
     for (index, device_id) in TANK_IDS.iter().enumerate() {
         let tank = tank::Tank {
             device_id: (*device_id).to_owned(),
             key: plan.tank_keys[index].clone(),
             hub_host: endpoints.hostname.clone(),
-            edge_port,
+            edge_port: edge.mqtts_port,
             edge_ca: folder.join("edge/identity/ca.pem"),
             phase: index,
         };
-        tasks.spawn(tank.run(stop.clone()));
+        run.tasks.spawn(tank.run(run.stop.clone()));
     }
     let link = sign_in_link(&api.origin, &central_folder).await?;
     welcome(&api.origin, &link, folder);
     Ok(())
 }
 
-/// Waits until Central wrote where it listens; what it said so far is the error when it died instead.
-async fn await_endpoints(central: &children::Child, folder: &Path, stop: &CancellationToken) -> Result<Endpoints> {
+/// The flags that make Central listen where it listens now.
+fn fixed_endpoints(endpoints: &Endpoints) -> Vec<String> {
+    let listeners = [
+        ("--https", &endpoints.https),
+        ("--http", &endpoints.http),
+        ("--mqtts", &endpoints.mqtts),
+        ("--amqps", &endpoints.amqps),
+    ];
+    let mut arguments = vec!["--hostname".to_owned(), endpoints.hostname.clone()];
+    for (flag, address) in listeners {
+        if let Some(address) = address {
+            arguments.extend([flag.to_owned(), address.clone()]);
+        }
+    }
+    arguments
+}
+
+/// Waits until Central wrote where it listens. When it died instead, the demo ends anyway.
+async fn await_endpoints(central: &children::Child, folder: &Path) -> Result<Endpoints> {
     let deadline = tokio::time::Instant::now() + START_TIMEOUT;
     loop {
         if let Ok(text) = std::fs::read_to_string(folder.join("endpoints.json")) {
             return serde_json::from_str(&text).context("endpoints.json cannot be read");
-        }
-        if stop.is_cancelled() {
-            bail!("Central did not start:\n{}", central.last_words());
         }
         if tokio::time::Instant::now() > deadline {
             bail!("Central did not start within {} s:\n{}", START_TIMEOUT.as_secs(), central.last_words());
@@ -154,10 +186,7 @@ fn edge_child(folder: &Path, central_folder: &Path, endpoints: &Endpoints, plan:
     storage::state_file::replace(&config_path, configuration.as_bytes(), storage::file_layer::Access::Private)
         .with_context(|| format!("cannot write {}", config_path.display()))?;
     let arguments = vec!["run".to_owned(), "--config".to_owned(), path_text(&config_path)?];
-    Ok(EdgeChild {
-        child: children::Child { name: "Edge", program: edge_program, arguments, log: folder.join("edge.log") },
-        mqtts_port,
-    })
+    Ok(EdgeChild { child: children::Child::new("Edge", edge_program, arguments, folder.join("edge.log")), mqtts_port })
 }
 
 /// A port that was free a moment ago; the edge says so if it was taken meanwhile.
