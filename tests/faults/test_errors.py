@@ -132,6 +132,8 @@ def test_an_edge_with_a_wrong_enrollment_says_so_and_keeps_trying(edge, wrong):
     listed = run_edge(edge, "list")
     assert listed.returncode == 0 and "provisioning: failed: " in listed.stdout, listed.stdout
     assert f"https://{Central.HOST}" in listed.stdout and edge.device_id in listed.stdout, listed.stdout
+    checked = run_edge(edge, "check")
+    assert checked.returncode == EXIT_FAILED and "FAILED  device-provisioned: failed: " in checked.stdout, checked.stdout
     assert edge.process.poll() is None
 
 

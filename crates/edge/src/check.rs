@@ -16,6 +16,7 @@ use crate::identity::device::DeviceIdentity;
 use crate::limits::CLOCK_MIN_SECS;
 use crate::provisioning;
 use crate::runtime::process::resolve;
+use crate::unix_http;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Less free space than this is worth a warning.
@@ -76,7 +77,7 @@ pub async fn run(config: &Config) -> Vec<CheckResult> {
         disk_space(config),
     ];
     results.extend(processes(config));
-    results.push(management(&layout).await);
+    results.extend(management(&layout).await);
     results.push(provisioning_reachable(config).await);
     results.extend(upstream_reachable(config, kept.as_ref()).await);
     results
@@ -239,15 +240,26 @@ fn processes(config: &Config) -> Vec<CheckResult> {
     vec![result("process-modules", Outcome::Failed, format!("not found or not executable: {}", missing.join(", ")))]
 }
 
-async fn management(layout: &Layout) -> CheckResult {
+/// Whether the daemon answers, and whether it could find out who this device is.
+async fn management(layout: &Layout) -> [CheckResult; 2] {
+    let (id, provisioned) = ("connect-management-uri", "device-provisioned");
     let socket = layout.management_socket();
-    match tokio::net::UnixStream::connect(&socket).await {
-        Ok(_) => result("connect-management-uri", Outcome::Ok, "the daemon answers"),
+    let answer = unix_http::request(&socket, http::Method::GET, "/status", bytes::Bytes::new()).await;
+    let status: Value = match answer {
+        Ok((_, body)) => serde_json::from_slice(&body).unwrap_or_default(),
         Err(error) => {
-            let message = format!("{}: {error}; is the daemon running?", socket.display());
-            result("connect-management-uri", Outcome::Warning, message)
+            let message = format!("{}; is the daemon running?", crate::error_chain(&error));
+            let unknown = result(provisioned, Outcome::Skipped, "only the daemon knows");
+            return [result(id, Outcome::Warning, message), unknown];
         }
-    }
+    };
+    let words = status.get("provisioning").and_then(Value::as_str).unwrap_or("unknown");
+    let outcome = match words {
+        "done" => result(provisioned, Outcome::Ok, "the device has its identity"),
+        failed if failed.starts_with("failed") => result(provisioned, Outcome::Failed, failed),
+        under_way => result(provisioned, Outcome::Warning, under_way),
+    };
+    [result(id, Outcome::Ok, "the daemon answers"), outcome]
 }
 
 async fn provisioning_reachable(config: &Config) -> CheckResult {
