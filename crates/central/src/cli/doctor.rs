@@ -16,6 +16,9 @@ use crate::certificates;
 use crate::data_folder::{DataFolder, DataFolderError, Guarded};
 use crate::store::{Registry, SegmentRow};
 
+/// Room below which the disk counts as full.
+const DISK_FULL_BYTES: u64 = 1 << 20;
+
 /// Room below which the disk counts as nearly full.
 const DISK_BYTES_MIN: u64 = 1 << 30;
 /// Days of certificate left below which it is said.
@@ -126,6 +129,10 @@ fn certificate(folder: &DataFolder) -> Finding {
 
 fn disk(folder: &DataFolder) -> Finding {
     match free_bytes(folder.root()) {
+        Some(free) if free < DISK_FULL_BYTES => {
+            let what = format!("the disk is full ({} KiB are free): messages and changes are refused", free >> 10);
+            finding("disk", Status::Error, what)
+        }
         Some(free) if free < DISK_BYTES_MIN => {
             finding("disk", Status::Warning, format!("only {} MiB are free", free >> 20))
         }

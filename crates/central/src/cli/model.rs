@@ -114,7 +114,8 @@ fn print(report: &FileReport, as_json: bool) {
         println!("{}: valid", report.path);
     } else {
         for finding in &report.errors {
-            println!("{}: {} {}: {}", report.path, finding.pointer, finding.code, finding.message);
+            let place = if finding.pointer.is_empty() { "/" } else { &finding.pointer };
+            println!("{}: {place} {}: {}", report.path, finding.code, finding.message);
         }
     }
 }
