@@ -5,6 +5,12 @@ export function hostOf(endpoint: string): string {
   return endpoint.replace(/^[a-z]+:\/\//, '').replace(/[:/].*$/, '')
 }
 
+/** Port of an endpoint that may be an address with scheme and port. */
+export function portOf(endpoint: string): number {
+  const port = /:(?<port>\d+)(?:\/|$)/.exec(endpoint)?.groups?.['port']
+  return port === undefined ? 443 : Number(port)
+}
+
 /** A device that derives its key from the group's, provisions itself and sends one message. */
 export function pythonDevice({ idScope, endpoint }: { idScope: string; endpoint: string }): string {
   return `import base64, hashlib, hmac, json

@@ -19,7 +19,7 @@ pub fn build() -> Result<()> {
         return Ok(());
     }
     let status = Command::new("npm")
-        .args(["run", "--silent", "build"])
+        .args(["run", "--silent", "build", "--", "--logLevel", "warn"])
         .current_dir(&web)
         .status()
         .context("could not start npm")?;

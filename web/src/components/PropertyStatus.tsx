@@ -16,7 +16,13 @@ const WORDS: Record<PropertyState['progress'], { word: string; tone: Tone }> = {
 
 /** Where a writable property stands: what was asked for, what the device answered, what it reports. */
 export function PropertyStatus({ property, state }: { property: Property; state: PropertyState }) {
-  if (property.cloud) return <Badge>Cloud property</Badge>
+  if (property.cloud) {
+    return (
+      <div className={styles.status}>
+        <Badge>Cloud property</Badge>
+      </div>
+    )
+  }
   const { word, tone } = WORDS[state.progress]
   return (
     <div className={styles.status} role="status" aria-label={`${property.label}, progress`}>

@@ -3,16 +3,19 @@ import { useQuery } from '@tanstack/react-query'
 import type { Schemas } from '../api/client'
 import { enrollmentGroupsQuery, provisioningQuery } from '../api/queries'
 import { LoadFailure } from '../components/LoadFailure'
-import { pythonDevice } from '../snippets'
+import { portOf, pythonDevice } from '../snippets'
 import { Badge } from '../ui/Badge'
 import { Card } from '../ui/Card'
 import { CopyButton } from '../ui/CopyButton'
 import { Facts } from '../ui/Facts'
 import { Code } from '../ui/Json'
 import { Page } from '../ui/Page'
-import { Empty, Loading } from '../ui/States'
+import { Empty, Loading, Notice } from '../ui/States'
 import { Secret } from '../ui/Secret'
 import styles from './ConnectPage.module.css'
+
+/** Where the official SDKs expect provisioning. */
+const SDK_PORT = 443
 
 type Group = Schemas['EnrollmentGroup']
 
@@ -92,6 +95,12 @@ function Example({ info }: { info: Schemas['ProvisioningInfo'] }) {
       hint={<>With the unmodified SDK: <code>pip install azure-iot-device</code></>}
       actions={<CopyButton text={program} label="Copy the program" />}
     >
+      {portOf(info.endpoint) === SDK_PORT ? null : (
+        <Notice>
+          The SDK registers at port {SDK_PORT} and sends to port 8883, and cannot be told others. This server is at port {portOf(info.endpoint)}: start
+          it with <code>--https 0.0.0.0:{SDK_PORT}</code>, or map the port in front of it.
+        </Notice>
+      )}
       <Code label="Python program" text={program} />
     </Card>
   )

@@ -11,6 +11,12 @@ import { Icon } from '../ui/Icon'
 import { ErrorBox, Loading } from '../ui/States'
 import styles from './SignInPage.module.css'
 
+/** How an administrator makes a link; in lines that fit a phone. */
+const COMMAND = `tidegate user create \\
+  --data DIR \\
+  --email you@example.com \\
+  --role Administrator`
+
 /** The one-time code of a sign-in link. It stands behind `#`, so that it never reaches a server log. */
 function codeOfLink(): string | undefined {
   return new URLSearchParams(location.hash.slice(1)).get('code') ?? undefined
@@ -58,7 +64,7 @@ function HowToSignIn({ problem }: { problem: ApiError | undefined }) {
     <>
       {problem ? <ErrorBox message={problem.message} detail="A sign-in link works once, and for a limited time." /> : null}
       <p>You sign in with a one-time link. An administrator of this installation makes one with:</p>
-      <code className={styles.command}>tidegate user create --data DIR --email you@example.com --role Administrator</code>
+      <code className={styles.command}>{COMMAND}</code>
       <Button
         onPress={() => {
           location.assign('/')
