@@ -12,6 +12,7 @@ use protocol::dps::{DpsError, OperationStatus};
 use protocol::hub::bag;
 use protocol::limits::TOKEN_GRACE;
 use serde_json::{Value, json};
+use storage::log::Records;
 use tokio::sync::Semaphore;
 use transport::server::{
     Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, Refusal, Telemetry,
@@ -26,7 +27,7 @@ use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
 use crate::live::{Live, LiveEvent};
 use crate::metrics::Metrics;
 use crate::provisioning::{Enrollee, Provisioning};
-use crate::record::{EncodeRecordError, Kind, Origin};
+use crate::record::{Kind, Origin};
 use crate::sessions::{Registered, Seen, SessionId, Sessions};
 use crate::store::Registry;
 
@@ -118,12 +119,15 @@ impl HubHandler for Gateway {
 
     async fn telemetry(&self, session: &HubSession, batch: TelemetryBatch) -> Result<(), HubError> {
         let now = now_ms();
-        let encode = |telemetry: Telemetry| {
-            let properties = without_stamps(telemetry.message.bag);
-            session.origin.encode(Kind::Telemetry, now, &properties, &telemetry.message.body)
-        };
-        let records: Result<Vec<Bytes>, EncodeRecordError> = batch.into_iter().map(encode).collect();
-        let records = records.map_err(|error| not_stored(&session.identity, &error))?;
+        let origin = &session.origin;
+        let bytes = batch.iter().map(|Telemetry { message }| origin.encoded_bytes(&message.bag, &message.body)).sum();
+        let mut records = Records::with_capacity(batch.len(), bytes);
+        for Telemetry { message } in batch {
+            let bag = without_stamps(message.bag);
+            records
+                .push_with(|out| origin.encode_into(out, Kind::Telemetry, now, &bag, &message.body))
+                .map_err(|error| not_stored(&session.identity, &error))?;
+        }
         self.ingest.append(records).await.map_err(|error| not_stored(&session.identity, &error))?;
         session.seen.at(now);
         Ok(())
@@ -244,6 +248,9 @@ impl Gateway {
 
 /// Drops the properties only the hub may set. Nearly every bag has none and is passed on as it is.
 pub(crate) fn without_stamps(properties: Bytes) -> Bytes {
+    if !bag::has_any_ignore_case(&properties, &STAMPS) {
+        return properties;
+    }
     let stamps: Vec<String> = bag::iter(&properties)
         .filter(|(name, _)| STAMPS.iter().any(|stamp| name.eq_ignore_ascii_case(stamp)))
         .map(|(name, _)| name.into_owned())

@@ -9,7 +9,7 @@
 //! once there is room.
 
 use bytes::Bytes;
-use storage::log::{AppendError, AppendedRange, Log};
+use storage::log::{AppendError, AppendedRange, Log, Records};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -41,8 +41,8 @@ impl Ingest {
     }
 
     /// Appends encoded records, in order. `Ok` means durable.
-    pub async fn append(&self, records: Vec<Bytes>) -> Result<AppendedRange, AppendError> {
-        let (count, bytes) = (records.len(), records.iter().map(Bytes::len).sum::<usize>());
+    pub async fn append(&self, records: Records) -> Result<AppendedRange, AppendError> {
+        let (count, bytes) = (records.len(), records.bytes());
         let appended = self.log.append(records).await;
         tell_fullness(&self.metrics, appended.as_ref().err());
         let range = appended?;

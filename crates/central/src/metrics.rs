@@ -28,8 +28,8 @@ struct Inner {
     segments_written: AtomicU64,
     reader_position: AtomicU64,
     listening: AtomicBool,
-    log_problem: Mutex<Option<String>>,
-    reader_problem: Mutex<Option<String>>,
+    log_problem: Problem,
+    reader_problem: Problem,
 }
 
 /// Values that are asked for when the text is made.
@@ -79,12 +79,12 @@ impl Metrics {
 
     /// Whether the log takes messages. Answers whether that changed.
     pub(crate) fn set_log_problem(&self, problem: Option<String>) -> bool {
-        set(&self.inner.log_problem, problem)
+        self.inner.log_problem.set(problem)
     }
 
     /// Whether the telemetry reader works. Answers whether that changed.
     pub(crate) fn set_reader_problem(&self, problem: Option<String>) -> bool {
-        set(&self.inner.reader_problem, problem)
+        self.inner.reader_problem.set(problem)
     }
 
     /// Every listener is up.
@@ -99,7 +99,7 @@ impl Metrics {
             problems.push("the listeners are not up".to_owned());
         }
         for problem in [&self.inner.log_problem, &self.inner.reader_problem] {
-            problems.extend(problem.lock().expect("nothing panics while it holds a problem").clone());
+            problems.extend(problem.get());
         }
         problems
     }
@@ -151,9 +151,27 @@ fn write_metric(text: &mut String, kind: &str, (name, help): (&str, &str), value
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
 }
 
-fn set(slot: &Mutex<Option<String>>, problem: Option<String>) -> bool {
-    let mut slot = slot.lock().expect("nothing panics while it holds a problem");
-    let changed = slot.is_some() != problem.is_some();
-    *slot = problem;
-    changed
+/// Something that keeps Central from being ready. That it is not there is seen without a lock: every message looks.
+#[derive(Debug, Default)]
+struct Problem {
+    is_there: AtomicBool,
+    text: Mutex<Option<String>>,
+}
+
+impl Problem {
+    /// Answers whether the problem came or went.
+    fn set(&self, problem: Option<String>) -> bool {
+        if problem.is_none() && !self.is_there.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut text = self.text.lock().expect("nothing panics while it holds a problem");
+        let changed = text.is_some() != problem.is_some();
+        self.is_there.store(problem.is_some(), Ordering::Release);
+        *text = problem;
+        changed
+    }
+
+    fn get(&self) -> Option<String> {
+        self.text.lock().expect("nothing panics while it holds a problem").clone()
+    }
 }

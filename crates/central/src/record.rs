@@ -25,6 +25,8 @@
 //! Bodies of the other kinds: reported properties `{"version":n,"patch":{…}}`; connection `{"connected":true|false}`;
 //! lifecycle `{"event":"deviceProvisioned" …}`.
 
+use std::sync::Arc;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use model::identity::Identity;
 
@@ -35,6 +37,8 @@ mod tests;
 const VERSION: u8 = 1;
 /// Byte count of an absent text.
 const ABSENT: u16 = u16::MAX;
+/// The texts that make a record's source, in their order.
+const SOURCE_FIELDS: [&str; 5] = ["application", "device", "module", "generation", "model"];
 
 /// What kind of event a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +95,34 @@ pub struct Record {
     pub body: Bytes,
 }
 
+/// Who sent a record, as its connection was let in: the same for every record of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Application it belongs to.
+    pub application: Arc<str>,
+    /// Who sent it.
+    pub identity: Identity,
+    /// Generation id of that identity.
+    pub generation: Arc<str>,
+    /// Model id the connection had announced.
+    pub model: Option<Arc<str>>,
+}
+
+/// A record whose source is not taken apart: whoever reads many looks a known one up by its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordParts {
+    /// Kind of event.
+    pub kind: Kind,
+    /// When it arrived, Unix milliseconds.
+    pub enqueued_ms: i64,
+    /// The fields from application to model; see [`Source::decode`].
+    pub source: Bytes,
+    /// Encoded properties.
+    pub bag: Bytes,
+    /// Body.
+    pub body: Bytes,
+}
+
 /// A record this program cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeRecordError {
@@ -135,14 +167,31 @@ impl Origin {
 
     /// Bytes for the log.
     pub fn encode(&self, kind: Kind, enqueued_ms: i64, bag: &[u8], body: &[u8]) -> Result<Bytes, EncodeRecordError> {
-        let mut out = BytesMut::with_capacity(18 + self.encoded.len() + bag.len() + body.len());
+        let mut out = BytesMut::with_capacity(self.encoded_bytes(bag, body));
+        self.encode_into(&mut out, kind, enqueued_ms, bag, body)?;
+        Ok(out.freeze())
+    }
+
+    /// Appends a record to the buffer.
+    pub fn encode_into(
+        &self,
+        out: &mut BytesMut,
+        kind: Kind,
+        enqueued_ms: i64,
+        bag: &[u8],
+        body: &[u8],
+    ) -> Result<(), EncodeRecordError> {
         out.put_u8(VERSION);
         out.put_u8(kind.code());
         out.put_i64_le(enqueued_ms);
         out.put_slice(&self.encoded);
-        put_bytes(&mut out, "bag", bag)?;
-        put_bytes(&mut out, "body", body)?;
-        Ok(out.freeze())
+        put_bytes(out, "bag", bag)?;
+        put_bytes(out, "body", body)
+    }
+
+    /// How long the record of a message is.
+    pub fn encoded_bytes(&self, bag: &[u8], body: &[u8]) -> usize {
+        18 + self.encoded.len() + bag.len() + body.len()
     }
 }
 
@@ -154,6 +203,17 @@ impl Record {
     }
 
     /// Reads what [`Record::encode`] wrote.
+    pub fn decode(input: Bytes) -> Result<Self, DecodeRecordError> {
+        let RecordParts { kind, enqueued_ms, source, bag, body } = RecordParts::decode(input)?;
+        let Source { application, identity, generation, model } = Source::decode(source)?;
+        let (application, generation) = (application.to_string(), generation.to_string());
+        let model = model.map(|model| model.to_string());
+        Ok(Self { kind, enqueued_ms, application, identity, generation, model, bag, body })
+    }
+}
+
+impl RecordParts {
+    /// Reads a record up to its source.
     pub fn decode(mut input: Bytes) -> Result<Self, DecodeRecordError> {
         if input.remaining() < 10 {
             return Err(DecodeRecordError::Malformed("head"));
@@ -165,21 +225,34 @@ impl Record {
         let kind = input.get_u8();
         let kind = Kind::from_code(kind).ok_or(DecodeRecordError::Kind(kind))?;
         let enqueued_ms = input.get_i64_le();
-        let application = take_text(&mut input, "application")?;
-        let device = take_text(&mut input, "device")?;
-        let module = take_option(&mut input, "module")?;
-        let generation = take_text(&mut input, "generation")?;
-        let model = take_option(&mut input, "model")?;
+        let mut rest = &input[..];
+        for field in SOURCE_FIELDS {
+            skip_text(&mut rest, field)?;
+        }
+        let source = input.split_to(input.len() - rest.len());
         let bag = take_bytes(&mut input, "bag")?;
         let body = take_bytes(&mut input, "body")?;
         if input.has_remaining() {
             return Err(DecodeRecordError::Malformed("end"));
         }
+        Ok(Self { kind, enqueued_ms, source, bag, body })
+    }
+}
+
+impl Source {
+    /// Reads the fields from application to model.
+    pub fn decode(mut input: Bytes) -> Result<Self, DecodeRecordError> {
+        let [application, device, module, generation, model] = SOURCE_FIELDS;
+        let application = take_text(&mut input, application)?.into();
+        let device = take_text(&mut input, device)?;
+        let module = take_option(&mut input, module)?;
+        let generation = take_text(&mut input, generation)?.into();
+        let model = take_option(&mut input, model)?.map(Arc::from);
         let identity = match module {
             Some(module) => Identity::module(&device, &module),
             None => Identity::device(&device),
         };
-        Ok(Self { kind, enqueued_ms, application, identity, generation, model, bag, body })
+        Ok(Self { application, identity, generation, model })
     }
 }
 
@@ -214,6 +287,17 @@ fn take_option(input: &mut Bytes, field: &'static str) -> Result<Option<String>,
     }
     let text = input.split_to(usize::from(count));
     std::str::from_utf8(&text).map(|text| Some(text.to_owned())).map_err(|_| malformed)
+}
+
+fn skip_text(input: &mut &[u8], field: &'static str) -> Result<(), DecodeRecordError> {
+    let malformed = DecodeRecordError::Malformed(field);
+    let (count, rest) = input.split_first_chunk().ok_or(malformed.clone())?;
+    let count = match u16::from_le_bytes(*count) {
+        ABSENT => 0,
+        count => usize::from(count),
+    };
+    *input = rest.get(count..).ok_or(malformed)?;
+    Ok(())
 }
 
 fn take_text(input: &mut Bytes, field: &'static str) -> Result<String, DecodeRecordError> {

@@ -13,9 +13,11 @@ mod listeners;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use storage::log::{Log, LogOptions, Offset, OpenLogError};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::server::{HubServer, ServerLimits};
@@ -45,6 +47,9 @@ pub use guard::GuardError;
 
 /// How often the server certificate is looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Name of the telemetry reader's threads.
+const READER_THREAD: &str = "telemetry";
 
 /// How long writers and reader may take to finish. A broken disk must not keep the program from ending.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -93,6 +98,9 @@ pub enum ServeError {
     /// The telemetry reader.
     #[error("the telemetry reader cannot start")]
     Reader(#[from] StartReaderError),
+    /// A thread.
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
     /// A listener.
     #[error("cannot listen on {address}, which {flag} asks for: {reason}")]
     Listen {
@@ -254,7 +262,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Parts, Back
     };
     background.tasks.spawn(event_writer.run(background.stop_events.clone()));
     background.tasks.spawn(twin_writer.run(background.stop_events.clone()));
-    background.tasks.spawn(reader.run(background.stop_reader.clone()));
+    start_reader(reader, &background)?;
     let parts = Parts {
         folder,
         registry,
@@ -270,6 +278,25 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Parts, Back
         provisioning,
     };
     Ok((parts, background))
+}
+
+/// Gives the telemetry reader a thread of its own: taking messages apart is work, not waiting, and connections must not wait
+/// behind it. The thread's name makes its share of the processor visible.
+fn start_reader(reader: TelemetryReader, background: &Background) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_name(READER_THREAD).build();
+    let runtime = runtime.map_err(ServeError::Thread)?;
+    let (ended, end) = oneshot::channel::<()>();
+    let stop = background.stop_reader.clone();
+    let run = move || {
+        runtime.block_on(reader.run(stop));
+        drop(ended);
+    };
+    thread::Builder::new().name(READER_THREAD.to_owned()).spawn(run).map_err(ServeError::Thread)?;
+    background.tasks.spawn(async move {
+        // It only ever ends: nothing is sent.
+        let _ = end.await;
+    });
+    Ok(())
 }
 
 /// Binds every listener before any serves, so that a taken port leaves nothing half started.

@@ -3,19 +3,16 @@
 use std::future::Future;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
 use crate::limits::READ_BYTES_MAX;
 
-/// First read of an idle connection goes to the stack, so that waiting costs no buffer.
-const IDLE_READ_BYTES: usize = 4096;
-
-/// How much room later reads of the same burst get.
-const READ_CHUNK_BYTES: usize = 16 * 1024;
+/// Reads go to the stack first, so that waiting costs no buffer and what is kept has exactly the size of what came.
+const SCRATCH_BYTES: usize = 8 * 1024;
 
 /// The runtime's clock, which tests can pause.
 pub(crate) fn now() -> std::time::Instant {
@@ -34,24 +31,18 @@ fn poll_burst<S: AsyncRead + Unpin>(
     cx: &mut Context<'_>,
 ) -> Poll<std::io::Result<usize>> {
     let mut total = 0;
-    if input.is_empty() {
-        let mut scratch = [MaybeUninit::<u8>::uninit(); IDLE_READ_BYTES];
-        let mut scratch = ReadBuf::uninit(&mut scratch);
-        ready!(Pin::new(&mut *stream).poll_read(cx, &mut scratch))?;
-        total = scratch.filled().len();
-        if total == 0 {
-            return Poll::Ready(Ok(0));
-        }
-        input.reserve(READ_CHUNK_BYTES);
-        input.extend_from_slice(scratch.filled());
-    }
     while total < READ_BYTES_MAX {
-        input.reserve(READ_CHUNK_BYTES);
-        match pin!(stream.read_buf(input)).poll(cx) {
-            Poll::Ready(Ok(read)) if read > 0 => total += read,
+        let mut scratch = [MaybeUninit::<u8>::uninit(); SCRATCH_BYTES];
+        let mut scratch = ReadBuf::uninit(&mut scratch);
+        match Pin::new(&mut *stream).poll_read(cx, &mut scratch) {
+            Poll::Ready(Ok(())) if !scratch.filled().is_empty() => {
+                total += scratch.filled().len();
+                input.extend_from_slice(scratch.filled());
+            }
             // End and errors are met again by the next read, after what came before them was handled.
             Poll::Ready(_) | Poll::Pending if total > 0 => break,
-            other => return other,
+            Poll::Ready(read) => return Poll::Ready(read.map(|()| 0)),
+            Poll::Pending => return Poll::Pending,
         }
     }
     Poll::Ready(Ok(total))
@@ -101,6 +92,15 @@ impl Outgoing {
             self.unflushed = false;
         }
         Ok(())
+    }
+
+    /// Writes what the stream takes without waiting.
+    pub(crate) async fn try_write<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> std::io::Result<()> {
+        std::future::poll_fn(|cx| match pin!(self.write_some(stream)).poll(cx) {
+            Poll::Ready(written) => Poll::Ready(written),
+            Poll::Pending => Poll::Ready(Ok(())),
+        })
+        .await
     }
 
     /// Writes everything.

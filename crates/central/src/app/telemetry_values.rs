@@ -170,8 +170,8 @@ fn message_to_api(message: &timeseries::RawMessage) -> RawMessage {
     RawMessage {
         offset: message.offset,
         enqueued_time: rfc3339_ms(message.enqueued_ms),
-        device: message.identity.device_id().to_owned(),
-        module: message.identity.module_id().map(str::to_owned),
+        device: message.source.identity.device_id().to_owned(),
+        module: message.source.identity.module_id().map(str::to_owned),
         component: message.component.clone(),
         properties: properties.application,
         system_properties: properties.system,

@@ -71,7 +71,7 @@ impl HubHttp {
         }
         let records = records(&caller, identity, messages);
         let records = records.map_err(|error| HubHttpError::bad_request(error.to_string()))?;
-        self.ingest.append(records).await.map_err(|error| {
+        self.ingest.append(records.into()).await.map_err(|error| {
             tracing::debug!(%identity, error = &error as &dyn std::error::Error, "messages were not stored");
             HubHttpError::unavailable()
         })?;

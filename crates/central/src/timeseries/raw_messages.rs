@@ -7,11 +7,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use model::identity::Identity;
 use protocol::hub::bag::Properties;
 
 use crate::limits::{RAW_MESSAGES_BYTES_MAX, RAW_MESSAGES_PER_DEVICE_MAX};
-use crate::record::Record;
+use crate::record::{RecordParts, Source};
 
 #[cfg(test)]
 mod tests;
@@ -24,13 +23,9 @@ pub struct RawMessage {
     /// When it arrived.
     pub enqueued_ms: i64,
     /// Who sent it.
-    pub identity: Identity,
+    pub source: Arc<Source>,
     /// Component, from `$.sub`.
     pub component: Option<String>,
-    /// Generation id of the identity.
-    pub generation: String,
-    /// Model id its connection had announced.
-    pub model: Option<String>,
     /// Encoded properties.
     pub bag: Bytes,
     /// Body.
@@ -39,14 +34,12 @@ pub struct RawMessage {
 
 impl RawMessage {
     /// Copies a record: its bytes are slices of the log's much larger reads.
-    pub fn new(record: &Record, component: Option<String>, offset: u64) -> Self {
+    pub fn new(record: &RecordParts, source: &Arc<Source>, component: Option<String>, offset: u64) -> Self {
         Self {
             offset,
             enqueued_ms: record.enqueued_ms,
-            identity: record.identity.clone(),
+            source: Arc::clone(source),
             component,
-            generation: record.generation.clone(),
-            model: record.model.clone(),
             bag: Bytes::copy_from_slice(&record.bag),
             body: Bytes::copy_from_slice(&record.body),
         }
@@ -58,7 +51,7 @@ impl RawMessage {
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.bag.len() + self.body.len() + self.generation.len()
+        size_of::<Self>() + self.bag.len() + self.body.len()
     }
 }
 
@@ -99,7 +92,7 @@ impl RawMessages {
             .iter()
             .rev()
             .filter(|message| before.is_none_or(|before| message.offset < before))
-            .filter(|message| module.is_none() || message.identity.module_id() == module)
+            .filter(|message| module.is_none() || message.source.identity.module_id() == module)
             .take(limit)
             .cloned()
             .collect()

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Telemetry;
-use super::decode::{SharedTexts, decode, row};
+use super::decode::{KnownSource, KnownSources, SharedTexts, decode, json_values, row};
 use super::raw_messages::RawMessage;
 use crate::config::{LogConfig, TelemetryConfig};
 use crate::ingest::tell_fullness;
@@ -28,7 +28,7 @@ use crate::limits::{
 };
 use crate::live::{Live, LiveEvent};
 use crate::metrics::Metrics;
-use crate::record::{Kind, Record};
+use crate::record::{Kind, RecordParts};
 use crate::sessions::Sessions;
 use crate::store::{LastSeenRow, Registry, SegmentRow, StoreError};
 
@@ -55,7 +55,8 @@ pub struct TelemetryReader {
     oldest_pending: Option<Instant>,
     texts: SharedTexts,
     templates: Templates,
-    seen: HashMap<(String, Identity), i64>,
+    sources: KnownSources,
+    seen: HashMap<(Arc<str>, Identity), i64>,
 }
 
 /// What the reader is given.
@@ -163,6 +164,7 @@ impl TelemetryReader {
             oldest_pending: None,
             texts: SharedTexts::default(),
             templates: Templates::default(),
+            sources: KnownSources::default(),
             seen: HashMap::new(),
         })
     }
@@ -211,8 +213,10 @@ impl TelemetryReader {
         let mut events: Vec<(Arc<str>, LiveEvent)> = Vec::new();
         for logged in batch {
             let offset = logged.offset.0;
-            let record = match Record::decode(logged.payload.clone()) {
-                Ok(record) => record,
+            let record = RecordParts::decode(logged.payload.clone());
+            let known = record.and_then(|record| Ok((self.sources.get(&record.source, &mut self.texts)?, record)));
+            let (source, record) = match known {
+                Ok(known) => known,
                 Err(error) => {
                     self.metrics.message_unreadable();
                     tracing::error!(offset, %error, "a log record is passed over");
@@ -221,10 +225,10 @@ impl TelemetryReader {
             };
             if offset >= self.stored {
                 self.oldest_pending.get_or_insert_with(Instant::now);
-                self.note_seen(&record, offset);
+                self.note_seen(&record, &source, offset);
             }
             if record.kind == Kind::Telemetry {
-                events.extend(self.insert_telemetry(&record, offset, &mut rows).await);
+                events.extend(self.insert_telemetry(&record, &source, offset, &mut rows).await);
             }
         }
         let mut waiting: Vec<(Arc<str>, Vec<telemetry::Row>)> = rows.into_iter().collect();
@@ -257,43 +261,48 @@ impl TelemetryReader {
     /// Takes a message apart; answers the event for those who watch the device, if anybody does.
     async fn insert_telemetry(
         &mut self,
-        record: &Record,
+        record: &RecordParts,
+        known: &KnownSource,
         offset: u64,
         rows: &mut HashMap<Arc<str>, Vec<telemetry::Row>>,
     ) -> Option<(Arc<str>, LiveEvent)> {
-        let app = self.texts.share(&record.application);
-        let device = self.texts.share(record.identity.device_id());
+        let KnownSource { source, app, device, .. } = known;
         let decoded = decode(record);
-        let message = RawMessage::new(record, decoded.component.clone(), offset);
-        self.telemetry.inner.raw.push(&app, &device, message);
+        let message = RawMessage::new(record, source, decoded.component.clone(), offset);
+        self.telemetry.inner.raw.push(app, device, message);
         if offset < self.stored {
             return None;
         }
         let generation = self.telemetry.inner.templates_changed.load(Ordering::Acquire);
-        let template = self.templates.of(&self.registry, &app, &device, generation).await;
-        if let Some(row) = row(record, &decoded, offset, template, &mut self.texts) {
-            rows.entry(Arc::clone(&app)).or_default().push(row);
+        let template = self.templates.of(&self.registry, app, device, generation).await;
+        if let Some(row) = row(record, known, &decoded, offset, template, &mut self.texts) {
+            rows.entry(Arc::clone(app)).or_default().push(row);
         }
-        if decoded.values.is_empty() || !self.live.is_watched(&app, &device) {
+        if !self.live.is_watched(app, device) {
+            return None;
+        }
+        let values = json_values(record, &decoded);
+        if values.is_empty() {
             return None;
         }
         let event = LiveEvent::Telemetry {
             device: device.to_string(),
-            module: record.identity.module_id().map(str::to_owned),
+            module: source.identity.module_id().map(str::to_owned),
             component: decoded.component,
             ts_ms: decoded.ts_ms,
-            values: decoded.values,
+            values,
             offset,
         };
-        Some((app, event))
+        Some((Arc::clone(app), event))
     }
 
-    fn note_seen(&mut self, record: &Record, offset: u64) {
+    fn note_seen(&mut self, record: &RecordParts, known: &KnownSource, offset: u64) {
+        let identity = &known.source.identity;
         // What came since this start was noted by the session that brought it.
         if offset < self.replayed_until {
-            self.sessions.touch(&record.application, &record.identity, record.enqueued_ms);
+            self.sessions.touch(&known.app, identity, record.enqueued_ms);
         }
-        let seen = self.seen.entry((record.application.clone(), record.identity.clone())).or_default();
+        let seen = self.seen.entry((Arc::clone(&known.app), identity.clone())).or_default();
         *seen = record.enqueued_ms.max(*seen);
     }
 
@@ -356,7 +365,7 @@ impl TelemetryReader {
 
     fn take_seen(&mut self) -> Vec<LastSeenRow> {
         let rows = self.seen.drain().map(|((application, identity), last_seen_ms)| LastSeenRow {
-            application,
+            application: application.to_string(),
             device: identity.device_id().to_owned(),
             module: identity.module_id().map(str::to_owned),
             last_seen_ms,

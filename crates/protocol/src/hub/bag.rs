@@ -130,6 +130,22 @@ pub fn get_ignore_case<'a>(bag: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
     iter(bag).find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.unwrap_or_default())
 }
 
+/// Whether the bag has a property of one of these names, without regard to ASCII case.
+pub fn has_any_ignore_case(bag: &[u8], names: &[&str]) -> bool {
+    raw_pairs(bag).any(|(raw, _)| {
+        // Nearly every system name is written `%24.xx`, which needs no decoded copy.
+        let short = raw.strip_prefix(b"%24");
+        if memchr::memchr(b'%', short.unwrap_or(raw)).is_some() {
+            let decoded = decode(raw);
+            return names.iter().any(|name| decoded.eq_ignore_ascii_case(name));
+        }
+        names.iter().map(|name| name.as_bytes()).any(|name| match short {
+            Some(short) => name.strip_prefix(b"$").is_some_and(|name| name.eq_ignore_ascii_case(short)),
+            None => name.eq_ignore_ascii_case(raw),
+        })
+    })
+}
+
 fn named(raw: &[u8], name: &str) -> bool {
     raw == name.as_bytes() || (memchr::memchr(b'%', raw).is_some() && decode(raw) == name)
 }

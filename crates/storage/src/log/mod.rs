@@ -13,6 +13,7 @@
 //! | --- | --- |
 //! | `segment` | the format, byte by byte, with its version history |
 //! | `recovery` | what happens when a log is opened |
+//! | `records` | records on their way into a group |
 //! | `writer` | group commit; what happens when a write or a sync fails |
 //! | `reader`, `cursor` | reading from memory, buffer, disk |
 //! | `retention` | what may be deleted, and in which order |
@@ -23,6 +24,7 @@ mod checkpoint;
 mod cursor;
 mod error;
 mod reader;
+mod records;
 mod recovery;
 mod retention;
 mod segment;
@@ -44,13 +46,13 @@ use tracing::{error, warn};
 pub use checkpoint::{CheckpointError, Checkpoints};
 pub use error::{AppendError, OpenLogError, ReadError, TrimError};
 pub use reader::Reader;
+pub use records::Records;
 pub use recovery::{CutTail, RecoveryReport};
 pub use retention::Retention;
 
 use crate::file_layer::{FileLayer, LockGuard, RealFiles};
 use crate::limits;
 use recovery::{Recovered, failed};
-use segment::RECORD_HEADER_BYTES;
 use state::{End, Shared, State, lock};
 use writer::{Append, Writer};
 
@@ -236,8 +238,9 @@ impl Log {
     /// every append that waits at that moment. Waits while the queue is full.
     ///
     /// Dropping the future does not take the records back once they are queued.
-    pub async fn append(&self, records: Vec<Bytes>) -> Result<AppendedRange, AppendError> {
-        let body_bytes = records.iter().map(|record| RECORD_HEADER_BYTES + record.len()).sum();
+    pub async fn append(&self, records: impl Into<Records>) -> Result<AppendedRange, AppendError> {
+        let records = records.into();
+        let body_bytes = records.body().len();
         let limit_bytes = self.inner.shared.options.group_bytes_max;
         if records.is_empty() {
             return Err(AppendError::Empty);
@@ -249,14 +252,14 @@ impl Log {
         let queue_share = share.map_err(|_| AppendError::Closed)?;
         let queue = lock(&self.inner.queue).clone().ok_or(AppendError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let append = Append { records, body_bytes, reply, queue_share };
+        let append = Append { records, reply, queue_share };
         queue.send(append).await.map_err(|_| AppendError::Closed)?;
         drop(queue);
         answer.await.unwrap_or(Err(AppendError::Closed))
     }
 
     /// [`Log::append`] for threads that may block; never call it from asynchronous code.
-    pub fn append_blocking(&self, records: Vec<Bytes>) -> Result<AppendedRange, AppendError> {
+    pub fn append_blocking(&self, records: impl Into<Records>) -> Result<AppendedRange, AppendError> {
         block_on(self.append(records))
     }
 

@@ -212,24 +212,22 @@ pub(super) fn contains_group_after(bytes: &[u8], salt: u32, broken: Offset) -> b
         .any(|window| GroupHeader::decode(window, salt).is_some_and(|header| header.first > broken))
 }
 
-/// Writes a whole group, header and body, into one contiguous buffer of exactly the right size.
+/// Writes a whole group, header and body, into one contiguous buffer of exactly the right size. The bodies are pieces of the
+/// group's body, which has `count` records and `body_bytes` bytes.
 pub(super) fn encode_group<'a>(
-    records: impl Iterator<Item = &'a Bytes>,
-    body_bytes: usize,
+    bodies: impl Iterator<Item = &'a [u8]>,
+    (count, body_bytes): (u32, usize),
     first: Offset,
     appended_at_ms: u64,
     salt: u32,
 ) -> Bytes {
     let mut group = BytesMut::with_capacity(GROUP_HEADER_BYTES + body_bytes);
     group.put_bytes(0, GROUP_HEADER_BYTES);
-    let mut count = 0;
-    for record in records {
-        group.put_u32_le(record.len() as u32);
-        group.put_slice(record);
-        count += 1;
+    for body in bodies {
+        group.put_slice(body);
     }
     let body = &group[GROUP_HEADER_BYTES..];
-    assert_eq!(body.len(), body_bytes, "the caller adds up the bytes of the records it passes");
+    assert_eq!(body.len(), body_bytes, "the caller adds up the bytes of what it passes");
     let header = GroupHeader {
         first,
         appended_at_ms,

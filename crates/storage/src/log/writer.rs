@@ -16,7 +16,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
@@ -28,21 +27,24 @@ use super::segment::{
     encode_group, segment_path,
 };
 use super::state::{Segment, Shared, TailGroup, lock};
-use super::{AppendError, AppendedRange, Offset};
+use super::{AppendError, AppendedRange, Offset, Records};
 use crate::file_layer::{LayerFile, write_all_at};
 use crate::limits::RETENTION_INTERVAL;
 
 /// An append on its way to the writer.
 #[derive(Debug)]
 pub(super) struct Append {
-    pub records: Vec<Bytes>,
-    /// What the records take in a group's body.
-    pub body_bytes: usize,
+    pub records: Records,
     pub reply: oneshot::Sender<Result<AppendedRange, AppendError>>,
     pub queue_share: OwnedSemaphorePermit,
 }
 
 impl Append {
+    /// What the records take in a group's body.
+    fn body_bytes(&self) -> usize {
+        self.records.body().len()
+    }
+
     /// Gives its share of the queue back, then tells the caller. One that no longer waits has given up the answer, not the
     /// records.
     fn answer(self, result: Result<AppendedRange, AppendError>) {
@@ -95,10 +97,10 @@ impl Writer {
 
     /// What waits now, up to the size of a group.
     fn gather(&mut self, first: Append) -> Vec<Append> {
-        let mut body_bytes = first.body_bytes;
+        let mut body_bytes = first.body_bytes();
         let mut group = vec![first];
         while let Ok(append) = self.queue.try_recv() {
-            body_bytes += append.body_bytes;
+            body_bytes += append.body_bytes();
             if body_bytes > self.shared.options.group_bytes_max {
                 self.carried = Some(append);
                 break;
@@ -131,7 +133,7 @@ impl Writer {
     /// Answers `Full` to what would take the log past its hard limit, and returns the rest.
     fn admit(&mut self, group: Vec<Append>) -> Vec<Append> {
         let Some(limit_bytes) = self.shared.options.total_bytes_max else { return group };
-        let group_bytes: u64 = group.iter().map(|append| append.body_bytes as u64).sum();
+        let group_bytes: u64 = group.iter().map(|append| append.body_bytes() as u64).sum();
         // The group may need a new segment too.
         let overhead = SEGMENT_HEADER_BYTES + GROUP_HEADER_BYTES as u64;
         if lock(&self.shared.state).bytes + overhead + group_bytes > limit_bytes {
@@ -140,10 +142,10 @@ impl Writer {
         let mut bytes = lock(&self.shared.state).bytes + overhead;
         let mut admitted = Vec::with_capacity(group.len());
         for append in group {
-            if bytes + append.body_bytes as u64 > limit_bytes {
+            if bytes + append.body_bytes() as u64 > limit_bytes {
                 append.answer(Err(AppendError::Full { limit_bytes }));
             } else {
-                bytes += append.body_bytes as u64;
+                bytes += append.body_bytes() as u64;
                 admitted.push(append);
             }
         }
@@ -152,7 +154,7 @@ impl Writer {
 
     /// Makes a group durable and visible; returns the offset of its first record.
     fn write_group(&mut self, group: &[Append]) -> Result<Offset, AppendError> {
-        let body_bytes = group.iter().map(|append| append.body_bytes).sum();
+        let body_bytes = group.iter().map(Append::body_bytes).sum();
         let group_bytes = GROUP_HEADER_BYTES + body_bytes;
         let mut newest = *lock(&self.shared.state).newest();
         if newest.bytes > SEGMENT_HEADER_BYTES
@@ -162,8 +164,9 @@ impl Writer {
         }
         let first = lock(&self.shared.state).next;
         let appended_at_ms = (self.shared.environment.clock)();
-        let records = group.iter().flat_map(|append| &append.records);
-        let encoded = encode_group(records, body_bytes, first, appended_at_ms, newest.salt);
+        let count: usize = group.iter().map(|append| append.records.len()).sum();
+        let bodies = group.iter().map(|append| append.records.body());
+        let encoded = encode_group(bodies, (count as u32, body_bytes), first, appended_at_ms, newest.salt);
 
         let path = segment_path(&self.shared.dir, newest.base);
         if let Err(error) = write_all_at(&*self.file, &encoded, newest.bytes) {
@@ -174,7 +177,6 @@ impl Writer {
             let _ = self.file.truncate(newest.bytes);
             return Err(self.poison(path, error));
         }
-        let count: usize = group.iter().map(|append| append.records.len()).sum();
         let body = encoded.slice(GROUP_HEADER_BYTES..);
         self.publish(TailGroup {
             first,

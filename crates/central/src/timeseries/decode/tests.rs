@@ -1,24 +1,23 @@
 //! Which values, which component, which time.
 #![allow(clippy::unwrap_used)]
 
-use bytes::Bytes;
 use model::identity::Identity;
 use serde_json::json;
 
 use super::*;
-use crate::record::Kind;
+use crate::record::{Kind, Origin};
 
-fn record(properties: &'static str, body: &'static str) -> Record {
-    Record {
-        kind: Kind::Telemetry,
-        enqueued_ms: 5,
-        application: "a".into(),
-        identity: Identity::module("d", "m"),
-        generation: "g".into(),
-        model: None,
-        bag: Bytes::from_static(properties.as_bytes()),
-        body: Bytes::from_static(body.as_bytes()),
-    }
+fn record(properties: &'static str, body: &'static str) -> RecordParts {
+    let identity = Identity::module("d", "m");
+    let origin = Origin::new("a", &identity, "g", None).unwrap();
+    let encoded = origin.encode(Kind::Telemetry, 5, properties.as_bytes(), body.as_bytes()).unwrap();
+    RecordParts::decode(encoded).unwrap()
+}
+
+fn values(properties: &'static str, body: &'static str) -> Vec<(Arc<str>, Value)> {
+    let (mut texts, record) = (SharedTexts::default(), record(properties, body));
+    let source = KnownSources::default().get(&record.source, &mut texts).unwrap();
+    row(&record, &source, &decode(&record), 1, None, &mut texts).map(|row| row.values).unwrap_or_default()
 }
 
 #[test]
@@ -34,7 +33,11 @@ fn values_are_the_top_level_names_of_a_json_object() {
         ("", "", json!({})),
     ];
     for (properties, body, expected) in cases {
-        assert_eq!(json!(decode(&record(properties, body)).values), expected, "{properties} {body}");
+        let record = record(properties, body);
+        assert_eq!(json!(json_values(&record, &decode(&record))), expected, "{properties} {body}");
+        let read: Vec<_> =
+            values(properties, body).iter().map(|(name, value)| (name.to_string(), value.to_json())).collect();
+        assert_eq!(json!(serde_json::Map::from_iter(read)), expected, "{properties} {body}");
     }
 }
 
@@ -49,13 +52,36 @@ fn component_and_time_come_from_properties() {
 #[test]
 fn a_row_shares_texts_and_leaves_out_null() {
     let record = record("%24.sub=pump", r#"{"a":1,"b":null}"#);
+    let (mut texts, mut sources) = (SharedTexts::default(), KnownSources::default());
     let decoded = decode(&record);
-    let mut texts = SharedTexts::default();
-    let first = row(&record, &decoded, 1, None, &mut texts).unwrap();
-    let second = row(&record, &decoded, 2, None, &mut texts).unwrap();
+    let mut row_at = |offset| {
+        let source = sources.get(&record.source, &mut texts).unwrap();
+        row(&record, &source, &decoded, offset, None, &mut texts).unwrap()
+    };
+    let (first, second) = (row_at(1), row_at(2));
     assert!(Arc::ptr_eq(&first.device, &second.device));
+    assert!(Arc::ptr_eq(&first.values[0].0, &second.values[0].0));
     assert_eq!(first.values, [(Arc::from("a"), Value::Integer(1))]);
-    assert_eq!((first.module.as_deref(), first.component.as_deref()), (Some("m"), Some("pump")));
-    let empty = decode(&self::record("", r#"{"b":null}"#));
-    assert_eq!(row(&record, &empty, 3, None, &mut texts), None);
+    assert_eq!((&*first.device, first.module.as_deref(), first.component.as_deref()), ("d", Some("m"), Some("pump")));
+    assert_eq!(values("", r#"{"b":null}"#), []);
+}
+
+#[test]
+fn values_are_read_as_a_tree_of_the_body_would_be() {
+    let bodies = [
+        r#"{"i":-3,"u":18446744073709551615,"f":1.0,"e":1e3,"t":"\u00e9\n","b":true}"#,
+        r#"{"o":{"z":[1, 2.50 ,null]},"l":[ {"x":1} ]}"#,
+        r#"{"a":1} trailing"#,
+        r#"{"a":1,"b":}"#,
+        r#"{"a":1e999}"#,
+    ];
+    for body in bodies {
+        let tree: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap_or_default();
+        let mut read = values("", body);
+        read.sort_by(|left, right| left.0.cmp(&right.0));
+        let mut expected: Vec<_> =
+            tree.iter().filter_map(|(name, json)| Some((Arc::from(name.as_str()), Value::from_json(json)?))).collect();
+        expected.sort_by(|left: &(Arc<str>, Value), right| left.0.cmp(&right.0));
+        assert_eq!(read, expected, "{body}");
+    }
 }

@@ -1,16 +1,21 @@
 //! Both bounds, and the order of answers.
 #![allow(clippy::unwrap_used)]
 
+use model::identity::Identity;
+
 use super::*;
 
 fn message(device: &str, module: Option<&str>, offset: u64, body_bytes: usize) -> RawMessage {
     RawMessage {
         offset,
         enqueued_ms: 0,
-        identity: module.map_or_else(|| Identity::device(device), |module| Identity::module(device, module)),
+        source: Arc::new(Source {
+            application: "a".into(),
+            identity: module.map_or_else(|| Identity::device(device), |module| Identity::module(device, module)),
+            generation: "g".into(),
+            model: None,
+        }),
         component: None,
-        generation: String::new(),
-        model: None,
         bag: Bytes::new(),
         body: Bytes::from(vec![0; body_bytes]),
     }

@@ -117,3 +117,21 @@ proptest! {
         prop_assert_eq!(get(&without, "k"), None);
     }
 }
+
+#[test]
+fn names_are_found_however_they_are_written() {
+    let cases: [(&str, bool); 9] = [
+        ("", false),
+        ("a=1", false),
+        ("$.cdid=x", true),
+        ("%24.CDID=x", true),
+        ("%24.cdid", true),
+        ("a=1&%24.%63did=x", true),
+        ("%24.cdid2=x", false),
+        ("Stamp=x", true),
+        ("%24tamp=x", false),
+    ];
+    for (bag, expected) in cases {
+        assert_eq!(has_any_ignore_case(bag.as_bytes(), &["$.cdid", "stamp"]), expected, "{bag}");
+    }
+}

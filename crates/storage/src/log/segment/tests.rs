@@ -2,13 +2,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::log::Records;
 
 const SALT: u32 = 0x5eed_5a17;
 
 fn group_of(records: &[&'static str]) -> Bytes {
-    let records: Vec<Bytes> = records.iter().map(|record| Bytes::from_static(record.as_bytes())).collect();
-    let body_bytes = records.iter().map(|record| RECORD_HEADER_BYTES + record.len()).sum();
-    encode_group(records.iter(), body_bytes, Offset(7), 1_700_000_000_000, SALT)
+    let records: Records = records.iter().collect();
+    let (count, body) = (records.len() as u32, records.body());
+    encode_group([body].into_iter(), (count, body.len()), Offset(7), 1_700_000_000_000, SALT)
 }
 
 /// Stored files must stay readable: if one of these fails, the version has to go up.
@@ -104,8 +105,10 @@ proptest! {
     #[test]
     fn records_come_out_as_they_went_in(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..20), skip in 0_u64..25) {
         let records: Vec<Bytes> = payloads.into_iter().map(Bytes::from).collect();
-        let body_bytes = records.iter().map(|record| RECORD_HEADER_BYTES + record.len()).sum();
-        let group = encode_group(records.iter(), body_bytes, Offset(100), 5, SALT);
+        let bodies: Vec<Records> = records.chunks(3).map(|records| records.iter().collect()).collect();
+        let body_bytes = bodies.iter().map(|records| records.body().len()).sum();
+        let pieces = bodies.iter().map(Records::body);
+        let group = encode_group(pieces, (records.len() as u32, body_bytes), Offset(100), 5, SALT);
         let header = GroupHeader::decode(&group, SALT).unwrap();
         let mut read = GroupRecords::new(&header, group.slice(GROUP_HEADER_BYTES..)).unwrap();
         prop_assert_eq!(read.end(), Offset(100 + records.len() as u64));

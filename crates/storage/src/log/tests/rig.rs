@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use crate::log::segment::segment_path;
-use crate::log::{AppendError, AppendedRange, Environment, Log, LogOptions, Offset, OpenLogError, ReadError};
+use crate::log::{AppendError, AppendedRange, Environment, Log, LogOptions, Offset, OpenLogError, ReadError, Records};
 use crate::testing::FaultyFiles;
 
 pub const DIR: &str = "/log";
@@ -48,7 +48,7 @@ pub fn segment(base: u64) -> PathBuf {
 }
 
 pub fn append(log: &Log, payloads: &[&str]) -> Result<AppendedRange, AppendError> {
-    log.append_blocking(payloads.iter().map(|payload| Bytes::copy_from_slice(payload.as_bytes())).collect())
+    log.append_blocking(payloads.iter().map(|payload| Bytes::copy_from_slice(payload.as_bytes())).collect::<Records>())
 }
 
 /// Everything from `from` to the end.

@@ -126,6 +126,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
         session: &H::Session,
         options: &ConnectionOptions,
     ) -> Result<(), End> {
+        // Made once: every look at it from the start would take the lock that all connections share.
+        let mut shutdown = std::pin::pin!(options.shutdown.cancelled());
         loop {
             self.handle_input(handler, session).await?;
             self.wire.flush().await?;
@@ -133,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
             tokio::select! {
                 biased;
                 asked = self.far.next_or_close() => self.take_commands(asked.map_err(End::Asked)?),
-                () = options.shutdown.cancelled() => return Err(End::Asked(CloseReason::ShuttingDown)),
+                () = &mut shutdown => return Err(End::Asked(CloseReason::ShuttingDown)),
                 advanced = self.wire.advance() => advanced?,
             }
         }
@@ -223,7 +225,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
             let open = broken.is_none();
             tokio::select! {
                 biased;
-                result = &mut call => return broken.map_or(Ok(result), Err),
+                result = &mut call => {
+                    self.wire.look_at_clock();
+                    return broken.map_or(Ok(result), Err);
+                }
                 written = self.wire.write_some(), if open && self.wire.has_output() => {
                     broken = written.err().map(End::Io);
                 }

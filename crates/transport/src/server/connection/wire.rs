@@ -1,11 +1,12 @@
 //! The byte side of a connection: buffers, reading, writing, the clock.
 
 use std::pin::Pin;
+use std::time::Instant;
 
 use bytes::BytesMut;
 use protocol::connection::{CloseHub, HubConnection, HubEvent};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, Sleep, timeout};
+use tokio::time::{Sleep, timeout};
 
 use super::End;
 use crate::limits::WRITE_TIMEOUT;
@@ -16,6 +17,8 @@ pub(super) struct Wire<S> {
     stream: S,
     pub(super) hub: HubConnection,
     input: BytesMut,
+    /// The clock as it was when bytes came or a handler call ended: to ask it for every packet of a burst would be waste.
+    clock: Instant,
     output: Outgoing,
     /// Set for the earliest deadline known when it was armed; deadlines that moved on are looked up when it fires.
     alarm: Pin<Box<Sleep>>,
@@ -27,8 +30,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             stream,
             hub: HubConnection::new(now()),
             input: BytesMut::new(),
+            clock: now(),
             output: Outgoing::default(),
-            alarm: Box::pin(tokio::time::sleep_until(Instant::now())),
+            alarm: Box::pin(tokio::time::sleep_until(tokio::time::Instant::now())),
         };
         wire.arm();
         wire
@@ -36,7 +40,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// The next event in what was read.
     pub(super) fn poll(&mut self) -> Result<Option<HubEvent>, CloseHub> {
-        self.hub.poll(now(), &mut self.input)
+        self.hub.poll(self.clock, &mut self.input)
+    }
+
+    /// Time has passed.
+    pub(super) fn look_at_clock(&mut self) {
+        self.clock = now();
     }
 
     /// Gives back the read buffer of a connection that has nothing under way.
@@ -68,6 +77,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Ok(());
         }
         self.output.push(self.hub.take_output());
+        // Nearly always the stream takes it all at once, and no timer is needed.
+        self.output.try_write(&mut self.stream).await?;
+        if self.output.is_done() {
+            return Ok(());
+        }
         timeout(WRITE_TIMEOUT, self.output.write_all(&mut self.stream)).await.map_err(|_| End::WriteTimeout)??;
         Ok(())
     }
@@ -75,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Sets the alarm for the earliest deadline; for when that may have come nearer.
     pub(super) fn arm(&mut self) {
         if let Some(at) = self.hub.poll_timeout() {
-            self.alarm.as_mut().reset(Instant::from_std(at));
+            self.alarm.as_mut().reset(tokio::time::Instant::from_std(at));
         }
     }
 
@@ -86,7 +100,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             biased;
             read = read_burst(&mut self.stream, &mut self.input) => match read? {
                 0 => Err(End::Eof),
-                _ => Ok(()),
+                _ => {
+                    self.look_at_clock();
+                    Ok(())
+                }
             },
             () = alarm => {
                 self.hub.handle_timeout(now())?;
