@@ -5,7 +5,8 @@ several rounds. What is compared is the server's own CPU time for each acknowled
 accounting, so that the load generator's share of the machine does not count. Results go to `bench/RESULTS.md`.
 
 Peers: mosquitto from Debian's package; rumqttd from crates.io. Neither makes a message durable before it acknowledges;
-Tidegate does.
+Tidegate does. And it goes on where a broker ends: its telemetry reader takes every message apart and stores it for queries. That
+work has threads of its own, so both numbers are given: accepting (what the peers do) and everything.
 """
 
 import argparse
@@ -35,6 +36,10 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".ca
 TICKS = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 200
 MESSAGE_BYTES = 150
+IDLE_WARM_UP = 50
+IDLE_CONNECTIONS = 1000
+# The threads that take messages apart and store them for queries.
+READER_THREAD = "telemetry"
 START_SECS_MAX = 30
 
 
@@ -47,6 +52,21 @@ def free_port() -> int:
 def cpu_seconds(pid: int) -> float:
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def thread_cpu_seconds(pid: int, name: str) -> float:
+    """CPU time of the threads of that name."""
+    total = 0.0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if (task / "comm").read_text().strip() == name:
+                # Nanoseconds on the processor: finer than the ticks of `stat`.
+                total += int((task / "schedstat").read_text().split()[0]) / 1e9
+    return total
+
+
+def open_files(pid: int) -> int:
+    return len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def pss_kib(pid: int) -> int:
@@ -86,9 +106,11 @@ def running(command: list, log: pathlib.Path, **options):
 class Server:
     """A started server: where it listens, what to trust, and who may connect."""
 
-    def __init__(self, name: str, port: int, ca: pathlib.Path, pid: int, clients: str):
+    def __init__(self, name: str, port: int, ca: pathlib.Path, pid: int, clients: str, settle=lambda: None):
         self.name, self.port, self.ca, self.pid = name, port, ca, pid
         self.clients = clients
+        # Waits until the work behind what was acknowledged is done as well.
+        self.settle = settle
 
 
 def plain_clients(count: int) -> str:
@@ -160,6 +182,11 @@ class Rest:
             text = answer.read()
         return json.loads(text) if text else None
 
+    def gauge(self, name: str) -> int:
+        with urllib.request.urlopen(f"https://localhost:{self.https}/metrics", context=self.tls, timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        return next(int(float(line.split()[1])) for line in lines if line.startswith(name + " "))
+
 
 def sas_token(audience: str, key: str) -> str:
     expiry = str(int(time.time()) + 3600)
@@ -168,11 +195,14 @@ def sas_token(audience: str, key: str) -> str:
     return f"SharedAccessSignature sr={resource}&sig={urllib.parse.quote(base64.b64encode(signed), safe='')}&se={expiry}"
 
 
+def serve_command(data: pathlib.Path) -> list:
+    return [TARGET / "tidegate", "serve", "--data", data, "--https", "127.0.0.1:0", "--mqtts", "127.0.0.1:0"]
+
+
 @contextlib.contextmanager
 def central(folder: pathlib.Path):
     data = folder / "central"
-    command = [TARGET / "tidegate", "serve", "--data", data, "--https", "127.0.0.1:0", "--mqtts", "127.0.0.1:0"]
-    with running(command, folder / "central.log") as process:
+    with running(serve_command(data), folder / "central.log") as process:
         wait_for(lambda: (data / "endpoints.json").exists() and Rest(data).call("GET", "/devices"), "Tidegate Central")
         yield process, data, Rest(data)
 
@@ -189,7 +219,11 @@ def device_line(rest: Rest, device: str) -> str:
 def tidegate(folder: pathlib.Path, _tls: dict, count: int):
     with central(folder) as (process, data, rest):
         clients = "".join(device_line(rest, f"bench-{i}") for i in range(count))
-        yield Server("tidegate", rest.mqtts, data / "ca.pem", process.pid, clients)
+
+        def settle():
+            wait_for(lambda: rest.gauge("tidegate_telemetry_reader_lag") == 0, "the telemetry reader")
+
+        yield Server("tidegate", rest.mqtts, data / "ca.pem", process.pid, clients, settle)
 
 
 SERVERS = {"mosquitto": mosquitto, "rumqttd": rumqttd, "tidegate": tidegate}
@@ -198,30 +232,38 @@ SERVERS = {"mosquitto": mosquitto, "rumqttd": rumqttd, "tidegate": tidegate}
 # --- scenarios --------------------------------------------------------------------------------------------------------
 
 
-def load(server: Server, folder: pathlib.Path, window: int, seconds: float, rate: int = 0) -> dict:
-    clients = folder / "clients.tsv"
-    clients.write_text(server.clients)
-    before = cpu_seconds(server.pid)
+def load_command(server: Server, clients: pathlib.Path, window: int, seconds: float, rate: int) -> list[str]:
     command = [
         TARGET / "mqtt-load", "--address", f"127.0.0.1:{server.port}", "--ca", server.ca, "--clients", clients,
         "--window", window, "--seconds", seconds, "--size", MESSAGE_BYTES, "--rate", rate,
     ]  # fmt: skip
-    output = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
-    result = json.loads(output)
+    return [str(part) for part in command]
+
+
+def load(server: Server, folder: pathlib.Path, window: int, seconds: float, rate: int = 0) -> dict:
+    clients = folder / "clients.tsv"
+    clients.write_text(server.clients)
+    before, reader_before = cpu_seconds(server.pid), thread_cpu_seconds(server.pid, READER_THREAD)
+    command = load_command(server, clients, window, seconds, rate)
+    result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     # Connecting is part of the CPU time: the same number of handshakes for every server.
-    result["cpu_us"] = (cpu_seconds(server.pid) - before) / max(result["messages"], 1) * 1e6
+    reader = thread_cpu_seconds(server.pid, READER_THREAD) - reader_before
+    messages = max(result["messages"], 1)
+    result["cpu_us"] = (cpu_seconds(server.pid) - before - reader) / messages * 1e6
+    server.settle()
+    result["whole_cpu_us"] = (cpu_seconds(server.pid) - before) / messages * 1e6
     return result
 
 
-def ingest(tls: dict, rounds: int, seconds: float) -> list[dict]:
+def ingest(tls: dict, rounds: int, seconds: float, servers: list[str]) -> list[dict]:
     rows = []
-    for window, count in [(20, CONNECTIONS), (1, CONNECTIONS)]:
+    for window in (20, 1):
         samples: dict[str, list[dict]] = {}
         for _ in range(rounds):
-            for name, start in SERVERS.items():
+            for name in servers:
                 with tempfile.TemporaryDirectory() as name_folder:
                     folder = pathlib.Path(name_folder)
-                    with start(folder, tls, count) as server:
+                    with SERVERS[name](folder, tls, CONNECTIONS) as server:
                         samples.setdefault(name, []).append(load(server, folder, window, seconds))
         for name, results in samples.items():
             rows.append({"window": window, "name": name} | medians(results))
@@ -230,24 +272,59 @@ def ingest(tls: dict, rounds: int, seconds: float) -> list[dict]:
 
 
 def medians(results: list[dict]) -> dict:
-    return {key: statistics.median(r[key] for r in results) for key in ("cpu_us", "messages_per_second", "p50_us", "p99_us")}
+    keys = ("cpu_us", "whole_cpu_us", "messages_per_second", "p50_us", "p99_us")
+    return {key: statistics.median(r[key] for r in results) for key in keys}
 
 
-def idle_connection_kib(tls: dict, count: int = 1000) -> list[tuple[str, float]]:
+def idle_connection_kib(tls: dict, servers: list[str]) -> list[tuple[str, float]]:
+    """What one more idle connection adds, after a few others have warmed up what is not per connection."""
     rows = []
-    for name in ("mosquitto", "tidegate"):
+    for name in servers:
         with tempfile.TemporaryDirectory() as name_folder:
             folder = pathlib.Path(name_folder)
-            with SERVERS[name](folder, tls, count) as server:
-                load(server, folder, 1, 0.2)
-                before = pss_kib(server.pid)
-                command = [TARGET / "mqtt-load", "--address", f"127.0.0.1:{server.port}", "--ca", server.ca, "--clients",
-                           folder / "clients.tsv", "--window", 1, "--seconds", 8, "--rate", 1, "--size", MESSAGE_BYTES]  # fmt: skip
-                process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
-                time.sleep(5)
-                rows.append((name, (pss_kib(server.pid) - before) / count))
-                process.wait()
+            with SERVERS[name](folder, tls, IDLE_WARM_UP + IDLE_CONNECTIONS) as server:
+                lines = server.clients.splitlines(keepends=True)
+                with connected(server, folder / "first.tsv", lines[:IDLE_WARM_UP]):
+                    before = pss_kib(server.pid)
+                    with connected(server, folder / "others.tsv", lines[IDLE_WARM_UP:]):
+                        rows.append((name, (pss_kib(server.pid) - before) / IDLE_CONNECTIONS))
+            print(f"idle {rows[-1]}", file=sys.stderr)
     return rows
+
+
+@contextlib.contextmanager
+def connected(server: Server, clients: pathlib.Path, lines: list[str]):
+    """Connections that sent one message each and then nothing."""
+    clients.write_text("".join(lines))
+    wanted = open_files(server.pid) + len(lines)
+    process = subprocess.Popen(load_command(server, clients, 1, 120, rate=1), stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: open_files(server.pid) >= wanted, "idle connections")
+        time.sleep(3)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def central_start() -> dict:
+    """From the start of the process on an existing folder to `ready`, and its memory when nothing happens."""
+    with tempfile.TemporaryDirectory() as name_folder:
+        folder = pathlib.Path(name_folder)
+        with tidegate(folder, {}, CONNECTIONS) as server:
+            load(server, folder, 20, 2)
+        started = time.monotonic()
+        process = subprocess.Popen([str(part) for part in serve_command(folder / "central")], stdout=subprocess.PIPE, text=True)
+        try:
+            while process.stdout.readline().strip() != "ready":
+                if process.poll() is not None:
+                    raise SystemExit("bench: Central did not start again")
+            ready = time.monotonic() - started
+            time.sleep(5)
+            return {"ready_secs": ready, "pss_kib": pss_kib(process.pid)}
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def edge_memory() -> dict:
@@ -306,26 +383,41 @@ def machine() -> str:
     return f"{cpu}, {os.cpu_count()} cores, {memory} GiB, Linux {platform.release()}"
 
 
-def report(rows: list[dict], idle: list, edge: dict, rounds: int, seconds: float) -> str:
+def ingest_table(rows: list[dict]) -> list[str]:
+    lines = [
+        "| Window | Server | CPU µs a message | messages/s | p50 ms | p99 ms | CPU ÷ mosquitto | CPU ÷ rumqttd |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        of = {r["name"]: r["cpu_us"] for r in rows if r["window"] == row["window"]}
+        measures = [(row["name"], "cpu_us")]
+        if row["name"] == "tidegate":
+            measures = [("tidegate, accepting", "cpu_us"), ("tidegate, everything", "whole_cpu_us")]
+        for name, key in measures:
+            ratios = [f"{row[key] / of[peer]:.2f}" if peer in of else "–" for peer in ("mosquitto", "rumqttd")]
+            lines.append(
+                f"| {row['window']} | {name} | {row[key]:.1f} | {row['messages_per_second']:,.0f} | "
+                f"{row['p50_us'] / 1000:.2f} | {row['p99_us'] / 1000:.2f} | {ratios[0]} | {ratios[1]} |"
+            )
+    return lines
+
+
+def report(rows: list[dict], idle: list, start: dict, edge: dict, options: argparse.Namespace) -> str:
     lines = [
         "# Results", "",
         f"Measured {datetime.date.today()} with `make bench` on {machine()}. Load generator and server share the machine.",
-        f"Medians of {rounds} rounds of {seconds:g} s; {CONNECTIONS} connections, {MESSAGE_BYTES}-byte JSON, QoS 1, TLS 1.3.",
+        f"Medians of {options.rounds} rounds of {options.seconds:g} s; {CONNECTIONS} connections, {MESSAGE_BYTES}-byte JSON, QoS 1, TLS 1.3.",
         "Tidegate authenticates every device and makes every message durable before it acknowledges; the peers do neither.",
         "", "## Ingest", "",
-        "| Window | Server | CPU µs a message | messages/s | p50 ms | p99 ms | CPU ÷ mosquitto | CPU ÷ rumqttd |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]  # fmt: skip
-    for row in rows:
-        of = {r["name"]: r["cpu_us"] for r in rows if r["window"] == row["window"]}
-        lines.append(
-            f"| {row['window']} | {row['name']} | {row['cpu_us']:.1f} | {row['messages_per_second']:,.0f} | "
-            f"{row['p50_us'] / 1000:.2f} | {row['p99_us'] / 1000:.2f} | {row['cpu_us'] / of['mosquitto']:.2f} | "
-            f"{row['cpu_us'] / of['rumqttd']:.2f} |"
-        )
-    lines += ["", "## Memory of an idle TLS connection", "", "| Server | KiB |", "| --- | --- |"]
-    lines += [f"| {name} | {kib:.1f} |" for name, kib in idle]
-    lines += [
+        "*Accepting* is the CPU time of every thread but the telemetry reader's: TLS, MQTT, the log with its `fdatasync`, the",
+        "acknowledgement. *Everything* is the whole process until each message was also taken apart, typed and can be queried.",
+        "",
+        *ingest_table(rows),
+        "", "## Memory of an idle TLS connection", "", "| Server | KiB |", "| --- | --- |",
+        *[f"| {name} | {kib:.1f} |" for name, kib in idle],
+        "", "## Central", "", "| What | Value |", "| --- | --- |",
+        f"| start on an existing folder to ready | {start['ready_secs']:.2f} s |",
+        f"| PSS idle | {start['pss_kib'] / 1024:.1f} MiB |",
         "", "## Edge", "", "| What | Value |", "| --- | --- |",
         f"| PSS idle | {edge['idle_kib'] / 1024:.1f} MiB |",
         f"| PSS at {edge['messages_per_second']:,.0f} messages/s | {edge['loaded_kib'] / 1024:.1f} MiB |",
@@ -349,16 +441,28 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seconds", type=float, default=8)
+    arguments.add_argument("--only", choices=["ingest", "idle", "start", "edge"], help="print one scenario, write nothing")
+    arguments.add_argument("--servers", default=",".join(SERVERS), help="with --only: which servers")
     options = arguments.parse_args()
-    subprocess.run(["cargo", "build", "--release", "-p", "tidegate-central", "-p", "tidegate-edge", "-p", "mqtt-load"], check=True, cwd=ROOT)
+    build = ["cargo", "build", "--release", "-p", "tidegate-central", "-p", "tidegate-edge", "-p", "mqtt-load"]
+    subprocess.run(build, check=True, cwd=ROOT)
+    servers = options.servers.split(",")
     with tempfile.TemporaryDirectory() as name:
         tls = make_tls(pathlib.Path(name))
-        rows = ingest(tls, options.rounds, options.seconds)
-        idle = idle_connection_kib(tls)
-        text = report(rows, idle, edge_memory(), options.rounds, options.seconds)
-    results = ROOT / "bench/RESULTS.md"
-    notes = results.read_text().partition("\n## Against the aims\n")[2] if results.exists() else ""
-    results.write_text(text + (f"\n## Against the aims\n{notes}" if notes else ""))
+        scenarios = {
+            "ingest": lambda: ingest(tls, options.rounds, options.seconds, servers),
+            "idle": lambda: idle_connection_kib(tls, [server for server in servers if server != "rumqttd"]),
+            "start": central_start,
+            "edge": edge_memory,
+        }
+        if options.only:
+            print(json.dumps(scenarios[options.only](), indent=1))
+            return
+        results = {name: scenario() for name, scenario in scenarios.items()}
+        text = report(results["ingest"], results["idle"], results["start"], results["edge"], options)
+    path = ROOT / "bench/RESULTS.md"
+    notes = path.read_text().partition("\n## Against the aims\n")[2] if path.exists() else ""
+    path.write_text(text + (f"\n## Against the aims\n{notes}" if notes else ""))
     print(text)
 
 

@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -154,55 +153,95 @@ struct Plan {
     pause: Option<Duration>,
 }
 
-/// Sends until the deadline, then waits for what is still under way. Gives the time each message took.
-async fn publish(mut stream: TlsStream<TcpStream>, topic: String, payload: Bytes, plan: Plan) -> Result<Vec<Duration>> {
-    let mut sent_at: Vec<Option<Instant>> = vec![None; usize::from(plan.window) + 1];
-    let mut free: Vec<u16> = (1..=plan.window).rev().collect();
-    let mut latencies = Vec::new();
-    let mut input = BytesMut::with_capacity(READ_BYTES);
-    let mut output = BytesMut::new();
-    let topic = topic.as_bytes();
-    while Instant::now() < plan.deadline || free.len() < usize::from(plan.window) {
-        let now = Instant::now();
-        let more = if now >= plan.deadline { 0 } else if plan.pause.is_some() { 1.min(free.len()) } else { free.len() };
-        for id in free.drain(free.len() - more..) {
-            encode::publish_topic(&[topic], Some(id), &payload, &mut output)?;
-            sent_at[usize::from(id)] = Some(now);
-        }
-        if !output.is_empty() {
-            stream.write_all(&output).await?;
-            output.clear();
-        }
-        acknowledgements(&mut stream, &mut input, &mut sent_at, &mut free, &mut latencies).await?;
-        if let Some(pause) = plan.pause {
-            tokio::time::sleep(pause.saturating_sub(now.elapsed())).await;
-        }
-    }
-    encode::encode(&Packet::Disconnect, &mut output)?;
-    stream.write_all(&output).await?;
-    Ok(latencies)
+/// One connection's messages under way.
+struct Publisher {
+    stream: TlsStream<TcpStream>,
+    input: BytesMut,
+    output: BytesMut,
+    sent_at: Vec<Option<Instant>>,
+    free: Vec<u16>,
+    latencies: Vec<Duration>,
 }
 
-async fn acknowledgements(
-    stream: &mut TlsStream<TcpStream>,
-    input: &mut BytesMut,
-    sent_at: &mut [Option<Instant>],
-    free: &mut Vec<u16>,
-    latencies: &mut Vec<Duration>,
-) -> Result<()> {
-    if tokio::time::timeout(ANSWER_TIMEOUT, stream.read_buf(input)).await.context("no acknowledgement in time")?? == 0 {
-        bail!("the server closed the connection");
-    }
-    let now = Instant::now();
-    while let Some(packet) = decode(input)? {
-        if let Packet::PubAck(id) = packet {
-            let sent = sent_at.get_mut(usize::from(id)).and_then(Option::take).context("an acknowledgement for nothing")?;
-            latencies.push(now - sent);
-            free.push(id);
+/// Sends until the deadline, then waits for what is still under way. Gives the time each message took.
+async fn publish(stream: TlsStream<TcpStream>, topic: String, payload: Bytes, plan: Plan) -> Result<Vec<Duration>> {
+    let mut publisher = Publisher {
+        stream,
+        input: BytesMut::with_capacity(READ_BYTES),
+        output: BytesMut::new(),
+        sent_at: vec![None; usize::from(plan.window) + 1],
+        free: (1..=plan.window).rev().collect(),
+        latencies: Vec::new(),
+    };
+    let mut due = Instant::now();
+    loop {
+        let now = Instant::now();
+        let sending = now < plan.deadline;
+        let is_idle = publisher.free.len() == usize::from(plan.window);
+        if !sending && is_idle {
+            break;
+        }
+        let count = if sending { take_due(&mut due, now, plan.pause, publisher.free.len()) } else { 0 };
+        publisher.send(&topic, &payload, count, now).await?;
+        match plan.pause {
+            // What is due next must not wait for the answers to what was sent before.
+            Some(_) if sending => {
+                let under_way = publisher.free.len() < usize::from(plan.window);
+                let next = tokio::time::Instant::from_std(due.min(plan.deadline));
+                tokio::select! {
+                    taken = publisher.acknowledgements(), if under_way => taken?,
+                    () = tokio::time::sleep_until(next), if !publisher.free.is_empty() || due >= plan.deadline => {}
+                }
+            }
+            _ => publisher.acknowledgements().await?,
         }
     }
-    input.reserve(READ_BYTES);
-    Ok(())
+    encode::encode(&Packet::Disconnect, &mut publisher.output)?;
+    publisher.stream.write_all(&publisher.output).await?;
+    Ok(publisher.latencies)
+}
+
+/// How many messages may be sent now. A pace is kept on average: what could not be sent in time is sent later.
+fn take_due(due: &mut Instant, now: Instant, pause: Option<Duration>, free: usize) -> usize {
+    let Some(pause) = pause else { return free };
+    let mut count = 0;
+    while count < free && *due <= now {
+        *due += pause;
+        count += 1;
+    }
+    count
+}
+
+impl Publisher {
+    async fn send(&mut self, topic: &str, payload: &[u8], count: usize, now: Instant) -> Result<()> {
+        for id in self.free.drain(self.free.len() - count..) {
+            encode::publish_topic(&[topic.as_bytes()], Some(id), payload, &mut self.output)?;
+            self.sent_at[usize::from(id)] = Some(now);
+        }
+        if !self.output.is_empty() {
+            self.stream.write_all(&self.output).await?;
+            self.output.clear();
+        }
+        Ok(())
+    }
+
+    /// Takes what the server acknowledges next. Loses nothing when dropped before it is done.
+    async fn acknowledgements(&mut self) -> Result<()> {
+        self.input.reserve(READ_BYTES);
+        let read = tokio::time::timeout(ANSWER_TIMEOUT, self.stream.read_buf(&mut self.input)).await;
+        if read.context("no acknowledgement in time")?? == 0 {
+            bail!("the server closed the connection");
+        }
+        let now = Instant::now();
+        while let Some(packet) = decode(&mut self.input)? {
+            if let Packet::PubAck(id) = packet {
+                let sent = self.sent_at.get_mut(usize::from(id)).and_then(Option::take);
+                self.latencies.push(now - sent.context("an acknowledgement for nothing")?);
+                self.free.push(id);
+            }
+        }
+        Ok(())
+    }
 }
 
 #[allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "the program's result")]
