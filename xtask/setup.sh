@@ -54,7 +54,7 @@ fi
 
 if [ "$purpose" = bench ] && ! [ -x "$cache/tools/bin/rumqttd" ]; then
   say "building rumqttd, a peer of the benchmarks (once)"
-  CARGO_TARGET_DIR=$cache/tools-target cargo install --quiet --locked --root "$cache/tools" rumqttd
+  CARGO_TARGET_DIR=$cache/tools-target cargo install --quiet --root "$cache/tools" rumqttd
   rm -rf "$cache/tools-target"
 fi
 

@@ -102,9 +102,7 @@ impl From<ChangeTwinError> for AppError {
         match error {
             ChangeTwinError::Invalid(cause) => Self::fault(cause.path.clone(), cause.to_string()),
             ChangeTwinError::UnknownDevice => Self::NotFound("The device is not there any more.".to_owned()),
-            ChangeTwinError::Store(error) if matches!(*error, StoreError::DiskFull(_)) => {
-                Self::DiskFull(error.into())
-            }
+            ChangeTwinError::Store(error) if matches!(*error, StoreError::DiskFull(_)) => Self::DiskFull(error.into()),
             error => Self::internal("the twin could not be changed", error),
         }
     }
