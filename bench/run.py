@@ -294,7 +294,7 @@ def idle_connection_kib(tls: dict, servers: list[str]) -> list[tuple[str, float]
 
 @contextlib.contextmanager
 def connected(server: Server, clients: pathlib.Path, lines: list[str]):
-    """Connections that sent one message each and then nothing."""
+    """Connections that send nothing."""
     clients.write_text("".join(lines))
     wanted = open_files(server.pid) + len(lines)
     process = subprocess.Popen(load_command(server, clients, 1, 120, rate=1), stdout=subprocess.DEVNULL)

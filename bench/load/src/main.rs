@@ -173,7 +173,8 @@ async fn publish(stream: TlsStream<TcpStream>, topic: String, payload: Bytes, pl
         free: (1..=plan.window).rev().collect(),
         latencies: Vec::new(),
     };
-    let mut due = Instant::now();
+    // At a slow pace a connection is idle from the start.
+    let mut due = Instant::now() + plan.pause.unwrap_or_default();
     loop {
         let now = Instant::now();
         let sending = now < plan.deadline;

@@ -67,10 +67,11 @@ where
     let (who, end) = match arrival(&mut wire, &options.shutdown).await {
         Err(end) => (None, end),
         Ok(HubEvent::Connect(attempt)) => {
-            (Some(attempt.user.identity.to_string()), session::serve(&mut wire, handler, *attempt, &options).await)
+            (Some(attempt.user.identity.to_string()), session::serve(&mut wire, handler, attempt, &options).await)
         }
         Ok(HubEvent::DpsConnect(attempt)) => {
-            (Some(attempt.user.registration_id.clone()), dps::serve(&mut wire, &*handler, *attempt, &options).await)
+            let who = attempt.user.registration_id.clone();
+            (Some(who), Box::pin(dps::serve(&mut wire, &*handler, *attempt, &options)).await)
         }
         Ok(_) => unreachable!("the state machine lets nothing but CONNECT be first"),
     };

@@ -135,8 +135,10 @@ struct Arrival<H> {
 impl<H: HubHandler> Arrival<H> {
     async fn serve(self, connection: OwnedSemaphorePermit, handshake: OwnedSemaphorePermit) {
         let Self { stream, tls, handshake_timeout, handler, mut options } = self;
-        // Boxed: the state of a handshake is larger than that of an idle connection.
-        let tls = match timeout(handshake_timeout, Box::pin(tls.accept(stream))).await {
+        // Boxed both: the state of a handshake is larger than that of an idle connection, and a stream that is handed on by
+        // value leaves room for itself in every future it passed through.
+        let accepted = Box::pin(async move { tls.accept(stream).await.map(Box::new) });
+        let tls = match timeout(handshake_timeout, accepted).await {
             Ok(Ok(tls)) => tls,
             Ok(Err(error)) => return tracing::debug!(peer = %options.peer, %error, "TLS handshake failed"),
             Err(_) => return tracing::debug!(peer = %options.peer, "TLS handshake took too long"),

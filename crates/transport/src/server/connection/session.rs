@@ -23,7 +23,7 @@ type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(super) async fn serve<S, H>(
     wire: &mut Wire<S>,
     handler: Arc<H>,
-    attempt: ConnectAttempt,
+    attempt: Box<ConnectAttempt>,
     options: &ConnectionOptions,
 ) -> End
 where
@@ -31,9 +31,8 @@ where
     H: HubHandler,
 {
     let (link, far) = SessionLink::detached();
-    let request = connect_request(attempt, options, link);
     // Handler futures are boxed throughout: inline, the largest of them would be part of every idle connection.
-    let accepted: Pending<'_, _> = Box::pin(handler.connect(request));
+    let accepted: Pending<'_, _> = Box::pin(handler.connect(connect_request(*attempt, options, link)));
     let Accepted { session, session_present, expires_at_secs } = match accepted.await {
         Ok(accepted) => accepted,
         Err(refusal) => return wire.hub.refuse(return_code(refusal)).into(),
@@ -156,7 +155,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
                 other => {
                     self.hand_over(handler, session).await?;
                     match other? {
-                        Some(event) => self.handle(event, handler, session).await?,
+                        // Boxed for the same reason: what is rare costs an allocation, not room in every connection.
+                        Some(event) => Box::pin(self.handle(event, handler, session)).await?,
                         None => return Ok(()),
                     }
                 }
