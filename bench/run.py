@@ -443,9 +443,11 @@ def main():
     arguments.add_argument("--seconds", type=float, default=8)
     arguments.add_argument("--only", choices=["ingest", "idle", "start", "edge"], help="print one scenario, write nothing")
     arguments.add_argument("--servers", default=",".join(SERVERS), help="with --only: which servers")
+    arguments.add_argument("--no-build", action="store_true", help="take the release build as it is")
     options = arguments.parse_args()
     build = ["cargo", "build", "--release", "-p", "tidegate-central", "-p", "tidegate-edge", "-p", "mqtt-load"]
-    subprocess.run(build, check=True, cwd=ROOT)
+    if not options.no_build:
+        subprocess.run(build, check=True, cwd=ROOT)
     servers = options.servers.split(",")
     with tempfile.TemporaryDirectory() as name:
         tls = make_tls(pathlib.Path(name))
