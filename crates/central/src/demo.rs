@@ -80,10 +80,7 @@ pub async fn run(options: DemoOptions) -> Result<()> {
         () = crate::shutdown_signal() => { run.stop.cancel(); Ok(()) }
     };
     if result.is_ok() {
-        tokio::select! {
-            () = crate::shutdown_signal() => {}
-            () = run.stop.cancelled() => {}
-        }
+        crate::shutdown_signal_unless(&run.stop).await;
     }
     run.stop.cancel();
     run.tasks.close();
