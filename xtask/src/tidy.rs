@@ -2,7 +2,7 @@
 //!
 //! - floors: a crate imports only what ARCHITECTURE.md allows it;
 //! - `protocol` and `model` have no I/O, clock or randomness; SQL stays in `central/src/store`; topics are spelled in
-//!   `protocol/src/hub` only;
+//!   `protocol/src/hub` only; private keys of an edge device stay in `edge/src/identity`;
 //! - every Rust file opens with a module doc, has at most 1,000 lines and no function over 70 lines;
 //! - no leftovers (marks of unfinished work, ignored tests), no vague module names;
 //! - decision records are numbered without gaps.
@@ -63,6 +63,12 @@ const BANS: &[Ban] = &[
         except: "/store",
         instead: "SQL belongs to `central/src/store`",
     },
+    edge_key("MasterKey"),
+    edge_key("SharedKey"),
+    edge_key("primary_key"),
+    edge_key(".key.reveal("),
+    edge_key("sas::sign("),
+    edge_key("tls::authority"),
     Ban { folder: "crates", text: "todo!(", except: "\0", instead: "finish it, or leave it out" },
     Ban { folder: "crates", text: "unimplemented!(", except: "\0", instead: "finish it, or leave it out" },
     Ban { folder: "crates", text: "#[ignore", except: "\0", instead: "fix the test, or delete it" },
@@ -79,6 +85,13 @@ const BANS: &[Ban] = &[
         instead: "spell topics in `protocol::hub`",
     },
 ];
+
+/// Private keys of an edge device stay in its identity room (invariant 8 of ARCHITECTURE.md): what would hold, read or use
+/// one elsewhere.
+const fn edge_key(text: &'static str) -> Ban {
+    let instead = "keys stay in `edge/src/identity`: ask the `Signer`";
+    Ban { folder: "crates/edge/src", text, except: "crates/edge/src/identity", instead }
+}
 
 const VAGUE_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "misc"];
 
@@ -234,6 +247,8 @@ mod tests {
             ("crates/model/src/a.rs", "//! Doc.\nuse std::fs;\n", "no I/O"),
             ("crates/central/src/app/a.rs", "//! Doc.\nuse sqlx::query;\n", "SQL belongs"),
             ("crates/edge/src/a.rs", long.as_str(), "a function of"),
+            ("crates/edge/src/hub/a.rs", "//! Doc.\nlet key = enrollment.key.reveal()?;\n", "ask the `Signer`"),
+            ("crates/edge/src/workload.rs", "//! Doc.\nlet token = sas::sign(audience, key);\n", "ask the `Signer`"),
         ] {
             let mut breaches = Vec::new();
             check_file(path, text, &mut breaches);

@@ -12,9 +12,8 @@ use x509_parser::pem::Pem;
 
 use crate::config::{Config, LoadConfigError, Provisioning};
 use crate::daemon::Layout;
-use crate::identity::device::DeviceIdentity;
+use crate::identity::{self, Device};
 use crate::limits::CLOCK_MIN_SECS;
-use crate::provisioning;
 use crate::runtime::process::resolve;
 use crate::unix_http;
 
@@ -65,7 +64,7 @@ pub fn has_failures(results: &[CheckResult]) -> bool {
 /// Runs every check.
 pub async fn run(config: &Config) -> Vec<CheckResult> {
     let layout = Layout::new(&config.data_dir);
-    let kept = provisioning::kept(config, &layout.provisioned()).ok().flatten();
+    let device = identity::device_of_earlier_start(&layout.identity_dir(), &config.provisioning);
     let mut results = vec![
         result("aziot-edged-config-well-formed", Outcome::Ok, "the configuration file is well formed"),
         settings_without_effect(config),
@@ -79,7 +78,7 @@ pub async fn run(config: &Config) -> Vec<CheckResult> {
     results.extend(processes(config));
     results.extend(management(&layout).await);
     results.push(provisioning_reachable(config).await);
-    results.extend(upstream_reachable(config, kept.as_ref()).await);
+    results.extend(upstream_reachable(config, device.as_ref()).await);
     results
 }
 
@@ -153,8 +152,8 @@ fn key_readable(config: &Config) -> CheckResult {
         Provisioning::Manual(manual) => &manual.key,
         Provisioning::Dps(enrollment) => &enrollment.key,
     };
-    match secret.read() {
-        Ok(_) => result("key-pairs-read", Outcome::Ok, "the device key can be read"),
+    match secret.check_readable() {
+        Ok(()) => result("key-pairs-read", Outcome::Ok, "the device key can be read"),
         Err(error) => result("key-pairs-read", Outcome::Failed, crate::error_chain(&error)),
     }
 }
@@ -274,10 +273,10 @@ async fn provisioning_reachable(config: &Config) -> CheckResult {
     connect(id, host, port).await
 }
 
-async fn upstream_reachable(config: &Config, kept: Option<&DeviceIdentity>) -> Vec<CheckResult> {
+async fn upstream_reachable(config: &Config, device: Option<&Device>) -> Vec<CheckResult> {
     let configured = match &config.provisioning {
         Provisioning::Manual(manual) => Some(manual.hub_host.clone()),
-        Provisioning::Dps(_) => kept.map(|device| device.hub_host.clone()),
+        Provisioning::Dps(_) => device.map(|device| device.hub_host.clone()),
     };
     let ids = ["host-connect-iothub-mqtt", "host-connect-iothub-https"];
     let Some(hub_host) = configured else {
@@ -286,7 +285,7 @@ async fn upstream_reachable(config: &Config, kept: Option<&DeviceIdentity>) -> V
     let host = config.parent_hostname.clone().unwrap_or_else(|| hub_host.clone());
     vec![
         connect(ids[0], &host, config.upstream_mqtts_port).await,
-        connect(ids[1], &host, provisioning::upstream_https_port(config, &hub_host)).await,
+        connect(ids[1], &host, config.upstream_https_port(&hub_host)).await,
     ]
 }
 

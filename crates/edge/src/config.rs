@@ -116,6 +116,17 @@ impl Config {
         })
     }
 
+    /// The port of the hub's HTTPS API: as configured; else, where the provisioning service is on the same host, its port.
+    pub fn upstream_https_port(&self, hub_host: &str) -> u16 {
+        if let Some(port) = self.upstream_https_port {
+            return port;
+        }
+        let Provisioning::Dps(enrollment) = &self.provisioning else { return 443 };
+        let Ok(uri) = enrollment.endpoint.parse::<http::Uri>() else { return 443 };
+        let same_host = uri.host().is_some_and(|host| host.eq_ignore_ascii_case(hub_host));
+        uri.port_u16().filter(|_| same_host).unwrap_or(443)
+    }
+
     fn check(file: file::ConfigFile) -> Result<Self, BadValue> {
         let unused = file.unused();
         let hostname = match file.hostname {

@@ -25,13 +25,10 @@ use transport::tls::{SwappableIdentity, server_config_swappable};
 
 use crate::config::{Config, Provisioning};
 use crate::hub::{EdgeHub, HubMethods, HubOptions, OpenHubError, UpstreamScope};
-use crate::identity::IdentityFileError;
-use crate::identity::authority::{Authority, OpenAuthorityError};
-use crate::identity::device::DeviceIdentity;
 use crate::identity::hub_api::HubApi;
-use crate::identity::master_key::MasterKey;
-use crate::identity::modules::ModuleIdentities;
-use crate::kept;
+use crate::identity::{
+    FileSigner, IdentityFileError, IdentityFolder, OpenAuthorityError, Provisioned, SignError, Signer,
+};
 use crate::lifecycle::agent::{Agent, AgentInputs, AgentOptions};
 use crate::lifecycle::deployment::Surroundings;
 use crate::lifecycle::execute::Executor;
@@ -39,7 +36,6 @@ use crate::lifecycle::history::Histories;
 use crate::lifecycle::methods::AgentMethods;
 use crate::limits::{KEY_FILE_BYTES_MAX, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
 use crate::management::{Board, ManagementApi, ModuleOrder, Orders};
-use crate::provisioning;
 use crate::runtime::process::ProcessRuntime;
 use crate::unix_http::{self, ServeSocketError};
 use crate::workload::WorkloadContext;
@@ -72,11 +68,6 @@ impl Layout {
     /// Keys and certificates.
     pub fn identity_dir(&self) -> PathBuf {
         self.at("identity")
-    }
-
-    /// The kept outcome of provisioning.
-    pub fn provisioned(&self) -> PathBuf {
-        self.at("identity/provisioned.json")
     }
 }
 
@@ -123,15 +114,14 @@ pub enum DaemonError {
     Listen(#[from] transport::server::BindError),
     /// No server certificate.
     #[error("no server certificate")]
-    Certificate(#[source] certificate::RenewError),
+    Certificate(#[source] SignError),
 }
 
 /// What stays the same when the device gets another identity.
 struct Foundation {
     config: Config,
     layout: Layout,
-    master_key: MasterKey,
-    authority: Arc<Authority>,
+    identity: IdentityFolder,
     trust_bundle_pem: String,
     tls: Arc<rustls::ClientConfig>,
     board: Arc<Board>,
@@ -149,27 +139,27 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
         logs_dir: foundation.layout.logs_dir(),
     };
     let _socket = unix_http::serve(&foundation.layout.management_socket(), 0o660, Arc::new(api))?;
-    let kept = kept::without_damage(provisioning::kept(&foundation.config, &foundation.layout.provisioned()))?;
-    let mut device = match (kept, &foundation.config.provisioning) {
+    let mut provisioned = match &foundation.config.provisioning {
         // Reading the configuration costs nothing, so a changed key takes effect.
-        (Some(kept), Provisioning::Dps(_)) => Some(kept),
-        _ => None,
+        Provisioning::Manual(_) => None,
+        dps @ Provisioning::Dps(_) => foundation.identity.provisioned_earlier(dps)?,
     };
     while !stop.is_cancelled() {
-        let current = match device.take() {
-            Some(device) => device,
+        let current = match provisioned.take() {
+            Some(provisioned) => provisioned,
             None => match stop.run_until_cancelled(foundation.provision()).await {
-                Some(device) => device,
+                Some(provisioned) => provisioned,
                 None => break,
             },
         };
+        let device = current.device();
         foundation.board.set("provisioning", "done");
-        foundation.board.set("hub", current.hub_host.clone());
-        foundation.board.set("device_id", current.device_id.clone());
-        tracing::info!(hub = current.hub_host, device = current.device_id, "this device's identity");
+        foundation.board.set("hub", device.hub_host.clone());
+        foundation.board.set("device_id", device.device_id.clone());
+        tracing::info!(hub = device.hub_host, device = device.device_id, "this device's identity");
         let (orders, next) = foundation.run_as(current, received_orders, &stop).await?;
         received_orders = orders;
-        device = next;
+        provisioned = next;
     }
     tracing::info!("ended");
     Ok(())
@@ -184,9 +174,8 @@ impl Foundation {
         make_dir(&layout.at("lifecycle"), 0o700)?;
         make_dir(&layout.at("hub"), 0o700)?;
         make_dir(&layout.at("mnt"), 0o755)?;
-        let master_key = MasterKey::open(&layout.at("identity/master.key"))?;
-        let authority = Arc::new(Authority::open(&layout.identity_dir())?);
-        let (tls, trust_bundle_pem) = trust(&config, &authority)?;
+        let identity = IdentityFolder::open(&layout.identity_dir())?;
+        let (tls, trust_bundle_pem) = trust(&config, identity.authority_pem())?;
         let records_dir = layout.at("runtime");
         let runtime = ProcessRuntime::open(config.processes.clone(), &layout.logs_dir(), &records_dir)
             .await
@@ -196,19 +185,17 @@ impl Foundation {
         board.set("version", env!("CARGO_PKG_VERSION"));
         board.set("provisioning", "under way");
         board.set("settings_without_effect", config.unused.clone());
-        let foundation =
-            Self { config, layout, master_key, authority, trust_bundle_pem, tls, board, runtime, orders, _lock: lock };
+        let foundation = Self { config, layout, identity, trust_bundle_pem, tls, board, runtime, orders, _lock: lock };
         Ok((foundation, received))
     }
 
     /// Obtains the device's identity, as long as it takes.
-    async fn provision(&self) -> DeviceIdentity {
+    async fn provision(&self) -> Provisioned {
         let mut wait = RETRY_WAIT_FIRST;
         loop {
-            let provisioned =
-                provisioning::provision(&self.config, &self.layout.provisioned(), Arc::clone(&self.tls)).await;
+            let provisioned = self.identity.provision(&self.config.provisioning, Arc::clone(&self.tls)).await;
             let error = match provisioned {
-                Ok(device) => return device,
+                Ok(provisioned) => return provisioned,
                 Err(error) => error,
             };
             let reason = crate::error_chain(&error);
@@ -227,25 +214,22 @@ impl Foundation {
     /// Runs as one identity until `stop`, or until another identity was obtained, which is returned.
     async fn run_as(
         &self,
-        device: DeviceIdentity,
+        provisioned: Provisioned,
         orders: mpsc::Receiver<ModuleOrder>,
         stop: &CancellationToken,
-    ) -> Result<(mpsc::Receiver<ModuleOrder>, Option<DeviceIdentity>), DaemonError> {
+    ) -> Result<(mpsc::Receiver<ModuleOrder>, Option<Provisioned>), DaemonError> {
         let ended = stop.child_token();
-        let identities = ModuleIdentities::open(
-            &self.layout.at("identity/modules.json"),
-            &device.device_id,
-            self.master_key.clone(),
-        )?;
+        let signer = self.identity.signer(provisioned)?;
+        let device = signer.device();
         let upstream_host = self.config.parent_hostname.clone().unwrap_or_else(|| device.hub_host.clone());
-        let https_port = provisioning::upstream_https_port(&self.config, &device.hub_host);
-        let api = HubApi::new(&upstream_host, https_port, device.clone(), Arc::clone(&self.tls));
+        let https_port = self.config.upstream_https_port(&device.hub_host);
+        let api = HubApi::new(&upstream_host, https_port, Arc::clone(&signer) as _, Arc::clone(&self.tls));
 
-        let hub = self.open_hub(&device, &identities, &api, &upstream_host, ended.clone())?;
-        let mqtts_port = self.listen(&hub, &ended).await?;
+        let hub = self.open_hub(&signer, &api, &upstream_host, ended.clone())?;
+        let mqtts_port = self.listen(&hub, Arc::clone(&signer) as _, &ended).await?;
 
         let (reports, agent_reports) = watch::channel(serde_json::Value::Null);
-        let agent = self.agent(&device, &identities, api.clone(), mqtts_port, reports)?;
+        let agent = self.agent(&signer, api.clone(), mqtts_port, reports)?;
         let (desired, desired_received) = mpsc::channel(4);
         let (hand_back, handed_back) = tokio::sync::oneshot::channel();
         let agent_stop = ended.clone();
@@ -265,8 +249,7 @@ impl Foundation {
         let upstream = upstream::Upstream {
             foundation: self,
             host: upstream_host,
-            device,
-            identities,
+            signer,
             api,
             agent: upstream::Own { reports: agent_reports, desired, methods },
             hub: upstream::Own {
@@ -286,17 +269,17 @@ impl Foundation {
 
     fn open_hub(
         &self,
-        device: &DeviceIdentity,
-        identities: &Arc<ModuleIdentities>,
+        signer: &Arc<FileSigner>,
         api: &HubApi,
         upstream_host: &str,
         ended: CancellationToken,
     ) -> Result<Arc<EdgeHub>, OpenHubError> {
-        let scope = UpstreamScope { api: api.clone(), identities: Arc::clone(identities) };
+        let scope = UpstreamScope { api: api.clone() };
         let options = HubOptions {
-            device: device.clone(),
+            device: signer.device().clone(),
             hostname: self.config.hostname.clone(),
-            identities: Arc::clone(identities),
+            identities: Arc::clone(signer.modules()),
+            signer: Arc::clone(signer) as _,
             upstream_host: upstream_host.to_owned(),
             upstream_port: self.config.upstream_mqtts_port,
             tls: Arc::clone(&self.tls),
@@ -309,10 +292,14 @@ impl Foundation {
     }
 
     /// Opens the listener; says on which port.
-    async fn listen(&self, hub: &Arc<EdgeHub>, ended: &CancellationToken) -> Result<u16, DaemonError> {
-        let issuer =
-            certificate::Issuer { authority: Arc::clone(&self.authority), hostname: self.config.hostname.clone() };
-        let first = issuer.issue().map_err(DaemonError::Certificate)?;
+    async fn listen(
+        &self,
+        hub: &Arc<EdgeHub>,
+        signer: Arc<dyn Signer>,
+        ended: &CancellationToken,
+    ) -> Result<u16, DaemonError> {
+        let certificate = certificate::ListenerCertificate { signer, hostname: self.config.hostname.clone() };
+        let first = certificate.issue().await.map_err(DaemonError::Certificate)?;
         let swappable = SwappableIdentity::new(first.identity);
         let tls = server_config_swappable(Arc::clone(&swappable));
         let server = HubServer::bind(self.config.listen_mqtts, tls, Arc::clone(hub), ServerLimits::default()).await?;
@@ -324,28 +311,25 @@ impl Foundation {
             .map_err(IdentityFileError::from)?;
         self.board.set("listen_mqtts", address.to_string());
         tokio::spawn(server.serve(ended.clone()));
-        tokio::spawn(ended.clone().run_until_cancelled_owned(issuer.renew(swappable, first.expires_at)));
+        tokio::spawn(ended.clone().run_until_cancelled_owned(certificate.renew(swappable, first.expires_at)));
         Ok(address.port())
     }
 
     fn agent(
         &self,
-        device: &DeviceIdentity,
-        identities: &Arc<ModuleIdentities>,
+        signer: &Arc<FileSigner>,
         api: HubApi,
         mqtts_port: u16,
         reports: watch::Sender<serde_json::Value>,
     ) -> Result<Agent<ProcessRuntime>, DaemonError> {
         let sockets_dir = self.layout.at("mnt");
         let workload = Arc::new(WorkloadContext {
-            device: device.clone(),
-            modules: Arc::clone(identities),
-            authority: Arc::clone(&self.authority),
-            master_key: self.master_key.clone(),
+            signer: Arc::clone(signer) as _,
             trust_bundle_pem: self.trust_bundle_pem.clone(),
             list: Arc::clone(&self.board) as _,
             sockets_dir: sockets_dir.clone(),
         });
+        let device = signer.device();
         let options = AgentOptions {
             surroundings: Surroundings {
                 hub_host: device.hub_host.clone(),
@@ -355,7 +339,7 @@ impl Foundation {
                 mqtts_port,
                 sockets_dir,
             },
-            identities: Arc::clone(identities),
+            identities: Arc::clone(signer.modules()),
             api: Some(api),
             deployment_path: self.layout.at("lifecycle/deployment.json"),
             board: Arc::clone(&self.board),
@@ -389,8 +373,8 @@ fn lock(data_dir: &Path) -> Result<File, DaemonError> {
 }
 
 /// Roots for upstream, and the bundle modules get: the configured roots and our own authority.
-fn trust(config: &Config, authority: &Authority) -> Result<(Arc<rustls::ClientConfig>, String), DaemonError> {
-    let mut bundle = authority.certificate_pem().to_owned();
+fn trust(config: &Config, authority_pem: &str) -> Result<(Arc<rustls::ClientConfig>, String), DaemonError> {
+    let mut bundle = authority_pem.to_owned();
     let Some(path) = &config.trust_bundle_cert else {
         let tls = transport::tls::client_config(None).map_err(|error| DaemonError::TrustBundle {
             path: PathBuf::from("(the machine's roots)"),

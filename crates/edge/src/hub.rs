@@ -37,14 +37,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::HubConfig;
 pub use handler::Session;
-pub(crate) use links::ModuleTokens;
 pub use methods::HubMethods;
 pub use queue::{OpenQueuesError, QueueId, StoreError};
 pub use scope::{ScopeSource, UpstreamScope};
 
 use crate::identity::IdentityFileError;
-use crate::identity::device::DeviceIdentity;
 use crate::identity::modules::ModuleIdentities;
+use crate::identity::{Device, Signer};
 use crate::management::{Board, QUEUES, QUEUES_FINE};
 use clients::Clients;
 use links::{LinkOptions, Links};
@@ -57,11 +56,13 @@ use twins::TwinCache;
 /// What the hub is made from.
 pub struct HubOptions {
     /// This device.
-    pub device: DeviceIdentity,
+    pub device: Device,
     /// Its host name, which token audiences may name instead of the hub's.
     pub hostname: String,
-    /// Keys of this device's modules.
+    /// This device's modules.
     pub identities: Arc<ModuleIdentities>,
+    /// Holds their keys and the device's.
+    pub signer: Arc<dyn Signer>,
     /// Where upstream is: host and MQTT port.
     pub upstream_host: String,
     /// See there.

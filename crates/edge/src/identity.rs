@@ -1,7 +1,9 @@
 //! Who this device is, and the keys that prove it.
 //!
-//! Private keys are made, kept and used here; other parts ask for a signature, a certificate or a token. The one exception
-//! is the hub's server key, which the TLS listener must hold: it is short-lived and replaced without closing connections.
+//! Private keys are made, kept and used here; other parts hold a [`Signer`] and ask it for a token, a signature, a secret or
+//! a certificate. The types that hold a key are visible in this room only, so that the compiler refuses everything else.
+//! Two keys leave it, each made for who gets it: the hub's server key, which the TLS listener must hold and which is
+//! short-lived, and the key of a certificate a module asked for.
 //!
 //! ```text
 //! <data>/identity/          0700
@@ -12,13 +14,84 @@
 //! ```
 //! Every file in it is readable by the owner only.
 
-pub mod authority;
-pub mod device;
+mod authority;
+mod device;
+mod file_signer;
 pub mod hub_api;
-pub mod master_key;
+mod key;
+mod master_key;
 pub mod modules;
+mod provisioning;
+mod secret;
+mod signer;
+#[cfg(test)]
+pub(crate) mod testing;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use authority::{OpenAuthorityError, is_certificate_name};
+pub use device::{Device, Provisioned};
+pub use file_signer::FileSigner;
+pub use provisioning::ProvisionDeviceError;
+pub use signer::{HubCertificate, KeyOf, ModuleCertificate, ModuleTokens, SecretOf, SignError, Signed, Signer};
+
+use crate::config::Provisioning;
+use authority::Authority;
+use master_key::MasterKey;
+use modules::ModuleIdentities;
+
+/// The identity folder: what stays when the device gets another identity.
+pub struct IdentityFolder {
+    dir: PathBuf,
+    master_key: Arc<MasterKey>,
+    authority: Arc<Authority>,
+}
+
+impl IdentityFolder {
+    /// Reads the master key and the authority in `dir`, or makes them.
+    pub fn open(dir: &Path) -> Result<Self, OpenAuthorityError> {
+        let master_key = Arc::new(MasterKey::open(&dir.join("master.key"))?);
+        Ok(Self { dir: dir.to_owned(), master_key, authority: Arc::new(Authority::open(dir)?) })
+    }
+
+    /// The certificate of this device's authority, which modules and downstream devices must trust, PEM.
+    pub fn authority_pem(&self) -> &str {
+        self.authority.certificate_pem()
+    }
+
+    /// The identity an earlier start obtained, if it still belongs to this configuration.
+    pub fn provisioned_earlier(&self, provisioning: &Provisioning) -> Result<Option<Provisioned>, IdentityFileError> {
+        crate::kept::without_damage(provisioning::read_earlier(provisioning, &provisioned_path(&self.dir)))
+    }
+
+    /// Obtains the identity from the configuration or the provisioning service, and keeps it.
+    pub async fn provision(
+        &self,
+        provisioning: &Provisioning,
+        tls: Arc<rustls::ClientConfig>,
+    ) -> Result<Provisioned, ProvisionDeviceError> {
+        provisioning::provision(provisioning, &provisioned_path(&self.dir), tls).await
+    }
+
+    /// The signer of this device, with the identities of its modules.
+    pub fn signer(&self, provisioned: Provisioned) -> Result<Arc<FileSigner>, IdentityFileError> {
+        let device_id = &provisioned.device().device_id;
+        let master_key = Arc::clone(&self.master_key);
+        let modules = ModuleIdentities::open(&self.dir.join("modules.json"), device_id, Arc::clone(&master_key))?;
+        Ok(Arc::new(FileSigner::new(provisioned, modules, master_key, Arc::clone(&self.authority))))
+    }
+}
+
+/// Which device an earlier start of the daemon was, as far as that can be read; changes nothing, for `check`.
+pub fn device_of_earlier_start(dir: &Path, provisioning: &Provisioning) -> Option<Device> {
+    let earlier = provisioning::read_earlier(provisioning, &provisioned_path(dir)).ok().flatten();
+    earlier.map(|provisioned| provisioned.device().clone())
+}
+
+fn provisioned_path(dir: &Path) -> PathBuf {
+    dir.join("provisioned.json")
+}
 
 /// A file of the identity folder cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 //! | Module | Is |
 //! | --- | --- |
 //! | [`config`] | `config.toml`, checked |
-//! | [`identity`], [`provisioning`] | who this device is; keys, certificates, module identities |
+//! | [`identity`] | who this device is; keys, certificates, module identities, provisioning |
 //! | [`lifecycle`] | deployment → plan → execute → report, with [`runtime`] running the modules |
 //! | [`hub`] | sessions of modules and downstream devices, routes, store-and-forward, twins and methods |
 //! | [`workload`], [`management`] | the APIs on unix sockets |
@@ -23,7 +23,6 @@ pub mod lifecycle;
 pub mod limits;
 mod log_time;
 pub mod management;
-pub mod provisioning;
 pub mod runtime;
 mod twin_link;
 pub mod unix_http;

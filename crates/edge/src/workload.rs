@@ -9,8 +9,6 @@
 //! | `POST …/genid/{g}/certificate/server`, `POST /modules/{m}/certificate/identity` | certificate and key |
 //! | `GET /trust-bundle`, `GET /manifest-trust-bundle` | what to trust |
 
-mod secret;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,10 +20,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::identity::authority::{Authority, Issued, is_certificate_name};
-use crate::identity::device::DeviceIdentity;
-use crate::identity::master_key::{self, MasterKey};
-use crate::identity::modules::ModuleIdentities;
+use crate::identity::{ModuleCertificate, SecretOf, SignError, Signer, is_certificate_name};
 use crate::unix_http::{self, Answer, Api, Call, Refused, ServeSocketError, Socket, refused, reply};
 
 /// API versions modules send; any of them goes with any path.
@@ -43,14 +38,8 @@ pub trait ListModules: Send + Sync + 'static {
 
 /// What the API answers from.
 pub struct WorkloadContext {
-    /// This device.
-    pub device: DeviceIdentity,
-    /// Keys of its modules.
-    pub modules: Arc<ModuleIdentities>,
-    /// Signs certificates.
-    pub authority: Arc<Authority>,
-    /// Secrets derive from it.
-    pub master_key: MasterKey,
+    /// Signs, encrypts and issues certificates.
+    pub signer: Arc<dyn Signer>,
     /// What modules shall trust, PEM.
     pub trust_bundle_pem: String,
     /// For `GET /modules`.
@@ -113,12 +102,12 @@ type Outcome = Result<Answer, Refused>;
 
 impl Api for WorkloadApi {
     async fn call(&self, call: Call) -> Answer {
-        self.answer(&call).unwrap_or_else(Answer::from)
+        self.answer(&call).await.unwrap_or_else(Answer::from)
     }
 }
 
 impl WorkloadApi {
-    fn answer(&self, call: &Call) -> Outcome {
+    async fn answer(&self, call: &Call) -> Outcome {
         let version = call.query("api-version").unwrap_or_default();
         if !VERSIONS.contains(&version.as_str()) {
             return Err(refused(StatusCode::BAD_REQUEST, format!("api-version {version:?} is not known")));
@@ -131,22 +120,22 @@ impl WorkloadApi {
             (&Method::GET, ["manifest-trust-bundle"]) => Ok(reply(StatusCode::OK, &json!({ "certificate": "" }))),
             (&Method::POST, ["modules", name, "genid", generation, rest @ ..]) => {
                 self.require_own(name)?;
-                self.answer_with_generation(call, generation, rest)
+                self.answer_with_generation(call, generation, rest).await
             }
             (&Method::POST, ["modules", name, "certificate", "identity"]) => {
                 self.require_own(name)?;
-                self.identity_certificate()
+                self.identity_certificate().await
             }
             _ => Err(not_found()),
         }
     }
 
-    fn answer_with_generation(&self, call: &Call, generation: &str, rest: &[&str]) -> Outcome {
+    async fn answer_with_generation(&self, call: &Call, generation: &str, rest: &[&str]) -> Outcome {
         match rest {
-            ["sign"] => self.sign(call),
-            ["encrypt"] => self.encrypt(call, generation),
-            ["decrypt"] => self.decrypt(call, generation),
-            ["certificate", "server"] => self.server_certificate(call),
+            ["sign"] => self.sign(call).await,
+            ["encrypt"] => self.encrypt(call, generation).await,
+            ["decrypt"] => self.decrypt(call, generation).await,
+            ["certificate", "server"] => self.server_certificate(call).await,
             _ => Err(not_found()),
         }
     }
@@ -159,38 +148,32 @@ impl WorkloadApi {
         Err(refused(StatusCode::FORBIDDEN, format!("this socket belongs to module {}", self.module)))
     }
 
-    fn sign(&self, call: &Call) -> Outcome {
+    async fn sign(&self, call: &Call) -> Outcome {
         let request: SignRequest = body(call)?;
         let data = base64("data", &request.data)?;
-        let identity = self
-            .context
-            .modules
-            .known(&self.module)
-            .ok_or_else(|| refused(StatusCode::NOT_FOUND, format!("module {} has no identity yet", self.module)))?;
-        let digest = master_key::sign(&identity.primary_key, &data)
-            .ok_or_else(|| refused(StatusCode::INTERNAL_SERVER_ERROR, "the module's key cannot be used"))?;
+        let digest = self.context.signer.hmac(&self.module, &data).await.map_err(|error| self.not_signed(&error))?;
         Ok(reply(StatusCode::OK, &json!({ "digest": STANDARD.encode(digest) })))
     }
 
-    fn encrypt(&self, call: &Call, generation: &str) -> Outcome {
+    async fn encrypt(&self, call: &Call, generation: &str) -> Outcome {
         let request: EncryptRequest = body(call)?;
         let plaintext = base64("plaintext", &request.plaintext)?;
         let vector = base64("initializationVector", &request.initialization_vector)?;
-        let sealed = secret::seal(&self.context.master_key, &self.module, generation, &vector, plaintext)
-            .map_err(|failure| refused(StatusCode::INTERNAL_SERVER_ERROR, failure.to_string()))?;
-        Ok(reply(StatusCode::OK, &json!({ "ciphertext": STANDARD.encode(sealed) })))
+        let encrypted = self.context.signer.encrypt(self.secret_of(generation, &vector), plaintext).await;
+        let ciphertext = encrypted.map_err(|error| self.not_signed(&error))?;
+        Ok(reply(StatusCode::OK, &json!({ "ciphertext": STANDARD.encode(ciphertext) })))
     }
 
-    fn decrypt(&self, call: &Call, generation: &str) -> Outcome {
+    async fn decrypt(&self, call: &Call, generation: &str) -> Outcome {
         let request: DecryptRequest = body(call)?;
         let ciphertext = base64("ciphertext", &request.ciphertext)?;
         let vector = base64("initializationVector", &request.initialization_vector)?;
-        let plain = secret::open(&self.context.master_key, &self.module, generation, &vector, ciphertext)
-            .map_err(|failure| refused(StatusCode::BAD_REQUEST, failure.to_string()))?;
-        Ok(reply(StatusCode::OK, &json!({ "plaintext": STANDARD.encode(plain) })))
+        let decrypted = self.context.signer.decrypt(self.secret_of(generation, &vector), ciphertext).await;
+        let plaintext = decrypted.map_err(|error| self.not_signed(&error))?;
+        Ok(reply(StatusCode::OK, &json!({ "plaintext": STANDARD.encode(plaintext) })))
     }
 
-    fn server_certificate(&self, call: &Call) -> Outcome {
+    async fn server_certificate(&self, call: &Call) -> Outcome {
         let request: ServerCertificateRequest = body(call)?;
         let mut names = vec![request.common_name, self.module.trim_start_matches('$').to_owned()];
         names.dedup();
@@ -200,36 +183,37 @@ impl WorkloadApi {
                 format!("commonName {bad:?} is neither a name nor an address"),
             ));
         }
-        let issued = self.context.authority.issue_server(&names).map_err(|failure| {
-            tracing::error!(
-                module = self.module,
-                error = &failure as &dyn std::error::Error,
-                "cannot issue a certificate"
-            );
-            refused(StatusCode::INTERNAL_SERVER_ERROR, "the certificate cannot be issued")
-        })?;
+        let issued = self.context.signer.server_certificate(&names).await.map_err(|error| self.not_signed(&error))?;
         Ok(certificate_answer(&issued))
     }
 
-    fn identity_certificate(&self) -> Outcome {
-        let device = &self.context.device;
-        let uri = format!("azureiot://{}/devices/{}/modules/{}", device.hub_host, device.device_id, self.module);
-        let issued = self.context.authority.issue_identity(&self.module, &uri).map_err(|failure| {
-            tracing::error!(
-                module = self.module,
-                error = &failure as &dyn std::error::Error,
-                "cannot issue a certificate"
-            );
-            refused(StatusCode::INTERNAL_SERVER_ERROR, "the certificate cannot be issued")
-        })?;
-        Ok(certificate_answer(&issued))
+    async fn identity_certificate(&self) -> Outcome {
+        let issued = self.context.signer.identity_certificate(&self.module).await;
+        Ok(certificate_answer(&issued.map_err(|error| self.not_signed(&error))?))
+    }
+
+    fn secret_of<'a>(&'a self, generation: &'a str, vector: &'a [u8]) -> SecretOf<'a> {
+        SecretOf { module: &self.module, generation, vector }
+    }
+
+    fn not_signed(&self, error: &SignError) -> Refused {
+        let status = match error {
+            SignError::NoIdentity { .. } => StatusCode::NOT_FOUND,
+            SignError::ForeignSecret => StatusCode::BAD_REQUEST,
+            SignError::NotBase64 | SignError::Encrypt | SignError::Issue(_) => {
+                let error = error as &dyn std::error::Error;
+                tracing::error!(module = self.module, error, "a call of the workload API failed");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        refused(status, error.to_string())
     }
 }
 
-fn certificate_answer(issued: &Issued) -> Answer {
+fn certificate_answer(issued: &ModuleCertificate) -> Answer {
     let body = json!({
-        "privateKey": { "type": "key", "bytes": issued.certified.key_pem },
-        "certificate": issued.certified.chain_pem,
+        "privateKey": { "type": "key", "bytes": issued.key_pem },
+        "certificate": issued.chain_pem,
         "expiration": format_time(issued.expires_at),
     });
     reply(StatusCode::CREATED, &body)

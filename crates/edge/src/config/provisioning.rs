@@ -78,8 +78,13 @@ pub struct ReadSecretError {
 }
 
 impl Secret {
-    /// The secret itself, without blanks around it.
-    pub fn read(&self) -> Result<String, ReadSecretError> {
+    /// Whether the secret can be read, without showing it.
+    pub fn check_readable(&self) -> Result<(), ReadSecretError> {
+        self.reveal().map(drop)
+    }
+
+    /// The secret itself, without blanks around it; for [`crate::identity`] only.
+    pub(crate) fn reveal(&self) -> Result<String, ReadSecretError> {
         match self {
             Self::Value(value) => Ok(value.trim().to_owned()),
             Self::File(path) => {

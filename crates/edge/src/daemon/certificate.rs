@@ -4,41 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use transport::tls::{IdentityError, ServerIdentity, SwappableIdentity};
+use transport::tls::SwappableIdentity;
 
-use crate::identity::authority::Authority;
+use crate::identity::{HubCertificate, SignError, Signer};
 use crate::limits::{CERTIFICATE_VALIDITY, RETRY_WAIT_MAX};
 
 /// The clock may jump: the expiry is looked at at least this often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Issues certificates for one host name.
-pub(super) struct Issuer {
-    pub(super) authority: Arc<Authority>,
+/// Asks for certificates for one host name.
+pub(super) struct ListenerCertificate {
+    pub(super) signer: Arc<dyn Signer>,
     pub(super) hostname: String,
 }
 
-/// A certificate in use.
-pub(super) struct Current {
-    pub(super) identity: ServerIdentity,
-    pub(super) expires_at: OffsetDateTime,
-}
-
-/// No certificate was issued.
-#[derive(Debug, thiserror::Error)]
-pub enum RenewError {
-    /// The authority did not sign.
-    #[error("the certificate cannot be issued")]
-    Issue(#[from] transport::tls::authority::IssueError),
-    /// What it signed cannot be used.
-    #[error("the certificate cannot be used")]
-    Identity(#[from] IdentityError),
-}
-
-impl Issuer {
-    pub(super) fn issue(&self) -> Result<Current, RenewError> {
-        let issued = self.authority.issue_server(std::slice::from_ref(&self.hostname))?;
-        Ok(Current { identity: issued.certified.server_identity()?, expires_at: issued.expires_at })
+impl ListenerCertificate {
+    pub(super) async fn issue(&self) -> Result<HubCertificate, SignError> {
+        self.signer.hub_certificate(&self.hostname).await
     }
 
     /// Replaces the certificate in time, for ever.
@@ -50,10 +32,10 @@ impl Issuer {
                 tokio::time::sleep(left.unsigned_abs().min(LOOK_INTERVAL)).await;
                 continue;
             }
-            match self.issue() {
-                Ok(current) => {
-                    swappable.swap(current.identity);
-                    expires_at = current.expires_at;
+            match self.issue().await {
+                Ok(certificate) => {
+                    swappable.swap(certificate.identity);
+                    expires_at = certificate.expires_at;
                     tracing::info!(%expires_at, "server certificate renewed");
                 }
                 Err(error) => {

@@ -11,14 +11,13 @@ use transport::client::{HubClient, HubClientOptions, LinkState, Subscriptions, T
 
 use super::Foundation;
 use crate::config::Provisioning;
-use crate::hub::{HubMethods, ModuleTokens};
-use crate::identity::device::DeviceIdentity;
+use crate::hub::HubMethods;
 use crate::identity::hub_api::HubApi;
-use crate::identity::modules::{EnsureIdentityError, ModuleIdentities};
+use crate::identity::modules::EnsureIdentityError;
+use crate::identity::{FileSigner, ModuleTokens, Provisioned, Signer};
 use crate::lifecycle::deployment::Deployment;
 use crate::lifecycle::methods::AgentMethods;
 use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
-use crate::provisioning;
 use crate::twin_link::{AnswerMethods, TwinLink};
 
 const AGENT: &str = "$edgeAgent";
@@ -36,8 +35,7 @@ pub(super) struct Own<M> {
 pub(super) struct Upstream<'a> {
     pub(super) foundation: &'a Foundation,
     pub(super) host: String,
-    pub(super) device: DeviceIdentity,
-    pub(super) identities: Arc<ModuleIdentities>,
+    pub(super) signer: Arc<FileSigner>,
     pub(super) api: HubApi,
     pub(super) agent: Own<AgentMethods>,
     pub(super) hub: Own<HubMethods>,
@@ -45,8 +43,8 @@ pub(super) struct Upstream<'a> {
 
 impl Upstream<'_> {
     /// Keeps both links; returns when the device was given another identity.
-    pub(super) async fn run(self) -> DeviceIdentity {
-        let known = [AGENT, HUB].iter().all(|module| self.identities.known(module).is_some());
+    pub(super) async fn run(self) -> Provisioned {
+        let known = [AGENT, HUB].iter().all(|module| self.signer.modules().known(module).is_some());
         if !known && let Some(other) = self.ensure().await {
             return other;
         }
@@ -79,13 +77,14 @@ impl Upstream<'_> {
     }
 
     fn start<M: AnswerMethods>(&self, module: &str, own: &Own<M>) -> (HubClient, tokio::task::JoinHandle<()>) {
-        let tokens: Arc<dyn TokenSource> =
-            Arc::new(ModuleTokens { identities: Arc::clone(&self.identities), module: module.to_owned() });
+        let signer = Arc::clone(&self.signer) as Arc<dyn Signer>;
+        let tokens: Arc<dyn TokenSource> = Arc::new(ModuleTokens { signer, module: module.to_owned() });
+        let device = self.signer.device();
         let (client, events) = HubClient::start(HubClientOptions {
             host: self.host.clone(),
             port: self.foundation.config.upstream_mqtts_port,
-            hub_host: self.device.hub_host.clone(),
-            identity: Identity::module(&self.device.device_id, module),
+            hub_host: device.hub_host.clone(),
+            identity: Identity::module(&device.device_id, module),
             token_audience: None,
             tokens,
             auth_chain: None,
@@ -107,7 +106,7 @@ impl Upstream<'_> {
 
     /// Makes sure that the hub knows both identities with our keys, as long as it takes. Returns an identity when asking
     /// the provisioning service again brought another one.
-    async fn ensure(&self) -> Option<DeviceIdentity> {
+    async fn ensure(&self) -> Option<Provisioned> {
         let mut wait = RETRY_WAIT_FIRST;
         loop {
             let error = match self.ensure_once().await {
@@ -136,20 +135,21 @@ impl Upstream<'_> {
 
     async fn ensure_once(&self) -> Result<(), EnsureIdentityError> {
         for module in [AGENT, HUB] {
-            self.identities.ensure(&self.api, module).await?;
+            self.signer.modules().ensure(&self.api, module).await?;
         }
         Ok(())
     }
 
-    async fn reprovision(&self) -> Option<DeviceIdentity> {
-        let Foundation { config, layout, tls, .. } = self.foundation;
+    async fn reprovision(&self) -> Option<Provisioned> {
+        let Foundation { config, identity, tls, .. } = self.foundation;
         if !matches!(config.provisioning, Provisioning::Dps(_)) {
             return None;
         }
-        match provisioning::provision(config, &layout.provisioned(), Arc::clone(tls)).await {
-            Ok(device) if device != self.device => {
+        match identity.provision(&config.provisioning, Arc::clone(tls)).await {
+            Ok(provisioned) if !self.signer.is_of(&provisioned) => {
+                let device = provisioned.device();
                 tracing::warn!(hub = device.hub_host, device = device.device_id, "provisioned anew");
-                Some(device)
+                Some(provisioned)
             }
             Ok(_) => None,
             Err(error) => {

@@ -8,6 +8,7 @@ use transport::server::{ConnectRequest, Credential, Refusal};
 
 use super::EdgeHub;
 use super::scope::Refreshed;
+use crate::identity::KeyOf;
 use crate::limits::{CLOCK_SKEW, TOKEN_GRACE};
 
 /// What the keys at hand say of a token.
@@ -67,12 +68,11 @@ impl EdgeHub {
 
     fn judge(&self, identity: &Identity, token: &SasToken) -> Verdict {
         let own_device = identity.device_id() == self.options.device.device_id;
-        if own_device && token.verify(&self.options.device.key) {
+        if own_device && self.options.signer.verifies(KeyOf::Device, token) {
             return Verdict::Genuine;
         }
-        let module = identity.module_id().filter(|_| own_device);
-        if let Some(module) = module.and_then(|module| self.options.identities.known(module)) {
-            let genuine = token.verify(&module.primary_key) || token.verify(&module.secondary_key);
+        if let Some(module) = identity.module_id().filter(|_| self.is_own_module(identity)) {
+            let genuine = self.options.signer.verifies(KeyOf::Module(module), token);
             return if genuine { Verdict::Genuine } else { Verdict::WrongKey };
         }
         let Some(scoped) = self.scope.get(identity) else { return Verdict::Unknown };

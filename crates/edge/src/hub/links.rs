@@ -11,11 +11,11 @@ use model::identity::Identity;
 use protocol::auth::sas;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use transport::client::token::TokenFuture;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, Subscriptions, TokenError, TokenSource};
+use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, Subscriptions};
 
 use super::HubOptions;
 use crate::identity::modules::ModuleIdentities;
+use crate::identity::{ModuleTokens, Signer};
 use crate::limits::UPSTREAM_CONNECT_WAIT;
 
 const EDGE_HUB: &str = "$edgeHub";
@@ -29,6 +29,7 @@ pub(super) struct LinkOptions {
     device_id: String,
     tls: Arc<rustls::ClientConfig>,
     identities: Arc<ModuleIdentities>,
+    signer: Arc<dyn Signer>,
 }
 
 impl LinkOptions {
@@ -40,6 +41,7 @@ impl LinkOptions {
             device_id: options.device.device_id.clone(),
             tls: Arc::clone(&options.tls),
             identities: Arc::clone(&options.identities),
+            signer: Arc::clone(&options.signer),
         }
     }
 
@@ -57,7 +59,7 @@ impl LinkOptions {
             hub_host: self.hub_host.clone(),
             identity: identity.clone(),
             token_audience: Some(sas::audience(&self.hub_host, &speaker_identity)),
-            tokens: Arc::new(ModuleTokens { identities: Arc::clone(&self.identities), module: speaker }),
+            tokens: Arc::new(ModuleTokens { signer: Arc::clone(&self.signer), module: speaker }),
             auth_chain: (!for_itself).then(|| format!("{identity};{}", self.device_id)),
             model_id,
             client_type: format!("Tidegate Edge/{}", env!("CARGO_PKG_VERSION")),
@@ -72,25 +74,6 @@ impl LinkOptions {
                 cloud_to_device: false,
             },
         }
-    }
-}
-
-/// Signs with a module's key as it is at that moment: keys change when an identity is made anew.
-pub(crate) struct ModuleTokens {
-    /// Where keys are.
-    pub(crate) identities: Arc<ModuleIdentities>,
-    /// Whose key.
-    pub(crate) module: String,
-}
-
-impl TokenSource for ModuleTokens {
-    fn token<'a>(&'a self, audience: &'a str, expiry_secs: u64) -> TokenFuture<'a> {
-        Box::pin(async move {
-            let missing = || TokenError { message: format!("module {} has no identity yet", self.module) };
-            let identity = self.identities.known(&self.module).ok_or_else(missing)?;
-            sas::sign(audience, &identity.primary_key, expiry_secs, None)
-                .map_err(|error| TokenError { message: error.to_string() })
-        })
     }
 }
 

@@ -16,10 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use storage::state_file::{self, Access};
 
-use crate::identity::IdentityFileError;
-use crate::identity::device::DeviceIdentity;
 use crate::identity::hub_api::{HubApi, HubApiError};
-use crate::identity::modules::ModuleIdentities;
+use crate::identity::{Device, IdentityFileError};
 use crate::kept;
 use crate::limits::{SCOPE_IDENTITY_REFRESH_MIN, SCOPE_PAGE_SIZE, SCOPE_PAGES_MAX};
 
@@ -47,23 +45,15 @@ pub trait ScopeSource: Send + Sync {
 pub struct UpstreamScope {
     /// The calls.
     pub api: HubApi,
-    /// Holds `$edgeHub`'s key.
-    pub identities: Arc<ModuleIdentities>,
-}
-
-impl UpstreamScope {
-    fn key(&self) -> Result<String, HubApiError> {
-        self.identities.known("$edgeHub").map(|hub| hub.primary_key).ok_or(HubApiError::Key)
-    }
 }
 
 impl ScopeSource for UpstreamScope {
     fn page<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
-        Box::pin(async move { self.api.scope_page(&self.key()?, body).await })
+        Box::pin(self.api.scope_page(body))
     }
 
     fn one<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
-        Box::pin(async move { self.api.scope_identity(&self.key()?, body).await })
+        Box::pin(self.api.scope_identity(body))
     }
 }
 
@@ -92,7 +82,7 @@ impl Scope {
     pub(super) fn open(
         path: PathBuf,
         source: Arc<dyn ScopeSource>,
-        device: &DeviceIdentity,
+        device: &Device,
     ) -> Result<Self, IdentityFileError> {
         let known: BTreeMap<_, _> = kept::read_or_set_aside(&path)?.unwrap_or_default();
         let auth_chain = device.device_id.clone();

@@ -1,7 +1,7 @@
 //! The certificate authority of this edge: signs the hub's server certificate and those of modules.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
@@ -10,20 +10,12 @@ use time::OffsetDateTime;
 use transport::tls::authority::{Certified, IssueError, create_ca, issue_server};
 
 use super::IdentityFileError;
+use super::signer::{HubCertificate, ModuleCertificate, SignError};
 use crate::limits::{AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, KEY_FILE_BYTES_MAX};
 
 /// Signs certificates. The key stays inside.
-pub struct Authority {
+pub(super) struct Authority {
     ca: Certified,
-    ca_path: PathBuf,
-}
-
-/// A certificate that was issued, with its key.
-pub struct Issued {
-    /// Chain and key, PEM.
-    pub certified: Certified,
-    /// The end of its life.
-    pub expires_at: OffsetDateTime,
 }
 
 /// The authority cannot be used.
@@ -39,7 +31,7 @@ pub enum OpenAuthorityError {
 
 impl Authority {
     /// Reads the authority kept in `dir`, or makes one.
-    pub fn open(dir: &Path) -> Result<Self, OpenAuthorityError> {
+    pub(super) fn open(dir: &Path) -> Result<Self, OpenAuthorityError> {
         let (ca_path, key_path) = (dir.join("ca.pem"), dir.join("ca.key"));
         let read = |path: &Path| -> Result<Option<String>, IdentityFileError> {
             let bytes = state_file::read(path, KEY_FILE_BYTES_MAX)?;
@@ -58,27 +50,33 @@ impl Authority {
                 return Err(IdentityFileError::Damaged { path: ca_path, what }.into());
             }
         };
-        Ok(Self { ca, ca_path })
+        Ok(Self { ca })
     }
 
     /// The certificate others must trust, PEM.
-    pub fn certificate_pem(&self) -> &str {
+    pub(super) fn certificate_pem(&self) -> &str {
         &self.ca.chain_pem
     }
 
-    /// Where the certificate is kept, for people and `check`.
-    pub fn certificate_path(&self) -> &Path {
-        &self.ca_path
+    /// A certificate for the hub's listener.
+    pub(super) fn issue_hub(&self, hostname: &str) -> Result<HubCertificate, SignError> {
+        let certified = issue_server(&self.ca, &[hostname.to_owned()], CERTIFICATE_VALIDITY).map_err(not_issued)?;
+        let identity = certified.server_identity().map_err(not_issued)?;
+        Ok(HubCertificate { identity, expires_at: expiry(CERTIFICATE_VALIDITY) })
     }
 
     /// A server certificate for these names.
-    pub fn issue_server(&self, names: &[String]) -> Result<Issued, IssueError> {
-        let certified = issue_server(&self.ca, names, CERTIFICATE_VALIDITY)?;
-        Ok(Issued { certified, expires_at: expiry(CERTIFICATE_VALIDITY) })
+    pub(super) fn issue_server(&self, names: &[String]) -> Result<ModuleCertificate, SignError> {
+        let certified = issue_server(&self.ca, names, CERTIFICATE_VALIDITY).map_err(not_issued)?;
+        Ok(for_module(certified))
     }
 
     /// A client certificate that names a module by a URI, in the form the original uses.
-    pub fn issue_identity(&self, module: &str, uri: &str) -> Result<Issued, rcgen::Error> {
+    pub(super) fn issue_identity(&self, module: &str, uri: &str) -> Result<ModuleCertificate, SignError> {
+        self.sign_identity(module, uri).map(for_module).map_err(not_issued)
+    }
+
+    fn sign_identity(&self, module: &str, uri: &str) -> Result<Certified, rcgen::Error> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, module);
@@ -91,10 +89,17 @@ impl Authority {
         let issuer = Issuer::from_ca_cert_pem(&self.ca.chain_pem, KeyPair::from_pem(&self.ca.key_pem)?)?;
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &issuer)?;
-        let chain_pem = certificate.pem() + &self.ca.chain_pem;
-        let expires_at = expiry(CERTIFICATE_VALIDITY);
-        Ok(Issued { certified: Certified { chain_pem, key_pem: key.serialize_pem() }, expires_at })
+        Ok(Certified { chain_pem: certificate.pem() + &self.ca.chain_pem, key_pem: key.serialize_pem() })
     }
+}
+
+fn for_module(certified: Certified) -> ModuleCertificate {
+    let Certified { chain_pem, key_pem } = certified;
+    ModuleCertificate { chain_pem, key_pem, expires_at: expiry(CERTIFICATE_VALIDITY) }
+}
+
+fn not_issued(error: impl std::error::Error + Send + Sync + 'static) -> SignError {
+    SignError::Issue(Box::new(error))
 }
 
 /// Names of a certificate are either host names or addresses; anything else would make no certificate.
@@ -129,8 +134,9 @@ mod tests {
         let first = Authority::open(dir.path()).unwrap();
         let again = Authority::open(dir.path()).unwrap();
         assert_eq!(first.certificate_pem(), again.certificate_pem());
+        again.issue_hub("edge.local").unwrap();
         let issued = again.issue_server(&["edge.local".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        issued.certified.server_identity().unwrap();
+        transport::tls::ServerIdentity::from_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes()).unwrap();
         transport::tls::client_config(Some(first.certificate_pem().as_bytes())).unwrap();
     }
 
@@ -139,7 +145,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::open(dir.path()).unwrap();
         let issued = authority.issue_identity("m", "azureiot://hub/devices/d/modules/m").unwrap();
-        assert_eq!(issued.certified.chain_pem.matches("BEGIN CERTIFICATE").count(), 2);
+        assert_eq!(issued.chain_pem.matches("BEGIN CERTIFICATE").count(), 2);
         assert!(issued.expires_at > OffsetDateTime::now_utc());
     }
 

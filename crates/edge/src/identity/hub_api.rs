@@ -5,12 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use protocol::auth::sas;
 use protocol::hub::bag;
 use serde_json::Value;
 use transport::client::https::{HttpsClient, HttpsError};
 
-use super::device::DeviceIdentity;
+use super::device::Device;
+use super::signer::{KeyOf, SignError, Signer};
 use crate::limits::TOKEN_LIFETIME;
 
 const REGISTRY_VERSION: &str = "2017-11-08-preview";
@@ -20,7 +20,7 @@ const SCOPE_VERSION: &str = "2020-06-30-preview";
 #[derive(Clone)]
 pub struct HubApi {
     https: HttpsClient,
-    device: DeviceIdentity,
+    signer: Arc<dyn Signer>,
 }
 
 /// A call to the hub brought nothing usable.
@@ -45,9 +45,9 @@ pub enum HubApiError {
         /// What was asked.
         act: &'static str,
     },
-    /// The device's key is no key.
-    #[error("the key to sign with is not base64")]
-    Key,
+    /// There is no token to ask with.
+    #[error("no token to ask the hub with")]
+    Token(#[source] SignError),
 }
 
 impl HubApiError {
@@ -58,7 +58,7 @@ impl HubApiError {
 }
 
 /// One request, without what all have in common.
-struct Ask<'a> {
+struct HubRequest<'a> {
     act: &'static str,
     method: Method,
     path: String,
@@ -69,20 +69,25 @@ struct Ask<'a> {
 
 impl HubApi {
     /// For this device; `host` is where to connect: the hub, or the parent of a nested edge.
-    pub fn new(host: &str, port: u16, device: DeviceIdentity, tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { https: HttpsClient::new(host, port, tls), device }
+    pub fn new(host: &str, port: u16, signer: Arc<dyn Signer>, tls: Arc<rustls::ClientConfig>) -> Self {
+        Self { https: HttpsClient::new(host, port, tls), signer }
+    }
+
+    fn device(&self) -> &Device {
+        self.signer.device()
     }
 
     fn module_path(&self, module: &str) -> String {
-        format!("/devices/{}/modules/{}", escape(&self.device.device_id), escape(module))
+        format!("/devices/{}/modules/{}", escape(&self.device().device_id), escape(module))
     }
 
     /// A module identity, if there is one.
     pub async fn module(&self, module: &str) -> Result<Option<Value>, HubApiError> {
         let act = "reading a module identity";
         let path = self.module_path(module);
-        let ask = Ask { act, method: Method::GET, path, version: REGISTRY_VERSION, if_match: false, body: None };
-        match self.as_device(ask).await {
+        let request =
+            HubRequest { act, method: Method::GET, path, version: REGISTRY_VERSION, if_match: false, body: None };
+        match self.as_device(request).await {
             Ok(found) => Ok(Some(found)),
             Err(HubApiError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
@@ -93,47 +98,56 @@ impl HubApi {
     pub async fn put_module(&self, module: &str, body: &Value, overwrite: bool) -> Result<Value, HubApiError> {
         let act = if overwrite { "setting a module's keys" } else { "creating a module identity" };
         let path = self.module_path(module);
-        let ask =
-            Ask { act, method: Method::PUT, path, version: REGISTRY_VERSION, if_match: overwrite, body: Some(body) };
-        self.as_device(ask).await
+        let request = HubRequest {
+            act,
+            method: Method::PUT,
+            path,
+            version: REGISTRY_VERSION,
+            if_match: overwrite,
+            body: Some(body),
+        };
+        self.as_device(request).await
     }
 
     /// Deletes a module identity; fine when there is none.
     pub async fn delete_module(&self, module: &str) -> Result<(), HubApiError> {
         let act = "deleting a module identity";
         let path = self.module_path(module);
-        let ask = Ask { act, method: Method::DELETE, path, version: REGISTRY_VERSION, if_match: true, body: None };
-        match self.as_device(ask).await {
+        let request =
+            HubRequest { act, method: Method::DELETE, path, version: REGISTRY_VERSION, if_match: true, body: None };
+        match self.as_device(request).await {
             Ok(_) | Err(HubApiError::Refused { status: 404, .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// One page of the identities in this device's scope. `key` is `$edgeHub`'s.
-    pub async fn scope_page(&self, key: &str, body: &Value) -> Result<Value, HubApiError> {
-        self.as_hub("reading the scope", "devicesAndModulesInTargetDeviceScope", key, body).await
+    /// One page of the identities in this device's scope, asked for as `$edgeHub`.
+    pub async fn scope_page(&self, body: &Value) -> Result<Value, HubApiError> {
+        self.as_hub("reading the scope", "devicesAndModulesInTargetDeviceScope", body).await
     }
 
-    /// One identity in this device's scope. `key` is `$edgeHub`'s.
-    pub async fn scope_identity(&self, key: &str, body: &Value) -> Result<Value, HubApiError> {
-        self.as_hub("reading an identity in scope", "getDeviceAndModuleOnBehalfOf", key, body).await
+    /// One identity in this device's scope, asked for as `$edgeHub`.
+    pub async fn scope_identity(&self, body: &Value) -> Result<Value, HubApiError> {
+        self.as_hub("reading an identity in scope", "getDeviceAndModuleOnBehalfOf", body).await
     }
 
-    async fn as_device(&self, ask: Ask<'_>) -> Result<Value, HubApiError> {
-        let audience = self.device.audience();
-        self.call(ask, &audience, &self.device.key).await
+    async fn as_device(&self, request: HubRequest<'_>) -> Result<Value, HubApiError> {
+        let audience = self.device().audience();
+        self.call(request, &audience, KeyOf::Device).await
     }
 
-    async fn as_hub(&self, act: &'static str, call: &str, key: &str, body: &Value) -> Result<Value, HubApiError> {
+    async fn as_hub(&self, act: &'static str, call: &str, body: &Value) -> Result<Value, HubApiError> {
         let path = format!("{}/{call}", self.module_path("$edgeHub"));
-        let ask = Ask { act, method: Method::POST, path, version: SCOPE_VERSION, if_match: false, body: Some(body) };
-        let audience = format!("{}/modules/$edgeHub", self.device.audience());
-        self.call(ask, &audience, key).await
+        let request =
+            HubRequest { act, method: Method::POST, path, version: SCOPE_VERSION, if_match: false, body: Some(body) };
+        let audience = format!("{}/modules/$edgeHub", self.device().audience());
+        self.call(request, &audience, KeyOf::Module("$edgeHub")).await
     }
 
-    async fn call(&self, ask: Ask<'_>, audience: &str, key: &str) -> Result<Value, HubApiError> {
+    async fn call(&self, ask: HubRequest<'_>, audience: &str, key: KeyOf<'_>) -> Result<Value, HubApiError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let token = sas::sign(audience, key, (now + TOKEN_LIFETIME).as_secs(), None).map_err(|_| HubApiError::Key)?;
+        let expiry_secs = (now + TOKEN_LIFETIME).as_secs();
+        let token = self.signer.token(key, audience, expiry_secs).await.map_err(HubApiError::Token)?;
         let mut request = Request::builder()
             .method(ask.method)
             .uri(format!("{}?api-version={}", ask.path, ask.version))

@@ -16,12 +16,11 @@ use super::IdentityFileError;
 const KEY_BYTES: usize = 32;
 
 /// 32 random bytes that never leave this device.
-#[derive(Clone)]
-pub struct MasterKey([u8; KEY_BYTES]);
+pub(super) struct MasterKey([u8; KEY_BYTES]);
 
 impl MasterKey {
     /// Reads the key, or makes one.
-    pub fn open(path: &Path) -> Result<Self, IdentityFileError> {
+    pub(super) fn open(path: &Path) -> Result<Self, IdentityFileError> {
         if let Some(bytes) = state_file::read(path, KEY_BYTES as u64)? {
             let found = bytes.len();
             return bytes.try_into().map(Self).map_err(|_| IdentityFileError::Damaged {
@@ -35,32 +34,28 @@ impl MasterKey {
         Ok(Self(key))
     }
 
-    /// A key of given bytes, for tests.
-    pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
+    /// A key of given bytes.
+    #[cfg(test)]
+    pub(super) fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
         Self(bytes)
     }
 
     /// The key with this name, base64. Different names give unrelated keys.
-    pub fn derive(&self, name: &str) -> String {
+    pub(super) fn derive(&self, name: &str) -> String {
         STANDARD.encode(self.derive_bytes(name))
     }
 
     /// The key with this name.
-    pub fn derive_bytes(&self, name: &str) -> [u8; KEY_BYTES] {
+    pub(super) fn derive_bytes(&self, name: &str) -> [u8; KEY_BYTES] {
         hmac_sha256(&self.0, name.as_bytes())
     }
 }
 
 /// HMAC-SHA256 with a raw key.
-pub fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
+pub(super) fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(data);
     mac.finalize().into_bytes().into()
-}
-
-/// The signature of the workload API: HMAC-SHA256 with a base64 key.
-pub fn sign(key_base64: &str, data: &[u8]) -> Option<[u8; 32]> {
-    Some(hmac_sha256(&STANDARD.decode(key_base64).ok()?, data))
 }
 
 #[cfg(test)]

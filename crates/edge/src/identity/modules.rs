@@ -18,35 +18,28 @@ use storage::state_file::{self, Access};
 
 use super::IdentityFileError;
 use super::hub_api::{HubApi, HubApiError};
+use super::key::SharedAccessKey;
 use super::master_key::MasterKey;
 use crate::kept;
 
 const MANAGED_BY: &str = "IotEdge";
 
-/// A module's identity.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A module's identity at the hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleIdentity {
     /// Its id at the hub: `$edgeAgent`, `$edgeHub`, or the module's name.
     pub module_id: String,
     /// Which life of that id this is.
     pub generation_id: String,
-    /// Base64.
-    pub primary_key: String,
-    /// Base64.
-    pub secondary_key: String,
     /// Who made it at the hub.
-    #[serde(default)]
     pub managed_by: Option<String>,
 }
 
-/// Keys stay out of logs.
-impl std::fmt::Debug for ModuleIdentity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ModuleIdentity")
-            .field("module_id", &self.module_id)
-            .field("generation_id", &self.generation_id)
-            .finish_non_exhaustive()
-    }
+/// An identity with its keys, primary first.
+#[derive(Clone, PartialEq, Eq)]
+struct KeyedIdentity {
+    identity: ModuleIdentity,
+    keys: [SharedAccessKey; 2],
 }
 
 /// An identity could not be had.
@@ -68,25 +61,58 @@ pub enum EnsureIdentityError {
 
 /// All module identities of this device.
 pub struct ModuleIdentities {
-    master_key: MasterKey,
+    master_key: Arc<MasterKey>,
     device_id: String,
     path: PathBuf,
-    known: Mutex<BTreeMap<String, ModuleIdentity>>,
+    known: Mutex<BTreeMap<String, KeyedIdentity>>,
 }
 
 /// What is on disk: void when the device is another one.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Stored {
     device_id: String,
-    modules: Vec<ModuleIdentity>,
+    modules: Vec<StoredModule>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredModule {
+    module_id: String,
+    generation_id: String,
+    primary_key: String,
+    secondary_key: String,
+    #[serde(default)]
+    managed_by: Option<String>,
+}
+
+impl From<StoredModule> for KeyedIdentity {
+    fn from(stored: StoredModule) -> Self {
+        let StoredModule { module_id, generation_id, primary_key, secondary_key, managed_by } = stored;
+        Self {
+            identity: ModuleIdentity { module_id, generation_id, managed_by },
+            keys: [primary_key, secondary_key].map(SharedAccessKey::new),
+        }
+    }
+}
+
+impl From<&KeyedIdentity> for StoredModule {
+    fn from(keyed: &KeyedIdentity) -> Self {
+        let ModuleIdentity { module_id, generation_id, managed_by } = keyed.identity.clone();
+        let [primary_key, secondary_key] = keyed.keys.each_ref().map(|key| key.text().to_owned());
+        Self { module_id, generation_id, primary_key, secondary_key, managed_by }
+    }
 }
 
 impl ModuleIdentities {
     /// Reads what is known from `path`.
-    pub fn open(path: &Path, device_id: &str, master_key: MasterKey) -> Result<Arc<Self>, IdentityFileError> {
-        let kept: Option<Kept> = kept::read_or_set_aside(path)?;
-        let modules = kept.filter(|kept| kept.device_id == device_id).map(|kept| kept.modules).unwrap_or_default();
-        let known = modules.into_iter().map(|module| (module.module_id.clone(), module)).collect();
+    pub(super) fn open(
+        path: &Path,
+        device_id: &str,
+        master_key: Arc<MasterKey>,
+    ) -> Result<Arc<Self>, IdentityFileError> {
+        let stored: Option<Stored> = kept::read_or_set_aside(path)?;
+        let modules = stored.filter(|stored| stored.device_id == device_id).map(|stored| stored.modules);
+        let keyed = modules.unwrap_or_default().into_iter().map(KeyedIdentity::from);
+        let known = keyed.map(|keyed| (keyed.identity.module_id.clone(), keyed)).collect();
         Ok(Arc::new(Self {
             master_key,
             device_id: device_id.to_owned(),
@@ -95,14 +121,23 @@ impl ModuleIdentities {
         }))
     }
 
+    fn with<T>(&self, look: impl FnOnce(&BTreeMap<String, KeyedIdentity>) -> T) -> T {
+        look(&self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The keys of a module, primary first.
+    pub(super) fn keys(&self, module_id: &str) -> Option<[SharedAccessKey; 2]> {
+        self.with(|known| known.get(module_id).map(|keyed| keyed.keys.clone()))
+    }
+
     /// An identity as last seen; needs no network.
     pub fn known(&self, module_id: &str) -> Option<ModuleIdentity> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(module_id).cloned()
+        self.with(|known| known.get(module_id).map(|keyed| keyed.identity.clone()))
     }
 
     /// All of them.
     pub fn all(&self) -> Vec<ModuleIdentity> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.with(|known| known.values().map(|keyed| keyed.identity.clone()).collect())
     }
 
     /// Makes sure that the hub knows the identity with our keys.
@@ -115,26 +150,27 @@ impl ModuleIdentities {
                 api.put_module(module_id, &body, false).await.map_err(failed)?
             }
         };
-        let identity = self
+        let keyed = self
             .derive(module_id, &found)
             .ok_or_else(|| failed(HubApiError::Answer { act: "reading a module identity" }))?;
         let key_at_hub = found.pointer("/authentication/symmetricKey/primaryKey").and_then(Value::as_str);
-        if key_at_hub != Some(&identity.primary_key) {
+        let [primary, secondary] = keyed.keys.each_ref().map(SharedAccessKey::text);
+        if key_at_hub != Some(primary) {
             let body = json!({
                 "moduleId": module_id,
-                "managedBy": identity.managed_by.as_deref().unwrap_or(MANAGED_BY),
+                "managedBy": keyed.identity.managed_by.as_deref().unwrap_or(MANAGED_BY),
                 "deviceId": self.device_id,
                 "authentication": {
                     "type": "sas",
-                    "symmetricKey": { "primaryKey": identity.primary_key, "secondaryKey": identity.secondary_key },
+                    "symmetricKey": { "primaryKey": primary, "secondaryKey": secondary },
                 },
             });
             api.put_module(module_id, &body, true).await.map_err(failed)?;
         }
         self.keep(|known| {
-            known.insert(module_id.to_owned(), identity.clone());
+            known.insert(module_id.to_owned(), keyed.clone());
         })?;
-        Ok(identity)
+        Ok(keyed.identity)
     }
 
     /// Deletes the identity of a module that left, if it was made for this device.
@@ -150,34 +186,34 @@ impl ModuleIdentities {
         Ok(())
     }
 
-    fn derive(&self, module_id: &str, found: &Value) -> Option<ModuleIdentity> {
+    fn derive(&self, module_id: &str, found: &Value) -> Option<KeyedIdentity> {
         let generation_id = found.get("generationId")?.as_str()?.to_owned();
-        let key = |which: &str| self.master_key.derive(&format!("{module_id}:{generation_id}:{which}"));
-        Some(ModuleIdentity {
-            module_id: module_id.to_owned(),
-            primary_key: key("primary"),
-            secondary_key: key("secondary"),
-            managed_by: found.get("managedBy").and_then(Value::as_str).map(str::to_owned),
-            generation_id,
-        })
+        let key =
+            |which: &str| SharedAccessKey::new(self.master_key.derive(&format!("{module_id}:{generation_id}:{which}")));
+        let keys = [key("primary"), key("secondary")];
+        let managed_by = found.get("managedBy").and_then(Value::as_str).map(str::to_owned);
+        let identity = ModuleIdentity { module_id: module_id.to_owned(), generation_id, managed_by };
+        Some(KeyedIdentity { identity, keys })
     }
 
-    fn keep(&self, change: impl FnOnce(&mut BTreeMap<String, ModuleIdentity>)) -> Result<(), IdentityFileError> {
+    fn keep(&self, change: impl FnOnce(&mut BTreeMap<String, KeyedIdentity>)) -> Result<(), IdentityFileError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.clone();
         change(&mut known);
         if *known == before {
             return Ok(());
         }
-        let kept = Kept { device_id: self.device_id.clone(), modules: known.values().cloned().collect() };
-        let bytes = serde_json::to_vec(&kept).expect("identities are plain text");
+        let modules = known.values().map(StoredModule::from).collect();
+        let stored = Stored { device_id: self.device_id.clone(), modules };
+        let bytes = serde_json::to_vec(&stored).expect("identities are plain text");
         Ok(state_file::replace(&self.path, &bytes, Access::Private)?)
     }
 
-    /// Puts an identity in place without a hub, for tests.
-    pub fn insert(&self, identity: ModuleIdentity) -> Result<(), IdentityFileError> {
+    /// Puts an identity in place without a hub.
+    #[cfg(test)]
+    pub(super) fn insert(&self, identity: ModuleIdentity, keys: [SharedAccessKey; 2]) -> Result<(), IdentityFileError> {
         self.keep(|known| {
-            known.insert(identity.module_id.clone(), identity);
+            known.insert(identity.module_id.clone(), KeyedIdentity { identity, keys });
         })
     }
 }
@@ -186,36 +222,32 @@ impl ModuleIdentities {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::identity::testing::identity;
 
-    fn identity(module_id: &str) -> ModuleIdentity {
-        ModuleIdentity {
-            module_id: module_id.into(),
-            generation_id: "1".into(),
-            primary_key: "AAAA".into(),
-            secondary_key: "BBBB".into(),
-            managed_by: None,
-        }
+    fn open(dir: &Path, device: &str) -> Arc<ModuleIdentities> {
+        let master_key = Arc::new(MasterKey::from_bytes([7; 32]));
+        ModuleIdentities::open(&dir.join("modules.json"), device, master_key).unwrap()
     }
 
     #[test]
     fn identities_survive_a_restart_but_not_another_device() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("modules.json");
-        let open = |device: &str| ModuleIdentities::open(&path, device, MasterKey::from_bytes([7; 32])).unwrap();
-        open("edge").insert(identity("m")).unwrap();
-        assert_eq!(open("edge").known("m"), Some(identity("m")));
-        assert_eq!(open("other").known("m"), None);
+        let keys = || ["AAAA", "BBBB"].map(SharedAccessKey::new);
+        open(dir.path(), "edge").insert(identity("m"), keys()).unwrap();
+        let again = open(dir.path(), "edge");
+        assert_eq!(again.known("m"), Some(identity("m")));
+        assert!(again.keys("m") == Some(keys()));
+        assert_eq!(open(dir.path(), "other").known("m"), None);
     }
 
     #[test]
     fn keys_follow_the_generation() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("modules.json");
-        let modules = ModuleIdentities::open(&path, "edge", MasterKey::from_bytes([7; 32])).unwrap();
+        let modules = open(dir.path(), "edge");
         let derive = |generation: &str| modules.derive("m", &json!({ "generationId": generation })).unwrap();
-        assert_eq!(derive("1"), derive("1"));
-        assert_ne!(derive("1").primary_key, derive("2").primary_key);
-        assert_ne!(derive("1").primary_key, derive("1").secondary_key);
-        assert_eq!(modules.derive("m", &json!({})), None);
+        assert!(derive("1") == derive("1"));
+        assert!(derive("1").keys[0] != derive("2").keys[0]);
+        assert!(derive("1").keys[0] != derive("1").keys[1]);
+        assert!(modules.derive("m", &json!({})).is_none());
     }
 }

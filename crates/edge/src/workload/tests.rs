@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::identity::modules::ModuleIdentity;
+use crate::identity::testing;
 use bytes::Bytes;
 
 struct NoModules;
@@ -12,28 +12,10 @@ impl ListModules for NoModules {
 }
 
 fn context(dir: &Path) -> Arc<WorkloadContext> {
-    let master_key = MasterKey::from_bytes([3; 32]);
-    let modules = ModuleIdentities::open(&dir.join("modules.json"), "edge", master_key.clone()).unwrap();
-    let identity = ModuleIdentity {
-        module_id: "m".into(),
-        generation_id: "1".into(),
-        primary_key: STANDARD.encode(b"primary"),
-        secondary_key: STANDARD.encode(b"secondary"),
-        managed_by: None,
-    };
-    modules.insert(identity).unwrap();
-    let authority = Arc::new(Authority::open(dir).unwrap());
+    let signer = testing::signer(dir, "edge", &[("m", "primary")]);
     Arc::new(WorkloadContext {
-        device: DeviceIdentity {
-            hub_host: "hub.test".into(),
-            device_id: "edge".into(),
-            key: "AAAA".into(),
-            source: String::new(),
-        },
-        modules,
-        trust_bundle_pem: authority.certificate_pem().to_owned(),
-        authority,
-        master_key,
+        signer,
+        trust_bundle_pem: std::fs::read_to_string(dir.join("ca.pem")).unwrap(),
         list: Arc::new(NoModules),
         sockets_dir: dir.to_owned(),
     })
@@ -54,8 +36,8 @@ async fn a_module_signs_with_its_own_key_and_nobody_elses() {
     let request = json!({ "keyId": "primary", "algo": "HMACSHA256", "data": STANDARD.encode("text") });
     let (status, answer) = ask(&context, Method::POST, "/modules/m/genid/1/sign", request.clone()).await;
     assert_eq!(status, 200);
-    let expected = STANDARD.encode(master_key::hmac_sha256(b"primary", b"text"));
-    assert_eq!(answer, json!({ "digest": expected }));
+    // HMAC-SHA256 of "text" under "primary".
+    assert_eq!(answer, json!({ "digest": "/lHW5/ZuqLF9YNUDCkf/adC0+69Fjaag0gbO1cL3iSs=" }));
     let (status, _) = ask(&context, Method::POST, "/modules/other/genid/1/sign", request).await;
     assert_eq!(status, 403);
 }

@@ -26,8 +26,7 @@ fn device(id: &str, status: &str) -> Value {
 }
 
 fn scope(dir: &std::path::Path, answers: Vec<Option<Value>>) -> Scope {
-    let edge =
-        DeviceIdentity { hub_host: "hub".into(), device_id: "edge".into(), key: String::new(), source: String::new() };
+    let edge = Device { hub_host: "hub".into(), device_id: "edge".into() };
     Scope::open(dir.join("scope.json"), Arc::new(Answers(Mutex::new(answers))), &edge).unwrap()
 }
 

@@ -27,15 +27,13 @@ use transport::tls::{client_config, server_config};
 
 use crate::hub::scope::ScopeAnswer;
 use crate::hub::{EdgeHub, HubOptions, ScopeSource};
-use crate::identity::device::DeviceIdentity;
-use crate::identity::master_key::MasterKey;
-use crate::identity::modules::{ModuleIdentities, ModuleIdentity};
+use crate::identity::Signer as _;
+use crate::identity::testing::{self, HUB_HOST};
 use crate::lifecycle::deployment::Deployment;
 use crate::management::Board;
 
 pub const LEAF_KEY: &str = "bGVhZiBrZXk=";
 pub const WRONG_KEY: &str = "d3Jvbmcga2V5";
-const HUB_HOST: &str = "hub.test";
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub fn module(name: &str) -> Identity {
@@ -249,28 +247,14 @@ impl Site {
     }
 
     async fn start_edge(&mut self) {
-        let identities =
-            ModuleIdentities::open(&self.dir.path().join("modules.json"), "edge", MasterKey::from_bytes([1; 32]));
-        let identities = identities.unwrap();
-        for name in ["$edgeHub", "sensor", "filter"] {
-            let identity = ModuleIdentity {
-                module_id: name.into(),
-                generation_id: "1".into(),
-                primary_key: key_of(name),
-                secondary_key: key_of("nobody"),
-                managed_by: None,
-            };
-            identities.insert(identity).unwrap();
-        }
+        let keys = ["$edgeHub", "sensor", "filter"].map(|name| (name, format!("key of {name}")));
+        let keys: Vec<_> = keys.iter().map(|(name, key)| (*name, key.as_str())).collect();
+        let signer = testing::signer(self.dir.path(), "edge", &keys);
         let options = HubOptions {
-            device: DeviceIdentity {
-                hub_host: HUB_HOST.into(),
-                device_id: "edge".into(),
-                key: key_of("the device"),
-                source: String::new(),
-            },
+            device: signer.device().clone(),
             hostname: "127.0.0.1".into(),
-            identities,
+            identities: Arc::clone(signer.modules()),
+            signer,
             upstream_host: "127.0.0.1".into(),
             upstream_port: self.upstream_address.port(),
             tls: self.client_tls(),

@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::identity::master_key::MasterKey;
-use crate::identity::modules::ModuleIdentity;
+use crate::identity::testing;
 use crate::runtime::fake::FakeRuntime;
 
 /// A running agent on a runtime in memory.
@@ -20,17 +19,7 @@ struct Running {
 }
 
 fn start(dir: &std::path::Path) -> Running {
-    let identities = ModuleIdentities::open(&dir.join("modules.json"), "edge", MasterKey::from_bytes([1; 32])).unwrap();
-    for name in ["a", "b"] {
-        let identity = ModuleIdentity {
-            module_id: name.into(),
-            generation_id: "1".into(),
-            primary_key: String::new(),
-            secondary_key: String::new(),
-            managed_by: None,
-        };
-        identities.insert(identity).unwrap();
-    }
+    let identities = Arc::clone(testing::signer(dir, "edge", &[("a", "key"), ("b", "key")]).modules());
     let (reports, reports_received) = watch::channel(Value::Null);
     let options = AgentOptions {
         surroundings: Surroundings {

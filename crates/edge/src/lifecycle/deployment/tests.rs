@@ -30,13 +30,8 @@ fn surroundings(mqtts_port: u16) -> Surroundings {
 }
 
 fn identity(name: &str) -> Option<ModuleIdentity> {
-    (name == "sensor").then(|| ModuleIdentity {
-        module_id: name.into(),
-        generation_id: "g1".into(),
-        primary_key: String::new(),
-        secondary_key: String::new(),
-        managed_by: None,
-    })
+    let generation_id = "g1".to_owned();
+    (name == "sensor").then(|| ModuleIdentity { module_id: name.into(), generation_id, managed_by: None })
 }
 
 #[test]

@@ -10,9 +10,10 @@ use protocol::dps::POLICY;
 use transport::client::SharedKey;
 use transport::client::dps::{ProvisionError, register_https};
 
-use crate::config::{Config, DpsEnrollment, HubIdentity, Provisioning};
-use crate::identity::IdentityFileError;
-use crate::identity::device::DeviceIdentity;
+use super::IdentityFileError;
+use super::device::{Device, Provisioned};
+use super::key::SharedAccessKey;
+use crate::config::{DpsEnrollment, HubIdentity, Provisioning};
 use crate::limits::CONFIG_BYTES_MAX;
 
 /// The device has no identity.
@@ -66,40 +67,39 @@ impl ProvisionDeviceError {
 }
 
 /// The identity kept from an earlier start, if it still belongs to this configuration.
-pub fn kept(config: &Config, path: &Path) -> Result<Option<DeviceIdentity>, IdentityFileError> {
-    DeviceIdentity::read(path, &source_of(&config.provisioning))
+pub(super) fn read_earlier(provisioning: &Provisioning, path: &Path) -> Result<Option<Provisioned>, IdentityFileError> {
+    Provisioned::read(path, &source_of(provisioning))
 }
 
 /// Obtains the identity and keeps it.
-pub async fn provision(
-    config: &Config,
+pub(super) async fn provision(
+    provisioning: &Provisioning,
     path: &Path,
     tls: Arc<rustls::ClientConfig>,
-) -> Result<DeviceIdentity, ProvisionDeviceError> {
-    let identity = match &config.provisioning {
+) -> Result<Provisioned, ProvisionDeviceError> {
+    let provisioned = match provisioning {
         Provisioning::Manual(manual) => from_configuration(manual)?,
         Provisioning::Dps(enrollment) => register(enrollment, tls).await?,
     };
-    identity.write(path)?;
-    Ok(identity)
+    provisioned.write(path)?;
+    Ok(provisioned)
 }
 
-fn from_configuration(manual: &HubIdentity) -> Result<DeviceIdentity, ProvisionDeviceError> {
-    Ok(DeviceIdentity {
-        hub_host: manual.hub_host.clone(),
-        device_id: manual.device_id.clone(),
-        key: manual.key.read()?,
-        source: format!("manual {} {}", manual.hub_host, manual.device_id),
+fn from_configuration(manual: &HubIdentity) -> Result<Provisioned, ProvisionDeviceError> {
+    Ok(Provisioned {
+        device: Device { hub_host: manual.hub_host.clone(), device_id: manual.device_id.clone() },
+        key: SharedAccessKey::new(manual.key.reveal()?),
+        source: source_of_manual(manual),
     })
 }
 
 async fn register(
     enrollment: &DpsEnrollment,
     tls: Arc<rustls::ClientConfig>,
-) -> Result<DeviceIdentity, ProvisionDeviceError> {
+) -> Result<Provisioned, ProvisionDeviceError> {
     let DpsEnrollment { endpoint, id_scope, registration_id, .. } = enrollment;
-    let key = enrollment.key.read()?;
-    let tokens = SharedKey::new(key.clone()).with_policy(POLICY);
+    let key = SharedAccessKey::new(enrollment.key.reveal()?);
+    let tokens = SharedKey::new(key.text()).with_policy(POLICY);
     let payload = match &enrollment.payload {
         Some(path) => Some(read_payload(path)?),
         None => None,
@@ -112,9 +112,11 @@ async fn register(
             source: Box::new(source),
         }
     })?;
-    Ok(DeviceIdentity {
-        hub_host: state.assigned_hub.ok_or(ProvisionDeviceError::Incomplete("hub"))?,
-        device_id: state.device_id.ok_or(ProvisionDeviceError::Incomplete("device id"))?,
+    Ok(Provisioned {
+        device: Device {
+            hub_host: state.assigned_hub.ok_or(ProvisionDeviceError::Incomplete("hub"))?,
+            device_id: state.device_id.ok_or(ProvisionDeviceError::Incomplete("device id"))?,
+        },
         key,
         source: source_of_dps(enrollment),
     })
@@ -129,22 +131,15 @@ fn read_payload(path: &Path) -> Result<serde_json::Value, ProvisionDeviceError> 
 
 fn source_of(provisioning: &Provisioning) -> String {
     match provisioning {
-        Provisioning::Manual(manual) => format!("manual {} {}", manual.hub_host, manual.device_id),
+        Provisioning::Manual(manual) => source_of_manual(manual),
         Provisioning::Dps(enrollment) => source_of_dps(enrollment),
     }
 }
 
-fn source_of_dps(enrollment: &DpsEnrollment) -> String {
-    format!("dps {} {} {}", enrollment.endpoint, enrollment.id_scope, enrollment.registration_id)
+fn source_of_manual(manual: &HubIdentity) -> String {
+    format!("manual {} {}", manual.hub_host, manual.device_id)
 }
 
-/// The port of the hub's HTTPS API: as configured; else, where the provisioning service is on the same host, its port.
-pub fn upstream_https_port(config: &Config, hub_host: &str) -> u16 {
-    if let Some(port) = config.upstream_https_port {
-        return port;
-    }
-    let Provisioning::Dps(enrollment) = &config.provisioning else { return 443 };
-    let Ok(uri) = enrollment.endpoint.parse::<http::Uri>() else { return 443 };
-    let same_host = uri.host().is_some_and(|host| host.eq_ignore_ascii_case(hub_host));
-    uri.port_u16().filter(|_| same_host).unwrap_or(443)
+fn source_of_dps(enrollment: &DpsEnrollment) -> String {
+    format!("dps {} {} {}", enrollment.endpoint, enrollment.id_scope, enrollment.registration_id)
 }
