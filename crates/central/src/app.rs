@@ -27,7 +27,6 @@ pub mod signing_key;
 pub mod telemetry_values;
 pub mod templates;
 pub mod tokens;
-pub mod twins;
 pub mod users;
 
 use std::sync::Arc;
@@ -36,12 +35,13 @@ pub use access::{Access, Actor, ActorKind, Resource, authorize};
 pub use error::AppError;
 pub use signing_key::SigningKey;
 
-use crate::live::Live;
-use crate::sessions::Sessions;
-use crate::store::{ApplicationRow, Registry};
-use crate::timeseries::Telemetry;
+use events::live::Live;
+use hub::sessions::Sessions;
+use hub::twins::Twins;
+use readers::timeseries::Telemetry;
+use registry::{ApplicationRow, Registry};
+
 use sign_in::SignInLimiter;
-use twins::Twins;
 
 /// What an application is put together from.
 pub struct AppParts {

@@ -23,8 +23,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use events::LogConfig;
+use readers::timeseries::TelemetryConfig;
 use serde::Deserialize;
 
 #[cfg(test)]
@@ -60,28 +61,6 @@ pub struct ListenConfig {
     pub amqps: Option<SocketAddr>,
 }
 
-/// The log.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogConfig {
-    /// Hard limit in bytes; when it is reached, messages are refused until readers have caught up. Default 10 GiB.
-    pub max_bytes: u64,
-    /// Size of one segment file in bytes. Default 64 MiB.
-    pub segment_bytes: u64,
-    /// Records kept behind what the telemetry store has covered, for raw messages and later readers. Default 100,000.
-    pub keep_records: u64,
-}
-
-/// The telemetry store.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TelemetryConfig {
-    /// Rows in memory are written to a segment at this size in bytes. Default 64 MiB.
-    pub flush_bytes: u64,
-    /// Rows in memory are written to a segment at this age in seconds. Default 600.
-    pub flush_secs: u64,
-}
-
 /// Connection limits.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -111,28 +90,9 @@ impl Default for ListenConfig {
     }
 }
 
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { max_bytes: 10 << 30, segment_bytes: 64 << 20, keep_records: 100_000 }
-    }
-}
-
-impl Default for TelemetryConfig {
-    fn default() -> Self {
-        Self { flush_bytes: 64 << 20, flush_secs: 600 }
-    }
-}
-
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self { mqtt_connections_max: 100_000, http_connections_max: crate::limits::HTTP_CONNECTIONS_MAX }
-    }
-}
-
-impl TelemetryConfig {
-    /// `flush_secs` as a duration.
-    pub fn flush_after(&self) -> Duration {
-        Duration::from_secs(self.flush_secs)
     }
 }
 

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Body;
+use events::metrics::{Gauges, Metrics};
 use http::{Method, Request, Response, StatusCode, header};
+use hub::device_http::HubHttp;
+use hub::sessions::Sessions;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
@@ -13,9 +16,6 @@ use storage::log::Log;
 
 use crate::app::App;
 use crate::http::{PeerAddress, PlainHttp};
-use crate::hub_http::HubHttp;
-use crate::metrics::{Gauges, Metrics};
-use crate::sessions::Sessions;
 
 /// What answers requests. Cheap to clone.
 #[derive(Clone)]

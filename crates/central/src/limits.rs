@@ -2,70 +2,6 @@
 
 use std::time::Duration;
 
-/// Sessions that may be authenticated at the same time. A reconnect storm waits here instead of piling onto the registry.
-pub const AUTHENTICATIONS_MAX: usize = 64;
-
-/// How long a connection may wait for its turn to authenticate before it is told to come again.
-pub const AUTHENTICATION_WAIT: Duration = Duration::from_secs(20);
-
-/// Gateways between a child and this hub that an `auth-chain` may name.
-pub const AUTH_CHAIN_LENGTH_MAX: usize = 8;
-
-/// Live events waiting for one slow subscriber before that subscriber is cut.
-pub const LIVE_EVENTS_PER_SUBSCRIBER_MAX: usize = 256;
-
-/// Live subscribers at the same time, over all applications.
-pub const LIVE_SUBSCRIBERS_MAX: usize = 1_024;
-
-/// Twin changes waiting for the writer; beyond it the callers wait.
-pub const TWIN_CHANGES_QUEUED_MAX: usize = 1_024;
-
-/// Twin changes committed with one `fsync`.
-pub const TWIN_CHANGES_PER_COMMIT_MAX: usize = 128;
-
-/// How long the twin writer waits for a session whose queue is full before that session is cut: it reads the whole twin when it
-/// comes back, and other twins must not wait for it.
-pub const DESIRED_NOTIFY_TIMEOUT: Duration = Duration::from_millis(200);
-
-/// Connection and change events waiting for the log; beyond it they are dropped and counted. Telemetry never goes this way.
-pub const EVENTS_QUEUED_MAX: usize = 4_096;
-
-/// Events appended to the log at a time.
-pub const EVENTS_PER_APPEND_MAX: usize = 256;
-
-/// Modules a device may have.
-pub const MODULES_PER_DEVICE_MAX: usize = 50;
-
-/// Newest raw messages kept in memory for each device.
-pub const RAW_MESSAGES_PER_DEVICE_MAX: usize = 100;
-
-/// Bytes of raw messages kept in memory over all devices; the oldest go first.
-pub const RAW_MESSAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// Values one message may hold; further names of its body are left in the log and not indexed.
-pub const VALUES_PER_MESSAGE_MAX: usize = 1_000;
-
-/// Log records taken by the telemetry reader at a time.
-pub const RECORDS_PER_READ_MAX: usize = 1_024;
-
-/// Bytes taken by the telemetry reader at a time.
-pub const BYTES_PER_READ_MAX: usize = 4 * 1024 * 1024;
-
-/// Records before its position that the telemetry reader looks at again after a start, for the newest raw messages.
-pub const REPLAYED_RECORDS_MAX: u64 = 20_000;
-
-/// Ids and names the telemetry reader keeps to share between rows; when there are more, it starts over.
-pub const SHARED_TEXTS_MAX: usize = 100_000;
-
-/// How long the telemetry reader trusts what it knows about a device's template.
-pub const TEMPLATE_CACHE_AGE: Duration = Duration::from_secs(60);
-
-/// Devices whose template the telemetry reader remembers; when there are more, it starts over.
-pub const TEMPLATE_CACHE_DEVICES_MAX: usize = 100_000;
-
-/// Body of a device's HTTPS request: a batch of messages, 256 KiB of them, base64 and JSON around.
-pub const HUB_HTTP_BODY_BYTES_MAX: usize = 512 * 1024;
-
 /// Body of any HTTPS request.
 pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -80,9 +16,6 @@ pub const HTTP_STREAMS_MAX: u32 = 128;
 
 /// How long open HTTPS requests may still run after a stop was asked for.
 pub const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Devices answered by one page of the scope calls of an edge's hub.
-pub const SCOPE_PAGE_DEVICES_MAX: usize = 1_000;
 
 /// Life of an API token for which nobody asked otherwise.
 pub const API_TOKEN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);

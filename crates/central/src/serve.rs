@@ -16,6 +16,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use events::ingest::Ingest;
+use events::last_seen::LastSeen;
+use events::live::Live;
+use events::metrics::Metrics;
+use hub::authenticate::Hosts;
+use hub::device_http::HubHttp;
+use hub::gateway::Gateway;
+use hub::provisioning::Provisioning;
+use hub::sessions::Sessions;
+use hub::twins::Twins;
+use readers::timeseries::reader::{ReaderParts, StartReaderError, TelemetryReader};
+use readers::timeseries::{CreateFolderError, OpenTelemetryError, Telemetry};
+use registry::{ApplicationRow, OpenRegistryError, Registry};
 use storage::log::{Log, LogOptions, Offset, OpenLogError};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -23,23 +36,11 @@ use tokio_util::task::TaskTracker;
 use transport::server::{HubServer, ServerLimits};
 use transport::tls::{SwappableIdentity, server_config_swappable};
 
-use crate::app::twins::Twins;
 use crate::app::{App, AppParts};
-use crate::authenticate::Hosts;
 use crate::certificates::{self, CertificateError};
 use crate::config::{Config, ReadConfigError};
 use crate::data_folder::{DataFolder, DataFolderError, Endpoints, Guarded};
 use crate::front::Front;
-use crate::gateway::Gateway;
-use crate::hub_http::HubHttp;
-use crate::ingest::Ingest;
-use crate::live::Live;
-use crate::metrics::Metrics;
-use crate::provisioning::Provisioning;
-use crate::sessions::Sessions;
-use crate::store::{ApplicationRow, OpenRegistryError, Registry};
-use crate::timeseries::reader::{ReaderParts, StartReaderError, TelemetryReader};
-use crate::timeseries::{CreateFolderError, OpenTelemetryError, Telemetry};
 
 pub use first_start::FirstStartError;
 pub(crate) use first_start::signing_key;
@@ -240,7 +241,8 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Parts, Back
     guard::tell_telemetry_files(&telemetry, &application.id);
 
     let hosts = Hosts::new(&config.hostname, &application.id);
-    let (sessions, live, metrics) = (Sessions::default(), Live::default(), Metrics::default());
+    let (last_seen, live, metrics) = (LastSeen::default(), Live::default(), Metrics::default());
+    let sessions = Sessions::new(last_seen.clone());
     let (ingest, event_writer) = Ingest::new(log.clone(), metrics.clone());
     let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone(), live.clone(), ingest.clone());
     let provisioning = Provisioning::new(registry.clone(), hosts.clone(), ingest.clone(), metrics.clone());
@@ -249,7 +251,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Parts, Back
         registry: registry.clone(),
         log: log.clone(),
         live: live.clone(),
-        sessions: sessions.clone(),
+        last_seen,
         metrics: metrics.clone(),
         log_config: config.log.clone(),
         config: config.telemetry.clone(),

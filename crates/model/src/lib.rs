@@ -12,4 +12,5 @@ mod mutation;
 mod pointer;
 pub mod route;
 pub mod template;
+pub mod timestamp;
 pub mod twin;

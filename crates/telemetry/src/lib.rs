@@ -30,7 +30,6 @@ pub mod segment;
 pub mod selection;
 pub mod series;
 pub mod store;
-pub mod timestamp;
 
 pub use catalog::{Catalog, CatalogError};
 pub use last_values::{LastValue, LastValues};

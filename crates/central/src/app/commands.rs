@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use api::command::{DeviceCommand, DirectMethodRequest};
 use bytes::Bytes;
+use events::clock::now_ms;
+use hub::sessions::{InvokeFailure, MethodTimeouts};
 use model::template::{Command, DeviceTemplate};
+use registry::{CommandRow, CommandTarget, StoreError, new_id};
 use serde_json::{Value, json};
 
 use super::properties::Place;
 use super::{Access, App, AppError};
-use crate::clock::now_ms;
 use crate::limits::{COMMAND_RESPONSE_TIMEOUT_DEFAULT, COMMAND_RUNS_KEPT};
-use crate::sessions::{InvokeFailure, MethodTimeouts};
-use crate::store::{CommandRow, CommandTarget, StoreError, new_id};
 
 impl From<InvokeFailure> for AppError {
     fn from(failure: InvokeFailure) -> Self {

@@ -6,14 +6,14 @@ mod list;
 use api::device::{Device, DeviceType};
 use api::manifest::DeploymentManifest;
 use api::permission::Permission;
+use events::clock::now_ms;
 use model::identity::Identity;
+use registry::{DeviceChange, DeviceManifestRow, DeviceRow, NewDevice, StoreError};
 use serde_json::{Map, Value};
 use transport::server::CloseReason;
 
 use super::{Access, App, AppError};
-use crate::clock::now_ms;
 use crate::limits::{DISPLAY_NAME_CHARS_MAX, ID_CHARS_MAX};
-use crate::store::{DeviceChange, DeviceManifestRow, DeviceRow, NewDevice, StoreError};
 
 pub use list::device_filter;
 

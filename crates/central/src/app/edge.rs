@@ -6,10 +6,10 @@ use api::edge::{AppliedStatus, EdgeClient, EdgeModule, EdgeView};
 use model::identity::Identity;
 use model::manifest::{EDGE_AGENT, EDGE_HUB};
 use model::twin::Twin;
+use registry::StoreError;
 use serde_json::{Map, Value, json};
 
 use super::{Access, App, AppError};
-use crate::store::StoreError;
 
 fn text(section: &Value, name: &str) -> Option<String> {
     section.get(name).and_then(Value::as_str).map(str::to_owned)

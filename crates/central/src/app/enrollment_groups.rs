@@ -1,13 +1,13 @@
 //! Enrollment groups.
 
 use api::enrollment::{EnrollmentGroup, EnrollmentGroupType, GroupAttestation};
+use events::clock::now_ms;
+use registry::{EnrollmentGroupRow, new_symmetric_keys};
 use serde_json::{Map, Value};
 
 use super::devices::credentials::{check_keys, keys_to_api};
 use super::{Access, App, AppError};
-use crate::clock::now_ms;
 use crate::limits::{DISPLAY_NAME_CHARS_MAX, ENROLLMENT_GROUPS_MAX};
-use crate::store::{EnrollmentGroupRow, new_symmetric_keys};
 
 fn check_group_id(id: &str) -> Result<(), AppError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';

@@ -2,9 +2,8 @@
 
 use api::error::ErrorContext;
 use api::permission::Permission;
-
-use crate::app::twins::ChangeTwinError;
-use crate::store::StoreError;
+use hub::twins::ChangeTwinError;
+use registry::StoreError;
 
 /// Why a request was refused. The kinds are the interface's; what is inside a failure goes to the log only.
 #[derive(Debug, thiserror::Error)]

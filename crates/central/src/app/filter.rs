@@ -13,7 +13,7 @@
 use super::AppError;
 use crate::limits::{FILTER_CHARS_MAX, FILTER_CLAUSES_MAX, FILTER_DEPTH_MAX};
 
-pub use crate::store::Comparison;
+pub use registry::Comparison;
 
 /// A filter, not yet bound to the fields of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

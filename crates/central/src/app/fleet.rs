@@ -7,16 +7,16 @@ use std::collections::HashMap;
 
 use api::enrollment::EnrollmentGroupType;
 use api::fleet::{DeviceStatus, FleetChild, FleetCounts, FleetDevice, FleetDeviceDetails};
+use events::clock::rfc3339_ms;
 use model::identity::Identity;
 use model::manifest::EDGE_AGENT;
 use model::twin::{Twin, format_time};
+use registry::{Comparison, DeviceField, DeviceFilter, DevicePage, DeviceRow};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::page::{Cursor, Page};
 use super::{Access, App, AppError};
-use crate::clock::rfc3339_ms;
-use crate::store::{Comparison, DeviceField, DeviceFilter, DevicePage, DeviceRow};
 
 /// Devices read at once while looking for those that fit.
 const CHUNK_DEVICES: u32 = 500;

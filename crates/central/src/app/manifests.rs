@@ -2,16 +2,16 @@
 
 use api::error::ErrorContext;
 use api::manifest::DeploymentManifest;
+use events::clock::now_ms;
 use model::identity::Identity;
 use model::manifest::Manifest;
+use registry::{DeviceManifestRow, ManifestRow, StoreError, new_etag, new_id};
 use serde_json::{Map, Value};
 
 use super::devices::manifest_to_api;
 use super::filter::Filter;
 use super::{Access, App, AppError};
-use crate::clock::now_ms;
 use crate::limits::{DISPLAY_NAME_CHARS_MAX, MANIFESTS_MAX};
-use crate::store::{DeviceManifestRow, ManifestRow, StoreError, new_etag, new_id};
 
 /// Reads a manifest a caller sent as `data`; the faults are those of the service's own check.
 pub(super) fn parse(data: &Value) -> Result<Manifest, AppError> {

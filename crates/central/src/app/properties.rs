@@ -17,11 +17,11 @@ mod write;
 use std::sync::Arc;
 
 use api::device::DeviceProperties;
+use events::clock::now_ms;
 use model::template::{DeviceTemplate, Scope};
 use serde_json::{Map, Value};
 
 use super::{Access, App, AppError};
-use crate::clock::now_ms;
 
 /// Which properties: those of a device, a component, a module or a module's component.
 #[derive(Debug, Clone, Copy)]

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use api::query::QueryResponse;
+use events::clock::now_ms;
 use model::template::{Capabilities, DeviceTemplate, Schema, Scope};
+use registry::{Comparison, DeviceField, DeviceFilter, DevicePage};
 use telemetry::query::{
     ColumnKind, ColumnSchema, DeviceFacts, Query, QueryContext, QueryLimits, ResolvedColumn, RunQueryError,
 };
 
 use super::telemetry_values::blocking;
 use super::{Access, App, AppError};
-use crate::clock::now_ms;
-use crate::store::{Comparison, DeviceField, DeviceFilter, DevicePage};
 
 /// Devices of a template a query looks at; more than an application may have.
 const DEVICES_MAX: u32 = 1_000_000;

@@ -1,13 +1,13 @@
 //! Relationships: which device is behind which gateway.
 
 use api::device::DeviceRelationship;
+use events::clock::now_ms;
+use registry::{RelationshipRow, StoreError};
 use serde_json::{Map, Value};
 use transport::server::CloseReason;
 
 use super::tokens::check_id;
 use super::{Access, App, AppError};
-use crate::clock::now_ms;
-use crate::store::{RelationshipRow, StoreError};
 
 fn to_api(row: RelationshipRow) -> DeviceRelationship {
     DeviceRelationship { id: Some(row.id), source: Some(row.source), target: Some(row.target) }

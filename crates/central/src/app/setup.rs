@@ -1,7 +1,8 @@
 //! What a new data folder starts with.
 
+use registry::{ApplicationRow, EnrollmentGroupRow, Registry, new_id, new_symmetric_keys, random_bytes};
+
 use super::AppError;
-use crate::store::{ApplicationRow, EnrollmentGroupRow, Registry, new_id, new_symmetric_keys, random_bytes};
 
 /// Ids of the groups every application starts with, and whether their devices are edge devices.
 const DEFAULT_GROUPS: [(&str, bool); 2] = [("SAS-IoT-Devices", false), ("SAS-IoT-Edge-Devices", true)];

@@ -15,15 +15,15 @@ use std::time::{Duration, Instant};
 use api::access::RoleAssignment;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use events::clock::now_ms;
+use registry::{ApplicationRow, Registry, SecretHash, StoreError, UserRow, new_id, random_bytes};
 
 use super::roles::{self, BuiltInRole};
 use super::tokens::read_roles;
 use super::{Access, Actor, ActorKind, App, AppError};
-use crate::clock::now_ms;
 use crate::limits::{
     SIGN_IN_ADDRESSES_MAX, SIGN_IN_FAILURE_WINDOW, SIGN_IN_FAILURES_MAX, WEB_SESSION_IDLE, WEB_SESSION_LIFE,
 };
-use crate::store::{ApplicationRow, Registry, SecretHash, StoreError, UserRow, new_id, random_bytes};
 
 /// Makes (or finds) a user with a role and a one-time code for them, without a caller: for the command line, which works on
 /// the data folder itself. Answers the code.

@@ -11,9 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use registry::{ApiTokenRow, random_bytes};
 use sha2::Sha256;
-
-use crate::store::{ApiTokenRow, random_bytes};
 
 const KEY_BYTES: usize = 32;
 const SCHEME: &str = "SharedAccessSignature ";

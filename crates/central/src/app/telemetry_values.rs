@@ -8,7 +8,9 @@ use api::device::DeviceTelemetry;
 use api::messages::{MessagePage, RawMessage, Series, SeriesResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use events::clock::rfc3339_ms;
 use model::template::{DeviceTemplate, Scope};
+use readers::timeseries;
 use serde_json::{Value, json};
 use telemetry::TelemetryStore;
 use telemetry::selection::TimeRange;
@@ -16,8 +18,6 @@ use telemetry::series::{Point, ReadSeriesError, SeriesColumn, SeriesRequest};
 
 use super::properties::Place;
 use super::{Access, App, AppError};
-use crate::clock::rfc3339_ms;
-use crate::timeseries;
 
 /// Values over time, as a caller asks for them.
 #[derive(Debug, Clone)]

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use api::device::{Collection, CollectionItem};
 use api::error::ErrorContext;
 use api::template::{DeviceTemplate as ApiTemplate, TemplateFromManifestRequest, TemplateFromManifestResponse};
+use events::clock::now_ms;
 use model::dtdl::dtmi::is_user_dtmi;
 use model::template::{DeviceTemplate, Element, TemplateError};
+use registry::{StoreError, TemplateRow};
 use serde_json::{Map, Value};
 
 use super::filter::Filter;
 use super::{Access, App, AppError, manifests};
-use crate::clock::now_ms;
 use crate::limits::TEMPLATES_MAX;
-use crate::store::{StoreError, TemplateRow};
 
 /// The document of a template as stored: without what the registry adds.
 fn document_of(template: &ApiTemplate) -> Value {

@@ -1,13 +1,13 @@
 //! API tokens: making, listing, deleting, and authenticating with them.
 
 use api::access::{ApiToken, RoleAssignment};
+use events::clock::{now_ms, parse_iso8601_ms, rfc3339_ms};
+use registry::{ApiTokenRow, ApplicationRow, Registry, StoreError};
 
 use super::roles::{self, BuiltInRole};
 use super::signing_key::TokenText;
 use super::{Access, Actor, ActorKind, App, AppError, SigningKey};
-use crate::clock::{now_ms, parse_iso8601_ms, rfc3339_ms};
 use crate::limits::{API_TOKEN_LIFE, ID_CHARS_MAX};
-use crate::store::{ApiTokenRow, ApplicationRow, Registry, StoreError};
 
 /// A token to make without a caller.
 #[derive(Debug, Clone, Copy)]

@@ -1,13 +1,13 @@
 //! Users: people with an e-mail address.
 
 use api::access::{RoleAssignment, User, UserType};
+use events::clock::now_ms;
+use registry::{StoreError, UserRow};
 use serde_json::{Map, Value};
 
 use super::tokens::{check_id, read_roles};
 use super::{Access, App, AppError, roles};
-use crate::clock::now_ms;
 use crate::limits::{EMAIL_CHARS_MAX, USERS_MAX};
-use crate::store::{StoreError, UserRow};
 
 fn to_api(row: &UserRow) -> Result<User, AppError> {
     Ok(User {

@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use readers::timeseries::CatalogSegment;
+use registry::Registry;
 use serde_json::json;
 use storage::log::{Log, LogOptions};
 use telemetry::segment::folder;
 
 use crate::certificates;
 use crate::data_folder::{DataFolder, DataFolderError, Guarded};
-use crate::store::{Registry, SegmentRow};
 
 /// Room below which the disk counts as full.
 const DISK_FULL_BYTES: u64 = 1 << 20;
@@ -196,14 +197,19 @@ async fn segments(data: &DataFolder, registry: &Registry) -> Vec<Finding> {
         Err(error) => return vec![finding("telemetry", Status::Error, format!("the catalog cannot be read: {error}"))],
     };
     let mut findings: Vec<Finding> = Vec::new();
-    for SegmentRow { application, meta } in &rows {
-        let path = data.guarded(Guarded::Telemetry).join(application);
-        if let Err(error) = folder::verify_segment(&path, meta) {
-            findings.push(finding("telemetry", Status::Error, format!("{}: {error}", meta.file_name)));
+    let files = rows.len();
+    for row in rows {
+        let file_name = row.file_name.clone();
+        let verified = CatalogSegment::from_row(row).map_err(|error| error.to_string()).and_then(|segment| {
+            let path = data.guarded(Guarded::Telemetry).join(&segment.application);
+            folder::verify_segment(&path, &segment.meta).map_err(|error| error.to_string())
+        });
+        if let Err(error) = verified {
+            findings.push(finding("telemetry", Status::Error, format!("{file_name}: {error}")));
         }
     }
     if findings.is_empty() {
-        findings.push(finding("telemetry", Status::Ok, format!("{} files are there and whole", rows.len())));
+        findings.push(finding("telemetry", Status::Ok, format!("{files} files are there and whole")));
     }
     findings
 }

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
+use events::clock::{now_ms, rfc3339_ms};
+use registry::StoreError;
 
 use super::user::open_first_application;
 use crate::app::tokens::{self, OfflineToken};
-use crate::clock::{now_ms, rfc3339_ms};
 use crate::serve::signing_key;
-use crate::store::StoreError;
 
 /// `tidegate token …`
 #[derive(Debug, Subcommand)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use events::clock::now_ms;
+use registry::{ApplicationRow, Registry};
 
 use crate::app::roles::{self, BuiltInRole};
 use crate::app::sign_in;
-use crate::clock::now_ms;
 use crate::data_folder::DataFolder;
-use crate::store::{ApplicationRow, Registry};
 
 /// How long a sign-in link works.
 const LINK_LIFE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -7,11 +7,11 @@ use api::error::{Error, ErrorDetails, InnerError};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use registry::random_bytes;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::app::AppError;
-use crate::store::random_bytes;
 
 /// What a handler answers.
 pub(super) type Answer<T> = Result<Json<T>, AppError>;

@@ -13,6 +13,7 @@ use axum::extract::{Extension, State};
 use axum::http::header::InvalidHeaderValue;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use events::clock::{now_ms, parse_iso8601_ms};
 use serde_json::Value;
 
 use super::answer::Answer;
@@ -26,7 +27,6 @@ use crate::app::fleet::FleetRequest;
 use crate::app::page::Cursor;
 use crate::app::telemetry_values::SeriesWanted;
 use crate::app::{App, AppError};
-use crate::clock::{now_ms, parse_iso8601_ms};
 use crate::limits::{
     FLEET_PAGE_SIZE_DEFAULT, FLEET_PAGE_SIZE_MAX, MESSAGES_PER_ANSWER_DEFAULT, MESSAGES_PER_ANSWER_MAX,
     SERIES_NAMES_MAX, SERIES_POINTS_DEFAULT, SERIES_POINTS_MAX, WEB_SESSION_LIFE,

@@ -22,13 +22,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use events::live::LiveStream;
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
 use super::guard::Caller;
 use super::listing::Listing;
 use crate::app::{App, AppError};
-use crate::live::LiveStream;
 
 /// Time without events after which the connection is shown to live.
 const PING_INTERVAL: Duration = Duration::from_secs(15);

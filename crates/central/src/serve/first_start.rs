@@ -7,13 +7,13 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use events::clock::now_ms;
+use registry::{ApplicationRow, Registry, StoreError, new_id};
 use storage::file_layer::Access;
 
 use crate::app::tokens::{self, OfflineToken};
 use crate::app::{AppError, SigningKey, roles, setup};
-use crate::clock::now_ms;
 use crate::data_folder::{DataFolder, DataFolderError};
-use crate::store::{ApplicationRow, Registry, StoreError, new_id};
 
 /// Name of the first application.
 const APPLICATION_NAME: &str = "Tidegate";

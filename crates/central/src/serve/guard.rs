@@ -1,11 +1,11 @@
 //! Says when `log/` or `telemetry/` was removed since the last start.
 
+use events::clock::now_ms;
+use readers::timeseries::Telemetry;
+use registry::{Registry, StoreError, new_id};
 use telemetry::segment::folder;
 
-use crate::clock::now_ms;
 use crate::data_folder::{DataFolder, DataFolderError, Guarded};
-use crate::store::{Registry, StoreError, new_id};
-use crate::timeseries::Telemetry;
 
 /// The data folder is not as it was left.
 #[derive(Debug, thiserror::Error)]

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use central::data_folder::{DataFolder, Guarded};
-use central::record::{Kind, Record};
-use central::store::Registry;
-use central::timeseries::Telemetry;
+use events::record::{Kind, Record};
 use model::identity::Identity;
 use model::message::Message;
+use readers::timeseries::Telemetry;
+use registry::Registry;
 use serde_json::json;
 use storage::log::{Log, LogOptions};
 use telemetry::store::{Order, RangeRequest};

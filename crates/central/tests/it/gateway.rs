@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use central::authenticate::EDGE_HUB_MODULE;
-use central::clock::now_ms;
-use central::live::LiveEvent;
-use central::sessions::{InvokeFailure, MethodTimeouts};
-use central::store::{ModuleAuthentication, ModuleChange, RelationshipRow, new_symmetric_keys};
+use events::clock::now_ms;
+use events::live::LiveEvent;
+use hub::authenticate::EDGE_HUB_MODULE;
+use hub::sessions::{InvokeFailure, MethodTimeouts};
 use model::identity::Identity;
+use registry::{ModuleAuthentication, ModuleChange, RelationshipRow, new_symmetric_keys};
 use serde_json::{Value, json};
 use transport::client::{ClientEvent, HubClient, LinkState};
 use transport::server::CloseReason;
@@ -147,7 +147,7 @@ async fn disabling_a_device_cuts_it_and_keeps_it_out() {
     let device = central.provision("d1").await;
     let (client, mut events) = central.connect(&device).await;
     let row = central.running.registry.device_get(central.app(), "d1").await.unwrap().unwrap();
-    let change = central::store::DeviceChange {
+    let change = registry::DeviceChange {
         display_name: row.display_name,
         template: row.template,
         enabled: false,

@@ -1,10 +1,10 @@
 //! The device API over HTTPS, as an edge's identity service and hub use it.
 
 use bytes::Bytes;
-use central::authenticate::EDGE_HUB_MODULE;
-use central::clock::now_secs;
-use central::live::LiveEvent;
+use events::clock::now_secs;
+use events::live::LiveEvent;
 use http::{Method, Request, Response, StatusCode, header};
+use hub::authenticate::EDGE_HUB_MODULE;
 use model::identity::Identity;
 use protocol::auth::sas;
 use serde_json::{Value, json};

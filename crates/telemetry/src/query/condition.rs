@@ -9,7 +9,7 @@ use super::syntax::{Column, Comparison, Condition, Literal, Window};
 use super::{ColumnSchema, DeviceFacts, RunQueryError};
 use crate::row::{Row, Value};
 use crate::selection::{Devices, TimeRange};
-use crate::timestamp::parse_timestamp;
+use model::timestamp::parse_timestamp;
 
 /// A condition whose columns are known and whose types fit.
 #[derive(Debug)]

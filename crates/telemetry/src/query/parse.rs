@@ -7,7 +7,7 @@ use super::token::{Placed, Token, is_word, tokenize};
 use super::{ParseQueryError, QueryLimits};
 use crate::limits::QUERY_PARENTHESES_DEPTH_MAX;
 use crate::selection::TimeRange;
-use crate::timestamp::{parse_duration, parse_timestamp};
+use model::timestamp::{parse_duration, parse_timestamp};
 
 /// Words that cannot name a column: they would be taken for the next part of the query.
 const RESERVED: [&str; 8] = ["SELECT", "FROM", "WHERE", "GROUP", "ORDER", "AND", "OR", "AS"];

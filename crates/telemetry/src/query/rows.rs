@@ -16,7 +16,7 @@ use crate::row::{Row, Value};
 use crate::segment::SegmentMeta;
 use crate::store::top::Top;
 use crate::store::{Order, ScanError, SegmentOrder, Visitor, time_key};
-use crate::timestamp::format_timestamp;
+use model::timestamp::format_timestamp;
 
 /// The devices met so far: each is asked for once.
 struct KnownDevices<'a> {

@@ -3,12 +3,12 @@
 use api::device::{Attestation, DeviceCredentials, SymmetricKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use events::clock::now_ms;
 use protocol::auth::sas::derive_device_key;
+use registry::{AttestationRow, SymmetricKeys};
 use serde_json::{Map, Value};
 
 use crate::app::{Access, App, AppError};
-use crate::clock::now_ms;
-use crate::store::{AttestationRow, SymmetricKeys};
 
 /// The keys as the interface shows them.
 pub fn keys_to_api(keys: SymmetricKeys) -> SymmetricKey {

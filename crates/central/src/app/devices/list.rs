@@ -1,11 +1,11 @@
 //! The list of devices: filter, order, pages.
 
 use api::device::Device;
+use registry::{DeviceField, DeviceFilter, DevicePage};
 
 use crate::app::filter::{self, Comparison, Filter, Literal};
 use crate::app::page::{Cursor, Page, PageRequest};
 use crate::app::{Access, App, AppError};
-use crate::store::{DeviceField, DeviceFilter, DevicePage};
 
 /// Binds a filter to the fields of devices.
 pub fn device_filter(filter: &Filter) -> Result<DeviceFilter, AppError> {
@@ -71,7 +71,7 @@ impl App {
             limit: request.size + 1,
         };
         let rows = self.registry().device_list(access.application(), &page).await?;
-        let cursor = |row: &crate::store::DeviceRow| Cursor { name: row.display_name.clone(), id: row.id.clone() };
+        let cursor = |row: &registry::DeviceRow| Cursor { name: row.display_name.clone(), id: row.id.clone() };
         let Page { items, next } = Page::from_one_more(rows, request.size, cursor);
         let mut devices = Vec::with_capacity(items.len());
         for row in items {

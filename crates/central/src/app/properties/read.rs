@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use events::clock::rfc3339_ms;
 use model::template::{DeviceTemplate, Scope};
 use model::twin::{Acknowledgement, COMPONENT_MARKER, Twin, is_component};
+use registry::{CloudPropertyRow, StoreError};
 use serde_json::{Map, Value, json};
 
 use crate::app::AppError;
-use crate::clock::rfc3339_ms;
-use crate::store::{CloudPropertyRow, StoreError};
 
 /// Member that holds what is known about the values beside it.
 pub(super) const METADATA: &str = "$metadata";

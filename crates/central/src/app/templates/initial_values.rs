@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use events::clock::now_ms;
 use model::template::DeviceTemplate;
 use model::twin::mark_component;
 use serde_json::{Map, Value};
 
 use crate::app::{Access, App, AppError};
-use crate::clock::now_ms;
 
 impl App {
     /// Writes the initial values of a template to a device that just got it: writable properties become desired values,

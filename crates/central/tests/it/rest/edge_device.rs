@@ -1,12 +1,12 @@
 //! The worked example of an edge device with a modeled module: properties, telemetry and commands at all four levels.
 
 use bytes::Bytes;
-use central::clock::now_ms;
-use central::live::LiveEvent;
-use central::store::{ModuleAuthentication, ModuleChange, new_symmetric_keys};
+use events::clock::now_ms;
+use events::live::LiveEvent;
 use model::identity::Identity;
 use model::message::Message;
 use protocol::hub::bag::{BagBuilder, COMPONENT};
+use registry::{ModuleAuthentication, ModuleChange, new_symmetric_keys};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use transport::client::{ClientEvent, HubClient};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use central::app::{roles, sign_in};
-use central::clock::now_ms;
+use events::clock::now_ms;
 use serde_json::{Value, json};
 
 use super::client::Rest;

@@ -1,6 +1,6 @@
 //! Telemetry as the interface shows it: last values, queries, series, messages.
 
-use central::live::LiveEvent;
+use events::live::LiveEvent;
 use serde_json::{Value, json};
 
 use super::client::Rest;

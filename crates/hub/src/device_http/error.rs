@@ -1,0 +1,134 @@
+//! Error bodies: the hub's `{"Message","ExceptionMessage"}` and the provisioning service's `{"errorCode","message",…}`.
+
+use axum::body::Body;
+use events::clock::{now_ms, rfc3339_ms};
+use http::{Response, StatusCode, header};
+use model::identity::Identity;
+use protocol::dps::DpsError;
+use registry::{StoreError, new_id};
+use serde_json::json;
+
+use crate::authenticate::AuthenticateError;
+
+/// A refusal, in words that are safe to show.
+#[derive(Debug)]
+pub struct HubHttpError {
+    status: StatusCode,
+    /// Name of the hub's error, such as `DeviceNotFound`.
+    name: &'static str,
+    message: String,
+    /// What the provisioning service says, where it refused.
+    dps: Option<DpsError>,
+}
+
+impl HubHttpError {
+    fn new(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
+        Self { status, name, message: message.into(), dps: None }
+    }
+
+    /// 400.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "ArgumentInvalid", message)
+    }
+
+    /// 401.
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "IotHubUnauthorizedAccess", message)
+    }
+
+    /// 404 for a device.
+    pub fn device_not_found(device: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "DeviceNotFound", format!("no device {device} in reach"))
+    }
+
+    /// 404 for a module.
+    pub fn module_not_found(module: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "ModuleNotFound", format!("no module {module}"))
+    }
+
+    /// 405.
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "the path takes other methods")
+    }
+
+    /// 412.
+    pub fn precondition_failed() -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", "If-Match does not fit the stored etag")
+    }
+
+    /// 413.
+    pub fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "MessageTooLarge", "the request is too large")
+    }
+
+    /// 413 for one module too many.
+    pub fn too_many_modules() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TooManyModulesOnDevice", "the device has too many modules")
+    }
+
+    /// 503.
+    pub fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "try again later")
+    }
+
+    /// The credential was not believed.
+    pub fn refused(identity: &Identity, error: &AuthenticateError) -> Self {
+        tracing::info!(%identity, "request refused: {error}");
+        match error {
+            AuthenticateError::Store(_) => Self::unavailable(),
+            AuthenticateError::Disabled(_) => {
+                Self::new(StatusCode::FORBIDDEN, "DeviceDisabled", "the device is disabled")
+            }
+            _ => Self::unauthorized("the token is not valid for this request"),
+        }
+    }
+
+    /// The answer. `dps_dialect` for paths of the provisioning service.
+    pub fn into_response(self, dps_dialect: bool) -> Response<Body> {
+        let (tracking, now) = (new_id(), rfc3339_ms(now_ms()));
+        let mut builder = Response::builder();
+        let (status, body) = if dps_dialect {
+            let error = self.dps.unwrap_or(DpsError {
+                status: self.status.as_u16(),
+                code: u32::from(self.status.as_u16()) * 1_000,
+                message: self.message,
+            });
+            builder = builder.header("x-ms-error-code", error.code);
+            if error.is_retryable() {
+                builder = builder.header(header::RETRY_AFTER, protocol::dps::RETRY_AFTER_SECS);
+            }
+            (StatusCode::from_u16(error.status).unwrap_or(self.status), error.to_json(&tracking, &now))
+        } else {
+            let body = json!({
+                "Message": format!("ErrorCode:{};{}", self.name, self.message),
+                "ExceptionMessage": format!("Tracking ID:{tracking}-TimeStamp:{now}"),
+            });
+            builder = builder.header("iothub-errorcode", self.name);
+            (self.status, body.to_string().into_bytes())
+        };
+        builder
+            .status(status)
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .body(Body::from(body))
+            .expect("the headers are well formed")
+    }
+}
+
+impl From<StoreError> for HubHttpError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::EtagMismatch => Self::precondition_failed(),
+            error => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a device's request could not be answered");
+                Self::unavailable()
+            }
+        }
+    }
+}
+
+impl From<DpsError> for HubHttpError {
+    fn from(error: DpsError) -> Self {
+        let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { dps: Some(error), ..Self::new(status, "Provisioning", "") }
+    }
+}

@@ -1,0 +1,132 @@
+//! Telemetry over HTTPS: one message with its properties in headers, or a batch in JSON.
+
+use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use events::clock::now_ms;
+use events::record::{EncodeRecordError, Kind, Origin};
+use http::{HeaderMap, Response, header};
+use model::identity::Identity;
+use model::message::MESSAGE_BYTES_MAX;
+use protocol::hub::bag::{self, BagBuilder};
+use serde::Deserialize;
+
+use super::error::HubHttpError;
+use super::{Call, Caller, HubHttp, no_content};
+use crate::gateway::without_stamps;
+
+const BATCH_TYPE: &str = "application/vnd.microsoft.iothub.json";
+const APPLICATION_PREFIX: &str = "iothub-app-";
+
+/// Header names and the properties they stand for.
+const SYSTEM_HEADERS: [(&str, &str); 12] = [
+    ("iothub-messageid", bag::MESSAGE_ID),
+    ("iothub-correlationid", bag::CORRELATION_ID),
+    ("iothub-userid", bag::USER_ID),
+    ("iothub-to", bag::TO),
+    ("iothub-contenttype", bag::CONTENT_TYPE),
+    ("iothub-contentencoding", bag::CONTENT_ENCODING),
+    ("iothub-expiry", bag::EXPIRY),
+    ("iothub-creationtimeutc", bag::CREATION_TIME),
+    ("iothub-interface-id", bag::INTERFACE_ID),
+    ("iothub-messageschema", bag::SCHEMA),
+    ("iothub-operation", bag::OPERATION),
+    ("dt-subject", bag::COMPONENT),
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BatchMessage {
+    body: String,
+    #[serde(default = "yes")]
+    base64_encoded: bool,
+    #[serde(default)]
+    properties: serde_json::Map<String, serde_json::Value>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl HubHttp {
+    /// Stores one message or a batch; 204 means durable.
+    pub(super) async fn message_post(
+        &self,
+        call: &Call<'_>,
+        identity: &Identity,
+    ) -> Result<Response<Body>, HubHttpError> {
+        let caller = self.caller(call, identity).await?;
+        let is_batch = call
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with(BATCH_TYPE));
+        let messages = if is_batch { batch(&call.body)? } else { vec![(properties(call.headers), call.body.clone())] };
+        if messages.iter().map(|(bag, body)| bag.len() + body.len()).sum::<usize>() > MESSAGE_BYTES_MAX {
+            return Err(HubHttpError::too_large());
+        }
+        if messages.is_empty() {
+            return Ok(no_content());
+        }
+        let records = records(&caller, identity, messages);
+        let records = records.map_err(|error| HubHttpError::bad_request(error.to_string()))?;
+        self.ingest.append(records.into()).await.map_err(|error| {
+            tracing::debug!(%identity, error = &error as &dyn std::error::Error, "messages were not stored");
+            HubHttpError::unavailable()
+        })?;
+        self.sessions.touch(&caller.app, identity, now_ms());
+        Ok(no_content())
+    }
+}
+
+fn records(
+    caller: &Caller,
+    identity: &Identity,
+    messages: Vec<(Bytes, Bytes)>,
+) -> Result<Vec<Bytes>, EncodeRecordError> {
+    let origin = Origin::new(&caller.app, identity, &caller.principal.generation, None)?;
+    let now = now_ms();
+    let encode = |(bag, body): (Bytes, Bytes)| origin.encode(Kind::Telemetry, now, &without_stamps(bag), &body);
+    messages.into_iter().map(encode).collect()
+}
+
+/// Properties from headers. Values are raw; header names have no case.
+fn properties(headers: &HeaderMap) -> Bytes {
+    let texts = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let mut bag = BagBuilder::new();
+    for (name, value) in texts {
+        push(&mut bag, name, value);
+    }
+    bag.build()
+}
+
+fn push(bag: &mut BagBuilder, header: &str, value: &str) {
+    if let Some(name) = header.strip_prefix(APPLICATION_PREFIX) {
+        bag.push(name, value);
+    } else if let Some((_, property)) = SYSTEM_HEADERS.iter().find(|(known, _)| *known == header) {
+        bag.push(property, value);
+    }
+}
+
+fn batch(body: &[u8]) -> Result<Vec<(Bytes, Bytes)>, HubHttpError> {
+    let messages: Vec<BatchMessage> = serde_json::from_slice(body)
+        .map_err(|error| HubHttpError::bad_request(format!("the body is no batch of messages: {error}")))?;
+    messages
+        .into_iter()
+        .map(|message| {
+            let body = if message.base64_encoded {
+                let decoded = STANDARD.decode(&message.body);
+                decoded.map_err(|_| HubHttpError::bad_request("a message body is not base64"))?.into()
+            } else {
+                Bytes::from(message.body)
+            };
+            let mut bag = BagBuilder::new();
+            for (name, value) in &message.properties {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                push(&mut bag, &name.to_ascii_lowercase(), &text);
+            }
+            Ok((bag.build(), body))
+        })
+        .collect()
+}

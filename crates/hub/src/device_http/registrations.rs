@@ -1,0 +1,64 @@
+//! Provisioning over HTTPS. Register answers 202 and a poll 200: the Edge identity service accepts nothing else.
+
+use axum::body::Body;
+use events::clock::now_secs;
+use http::{HeaderValue, Response, StatusCode, header};
+use protocol::dps::{OperationStatus, RETRY_AFTER_SECS};
+
+use super::error::HubHttpError;
+use super::{Call, HubHttp, authorization, json};
+use crate::provisioning::Enrollee;
+
+impl HubHttp {
+    async fn enrollee(&self, call: &Call<'_>, scope: &str, registration: &str) -> Result<Enrollee, HubHttpError> {
+        let token = authorization(call)?;
+        Ok(self.provisioning.attest(scope, registration, token, now_secs()).await?)
+    }
+
+    pub(super) async fn register(
+        &self,
+        call: &Call<'_>,
+        scope: &str,
+        registration: &str,
+    ) -> Result<Response<Body>, HubHttpError> {
+        let enrollee = self.enrollee(call, scope, registration).await?;
+        let status = self.provisioning.register(&enrollee, &call.body).await?;
+        let mut answer = operation_answer(&status);
+        let location = format!("/{scope}/registrations/{registration}/operations/{}", status.operation_id);
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            answer.headers_mut().insert(header::LOCATION, location);
+        }
+        Ok(answer)
+    }
+
+    pub(super) async fn operation(
+        &self,
+        call: &Call<'_>,
+        scope: &str,
+        registration: &str,
+        operation: &str,
+    ) -> Result<Response<Body>, HubHttpError> {
+        let enrollee = self.enrollee(call, scope, registration).await?;
+        Ok(operation_answer(&self.provisioning.status(&enrollee, operation).await?))
+    }
+
+    /// The registration's state alone.
+    pub(super) async fn registration(
+        &self,
+        call: &Call<'_>,
+        scope: &str,
+        registration: &str,
+    ) -> Result<Response<Body>, HubHttpError> {
+        let enrollee = self.enrollee(call, scope, registration).await?;
+        Ok(json(StatusCode::OK, &self.provisioning.standing(&enrollee).await?))
+    }
+}
+
+fn operation_answer(status: &OperationStatus) -> Response<Body> {
+    let code = StatusCode::from_u16(status.http_status()).expect("the statuses are 200 and 202");
+    let mut answer = json(code, status);
+    if status.is_pending() {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECS));
+    }
+    answer
+}

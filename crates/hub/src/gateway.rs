@@ -1,0 +1,276 @@
+//! Central behind the device protocols: what a connection, a message, a twin request means here.
+//!
+//! The transport has done the wire; this decides. *Invariant*: telemetry is acknowledged only after it is in the log, a
+//! reported patch only after it is in the registry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use events::clock::{now_ms, now_secs};
+use events::ingest::Ingest;
+use events::last_seen::Seen;
+use events::live::{Live, LiveEvent};
+use events::metrics::Metrics;
+use events::record::{Kind, Origin};
+use model::identity::Identity;
+use protocol::dps::{DpsError, OperationStatus};
+use protocol::hub::bag;
+use protocol::limits::TOKEN_GRACE;
+use registry::Registry;
+use serde_json::{Value, json};
+use storage::log::Records;
+use tokio::sync::Semaphore;
+use transport::server::{
+    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, Refusal, Telemetry,
+    TelemetryBatch,
+};
+
+use crate::authenticate::{AuthenticateError, Authenticator, Claim, Hosts, Principal};
+use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
+use crate::provisioning::{Enrollee, Provisioning};
+use crate::sessions::{Registered, SessionId, Sessions};
+use crate::twins::{ChangeTwinError, Twins};
+
+#[cfg(test)]
+mod tests;
+
+/// Properties only the hub itself may set; a client's are dropped.
+const STAMPS: [&str; 9] = [
+    bag::CONNECTION_DEVICE_ID,
+    bag::CONNECTION_MODULE_ID,
+    "iothub-connection-device-id",
+    "iothub-connection-module-id",
+    "iothub-connection-auth-generation-id",
+    "iothub-connection-auth-method",
+    "iothub-enqueuedtime",
+    "dt-dataschema",
+    "iothub-message-source",
+];
+
+/// What the gateway works with.
+pub struct Gateway {
+    /// Devices and modules.
+    pub registry: Registry,
+    /// Host names.
+    pub hosts: Hosts,
+    /// Live sessions.
+    pub sessions: Sessions,
+    /// Twins.
+    pub twins: Twins,
+    /// The log.
+    pub ingest: Ingest,
+    /// Live updates.
+    pub live: Live,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Provisioning.
+    pub provisioning: Provisioning,
+    /// How many may authenticate at the same time.
+    pub admission: Semaphore,
+}
+
+impl Gateway {
+    /// Room for the connections that authenticate at the same time.
+    pub fn admission() -> Semaphore {
+        Semaphore::new(AUTHENTICATIONS_MAX)
+    }
+}
+
+/// What the gateway remembers of one session.
+pub struct HubSession {
+    app: Arc<str>,
+    identity: Identity,
+    id: SessionId,
+    seen: Seen,
+    origin: Origin,
+}
+
+impl HubHandler for Gateway {
+    type Session = HubSession;
+    type Enrollee = Enrollee;
+
+    async fn connect(&self, request: ConnectRequest) -> Result<Accepted<HubSession>, Refusal> {
+        let admitted = self.admit(&request).await;
+        self.metrics.connect(admitted.is_ok());
+        let (app, principal) = admitted?;
+        let ConnectRequest { identity, model_id, link, .. } = request;
+        let origin = Origin::new(&app, &identity, &principal.generation, model_id.as_deref());
+        let origin = origin.map_err(|error| {
+            tracing::info!(%identity, %error, "connection refused");
+            Refusal::BadIdentity
+        })?;
+        let Registered { id, seen, was_connected } = self.sessions.register(&app, &identity, link.clone());
+        let session = HubSession { app, identity, id, seen, origin };
+        // Disabled between the check and the registration: nobody else would have found the session to cut it.
+        if !self.is_still_enabled(&session).await? {
+            self.sessions.remove(&session.app, &session.identity, id);
+            link.close(CloseReason::Disabled);
+            return Err(Refusal::NotAuthorized);
+        }
+        if !was_connected {
+            self.tell_connection(&session, true);
+        }
+        Ok(Accepted {
+            session,
+            session_present: false,
+            expires_at_secs: Some(principal.expires_at_secs + TOKEN_GRACE.as_secs()),
+        })
+    }
+
+    async fn telemetry(&self, session: &HubSession, batch: TelemetryBatch) -> Result<(), HubError> {
+        let now = now_ms();
+        let origin = &session.origin;
+        let bytes = batch.iter().map(|Telemetry { message }| origin.encoded_bytes(&message.bag, &message.body)).sum();
+        let mut records = Records::with_capacity(batch.len(), bytes);
+        for Telemetry { message } in batch {
+            let bag = without_stamps(message.bag);
+            records
+                .push_with(|out| origin.encode_into(out, Kind::Telemetry, now, &bag, &message.body))
+                .map_err(|error| not_stored(&session.identity, &error))?;
+        }
+        self.ingest.append(records).await.map_err(|error| not_stored(&session.identity, &error))?;
+        session.seen.at(now);
+        Ok(())
+    }
+
+    async fn twin_get(&self, session: &HubSession) -> Result<Bytes, HubError> {
+        match self.twins.get(&session.app, &session.identity).await {
+            Ok(twin) => Ok(twin.to_device_json().to_string().into()),
+            Err(error) => {
+                tracing::error!(identity = %session.identity, error = &error as &dyn std::error::Error, "twin not read");
+                Err(HubError { status: 500, message: "the twin could not be read".into() })
+            }
+        }
+    }
+
+    async fn twin_patch_reported(&self, session: &HubSession, patch: Bytes) -> Result<u64, HubError> {
+        let patch: Value = serde_json::from_slice(&patch)
+            .map_err(|error| HubError { status: 400, message: format!("the patch is no JSON: {error}") })?;
+        let patched = self.twins.patch_reported(&session.app, &session.identity, patch).await;
+        session.seen.at(now_ms());
+        patched.map_err(|error| refused_patch(&session.identity, &error))
+    }
+
+    async fn subscriptions_changed(&self, _session: &HubSession) {
+        self.sessions.subscriptions_changed();
+    }
+
+    async fn disconnected(&self, session: HubSession, graceful: bool) {
+        let was_current = self.sessions.remove(&session.app, &session.identity, session.id);
+        tracing::debug!(identity = %session.identity, graceful, was_current, "disconnected");
+        if was_current {
+            self.tell_connection(&session, false);
+        }
+    }
+
+    async fn dps_connect(&self, request: DpsConnectRequest) -> Result<Enrollee, Refusal> {
+        let _turn = self.turn().await?;
+        let Credential::Sas(token) = &request.credential else { return Err(Refusal::NotAuthorized) };
+        let attested = self.provisioning.attest(&request.id_scope, &request.registration_id, token, now_secs()).await;
+        attested.map_err(|error| {
+            self.metrics.registration(false);
+            tracing::info!(registration = request.registration_id, peer = %request.peer, %error, "provisioning refused");
+            if error.is_retryable() { Refusal::Unavailable } else { Refusal::NotAuthorized }
+        })
+    }
+
+    async fn dps_register(&self, enrollee: &Enrollee, body: Bytes) -> Result<OperationStatus, DpsError> {
+        self.provisioning.register(enrollee, &body).await
+    }
+
+    async fn dps_status(&self, enrollee: &Enrollee, operation_id: &str) -> Result<OperationStatus, DpsError> {
+        self.provisioning.status(enrollee, operation_id).await
+    }
+}
+
+impl Gateway {
+    /// Waits for a turn to authenticate; too long a wait sends the client away to try again.
+    async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Refusal> {
+        let turn: Duration = AUTHENTICATION_WAIT;
+        match tokio::time::timeout(turn, self.admission.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Refusal::Unavailable),
+        }
+    }
+
+    async fn admit(&self, request: &ConnectRequest) -> Result<(Arc<str>, Principal), Refusal> {
+        let _turn = self.turn().await?;
+        let refused = |reason: &dyn std::fmt::Display| {
+            tracing::info!(identity = %request.identity, peer = %request.peer, "connection refused: {reason}");
+            Refusal::NotAuthorized
+        };
+        let Some(app) = self.hosts.application(&request.hub_host) else {
+            return Err(refused(&format_args!("{} is not the name of this hub", request.hub_host)));
+        };
+        let Credential::Sas(token) = &request.credential else {
+            return Err(refused(&"only signed tokens are accepted"));
+        };
+        let claim = Claim {
+            application: app,
+            host: &request.hub_host,
+            identity: &request.identity,
+            token,
+            auth_chain: request.auth_chain.as_deref(),
+        };
+        match Authenticator::new(self.registry.clone()).authenticate(claim, now_secs()).await {
+            Ok(principal) => Ok((Arc::clone(app), principal)),
+            Err(AuthenticateError::Store(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a connection could not be authenticated");
+                Err(Refusal::Unavailable)
+            }
+            Err(reason) => Err(refused(&reason)),
+        }
+    }
+
+    async fn is_still_enabled(&self, session: &HubSession) -> Result<bool, Refusal> {
+        match self.registry.device_get(&session.app, session.identity.device_id()).await {
+            Ok(device) => Ok(device.is_some_and(|device| device.enabled)),
+            Err(_) => {
+                self.sessions.remove(&session.app, &session.identity, session.id);
+                Err(Refusal::Unavailable)
+            }
+        }
+    }
+
+    fn tell_connection(&self, session: &HubSession, connected: bool) {
+        let body = json!({ "connected": connected }).to_string();
+        self.ingest.note(session.origin.encode(Kind::Connection, now_ms(), b"", body.as_bytes()));
+        self.live.publish(
+            &session.app,
+            LiveEvent::Connection {
+                device: session.identity.device_id().to_owned(),
+                module: session.identity.module_id().map(str::to_owned),
+                connected,
+            },
+        );
+    }
+}
+
+/// Drops the properties only the hub may set. Nearly every bag has none and is passed on as it is.
+pub(crate) fn without_stamps(properties: Bytes) -> Bytes {
+    if !bag::has_any_ignore_case(&properties, &STAMPS) {
+        return properties;
+    }
+    let stamps: Vec<String> = bag::iter(&properties)
+        .filter(|(name, _)| STAMPS.iter().any(|stamp| name.eq_ignore_ascii_case(stamp)))
+        .map(|(name, _)| name.into_owned())
+        .collect();
+    stamps.iter().fold(properties, |properties, name| bag::remove(&properties, name))
+}
+
+fn not_stored(identity: &Identity, error: &(dyn std::error::Error + 'static)) -> HubError {
+    tracing::debug!(%identity, error, "messages were not stored");
+    HubError { status: 503, message: "the messages could not be stored".into() }
+}
+
+fn refused_patch(identity: &Identity, error: &ChangeTwinError) -> HubError {
+    match error {
+        ChangeTwinError::Invalid(reason) => HubError { status: 400, message: reason.to_string() },
+        ChangeTwinError::UnknownDevice => HubError { status: 404, message: error.to_string() },
+        ChangeTwinError::Store(_) | ChangeTwinError::Stopping => {
+            tracing::error!(%identity, error = error as &dyn std::error::Error, "reported properties were not stored");
+            HubError { status: 500, message: error.to_string() }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Named bounds of the device plane: what a stranger, a device or a module can cost.
+
+use std::time::Duration;
+
+/// Sessions that may be authenticated at the same time. A reconnect storm waits here instead of piling onto the registry.
+pub const AUTHENTICATIONS_MAX: usize = 64;
+
+/// How long a connection may wait for its turn to authenticate before it is told to come again.
+pub const AUTHENTICATION_WAIT: Duration = Duration::from_secs(20);
+
+/// Gateways between a child and this hub that an `auth-chain` may name.
+pub const AUTH_CHAIN_LENGTH_MAX: usize = 8;
+
+/// Twin changes waiting for the writer; beyond it the callers wait.
+pub const TWIN_CHANGES_QUEUED_MAX: usize = 1_024;
+
+/// Twin changes committed with one `fsync`.
+pub const TWIN_CHANGES_PER_COMMIT_MAX: usize = 128;
+
+/// How long the twin writer waits for a session whose queue is full before that session is cut: it reads the whole twin when it
+/// comes back, and other twins must not wait for it.
+pub const DESIRED_NOTIFY_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Modules a device may have.
+pub const MODULES_PER_DEVICE_MAX: usize = 50;
+
+/// Body of a device's HTTPS request: a batch of messages, 256 KiB of them, base64 and JSON around.
+pub const HUB_HTTP_BODY_BYTES_MAX: usize = 512 * 1024;
+
+/// Devices answered by one page of the scope calls of an edge's hub.
+pub const SCOPE_PAGE_DEVICES_MAX: usize = 1_000;

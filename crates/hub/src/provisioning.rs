@@ -1,0 +1,313 @@
+//! Provisioning: a device that holds a key of an enrollment learns its hub, and the registry learns the device.
+//!
+//! ```text
+//!   attest    token ──► application of the id scope ──► individual attestation of the device, else each group's derived key
+//!   register  create the device if nobody announced it · template by model id · keys · gateway   ──► "assigning"
+//!   status    where the registration stands now                                                  ──► "assigned" | refused
+//! ```
+//!
+//! Everything is done when `register` answers; it still says "assigning", as the cloud does and clients expect. `register` is
+//! idempotent and may be killed at any step: the next one finishes what is missing, and a device that registers again keeps
+//! its template, twin and data.
+//!
+//! A device id is the registration id as first written. Registration ids ignore case, so a device whose id differs in case
+//! only is the same one. The key derived from the group is also the device's key at the hub.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use events::clock::{now_ms, rfc3339_ms};
+use events::ingest::Ingest;
+use events::metrics::Metrics;
+use events::record::{Kind, Record};
+use model::identity::Identity;
+use protocol::auth::sas::{self, SasToken};
+use protocol::dps::{
+    self, AssignmentStatus, DpsError, OperationStatus, RegisterRequest, RegistrationState, SymmetricKeyResult,
+};
+use registry::{DeviceRow, EnrollmentGroupRow, NewDevice, Registry, RelationshipRow, StoreError, SymmetricKeys};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::authenticate::Hosts;
+
+#[cfg(test)]
+mod tests;
+
+/// Code of a device that is blocked or waits for approval.
+const CODE_NOT_ALLOWED: u32 = 400_209;
+
+/// The provisioning service. Cheap to clone.
+#[derive(Clone)]
+pub struct Provisioning {
+    registry: Registry,
+    hosts: Hosts,
+    ingest: Ingest,
+    metrics: Metrics,
+}
+
+/// A client whose token was made with a key of an enrollment.
+#[derive(Debug, Clone)]
+pub struct Enrollee {
+    app: Arc<str>,
+    registration_id: String,
+    device_id: String,
+    keys: SymmetricKeys,
+    group: Option<EnrollmentGroupRow>,
+}
+
+impl Provisioning {
+    /// For a registry.
+    pub fn new(registry: Registry, hosts: Hosts, ingest: Ingest, metrics: Metrics) -> Self {
+        Self { registry, hosts, ingest, metrics }
+    }
+
+    /// Finds the enrollment whose key made the token.
+    pub async fn attest(
+        &self,
+        id_scope: &str,
+        registration_id: &str,
+        token: &str,
+        now_secs: u64,
+    ) -> Result<Enrollee, DpsError> {
+        if !dps::is_registration_id(registration_id) {
+            return Err(DpsError::bad_request("the registration id is malformed"));
+        }
+        let token = SasToken::parse(token).map_err(|error| DpsError::unauthorized(error.to_string()))?;
+        let fits = token.resource_matches(&dps::audience(id_scope, registration_id));
+        if token.is_expired(now_secs) || !fits || token.policy().is_some_and(|policy| policy != dps::POLICY) {
+            return Err(unauthorized());
+        }
+        let app =
+            self.registry.application_by_scope(id_scope).await.map_err(store_failed)?.ok_or_else(unauthorized)?.id;
+        let known = self.registry.device_id_of_registration(&app, registration_id).await.map_err(store_failed)?;
+        let device_id = known.unwrap_or_else(|| registration_id.to_owned());
+        let (keys, group) = self.enrollment(&app, &device_id, registration_id, &token).await?;
+        Ok(Enrollee { app: app.into(), registration_id: registration_id.to_owned(), device_id, keys, group })
+    }
+
+    async fn enrollment(
+        &self,
+        app: &str,
+        device_id: &str,
+        registration_id: &str,
+        token: &SasToken,
+    ) -> Result<(SymmetricKeys, Option<EnrollmentGroupRow>), DpsError> {
+        // An individual attestation wins over every group.
+        if let Some(own) = self.registry.attestation_get(app, device_id).await.map_err(store_failed)? {
+            let genuine = token.verify(&own.keys.primary) || token.verify(&own.keys.secondary);
+            return if genuine { Ok((own.keys, None)) } else { Err(unauthorized()) };
+        }
+        let groups = self.registry.enrollment_groups_list(app).await.map_err(store_failed)?;
+        let lower_case = registration_id.to_ascii_lowercase();
+        // Exactly as written first; tools that ask for lower-case ids derive from those.
+        for text in [registration_id, &lower_case] {
+            for group in &groups {
+                let Some(keys) = derived(group, text) else { continue };
+                if token.verify(&keys.primary) || token.verify(&keys.secondary) {
+                    return Ok((keys, Some(group.clone())));
+                }
+            }
+        }
+        Err(unauthorized())
+    }
+
+    /// Registers the device, or again.
+    pub async fn register(&self, enrollee: &Enrollee, body: &[u8]) -> Result<OperationStatus, DpsError> {
+        let registered = self.try_register(enrollee, body).await;
+        let assigned = matches!(&registered, Ok(state) if state.status == AssignmentStatus::Assigned);
+        self.metrics.registration(assigned);
+        match &registered {
+            Ok(state) => tracing::info!(device = enrollee.device_id, status = ?state.status, "registration"),
+            Err(error) => tracing::info!(device = enrollee.device_id, %error, "registration refused"),
+        }
+        registered?;
+        Ok(OperationStatus::assigning(&operation_id(enrollee), &enrollee.registration_id))
+    }
+
+    async fn try_register(&self, enrollee: &Enrollee, body: &[u8]) -> Result<RegistrationState, DpsError> {
+        let request = RegisterRequest::parse(body, &enrollee.registration_id)?;
+        let state = self.standing(enrollee).await?;
+        if matches!(state.status, AssignmentStatus::Disabled | AssignmentStatus::Failed) {
+            return Ok(state);
+        }
+        let device = self.device(enrollee, &request).await?;
+        if device.enabled {
+            self.assign_template(enrollee, &device, request.model_id()).await?;
+            self.attach_to_gateway(enrollee, &request).await?;
+            self.provision(enrollee, &device).await?;
+        }
+        self.standing(enrollee).await
+    }
+
+    /// Answers a poll.
+    pub async fn status(&self, enrollee: &Enrollee, operation: &str) -> Result<OperationStatus, DpsError> {
+        if operation != operation_id(enrollee) {
+            return Err(DpsError::unknown_operation());
+        }
+        Ok(OperationStatus::with_state(operation, self.standing(enrollee).await?))
+    }
+
+    /// Where the registration stands, from the registry alone.
+    pub async fn standing(&self, enrollee: &Enrollee) -> Result<RegistrationState, DpsError> {
+        let refused = |status, message: &str| {
+            Ok(RegistrationState::refused(&enrollee.registration_id, status, CODE_NOT_ALLOWED, message))
+        };
+        if enrollee.group.as_ref().is_some_and(|group| !group.enabled) {
+            return refused(AssignmentStatus::Disabled, "DEVICE_DISABLED: the enrollment group is disabled");
+        }
+        let device = self.registry.device_get(&enrollee.app, &enrollee.device_id).await.map_err(store_failed)?;
+        let Some(device) = device else {
+            return Ok(RegistrationState::new(&enrollee.registration_id, AssignmentStatus::Unassigned));
+        };
+        match (device.enabled, device.awaiting_approval, device.provisioned) {
+            (false, true, _) => refused(AssignmentStatus::Failed, "DEVICE_WAITING: the device waits for approval"),
+            (false, false, _) => refused(AssignmentStatus::Disabled, "DEVICE_BLOCKED: the device is blocked"),
+            (true, _, false) => Ok(RegistrationState::new(&enrollee.registration_id, AssignmentStatus::Unassigned)),
+            (true, _, true) => self.assigned(enrollee, &device),
+        }
+    }
+
+    fn assigned(&self, enrollee: &Enrollee, device: &DeviceRow) -> Result<RegistrationState, DpsError> {
+        let hub = self.hosts.host_of(&enrollee.app).ok_or_else(|| DpsError::internal("the application has no host"))?;
+        let group = SymmetricKeyResult { enrollment_group_id: enrollee.group.as_ref().map(|group| group.id.clone()) };
+        Ok(RegistrationState {
+            created_date_time_utc: Some(rfc3339_ms(device.created_ms)),
+            last_updated_date_time_utc: Some(rfc3339_ms(device.updated_ms)),
+            etag: Some(device.etag.clone()),
+            symmetric_key: Some(group),
+            ..RegistrationState::assigned(&enrollee.registration_id, hub, &device.id)
+        })
+    }
+
+    /// The device, made if nobody announced it.
+    async fn device(&self, enrollee: &Enrollee, request: &RegisterRequest) -> Result<DeviceRow, DpsError> {
+        let found = self.registry.device_get(&enrollee.app, &enrollee.device_id).await.map_err(store_failed)?;
+        if let Some(device) = found {
+            return Ok(device);
+        }
+        // Only a group's device can be unknown: an individual attestation hangs on its device.
+        let group = enrollee.group.as_ref().ok_or_else(unauthorized)?;
+        let new = NewDevice {
+            id: enrollee.device_id.clone(),
+            template: self.template(&enrollee.app, request.model_id()).await?,
+            enabled: group.auto_approve,
+            awaiting_approval: !group.auto_approve,
+            is_edge: group.is_edge,
+            created_ms: now_ms(),
+            ..NewDevice::default()
+        };
+        match self.registry.device_create(&enrollee.app, new).await {
+            Ok(device) => {
+                self.note(enrollee, &device, "deviceRegistered");
+                Ok(device)
+            }
+            // Two registrations at once: the other one made it.
+            Err(StoreError::Duplicate(_)) => {
+                let device =
+                    self.registry.device_get(&enrollee.app, &enrollee.device_id).await.map_err(store_failed)?;
+                device.ok_or_else(|| DpsError::internal("the device is being deleted"))
+            }
+            Err(error) => Err(store_failed(error)),
+        }
+    }
+
+    /// The published template a model id means: its own id, or its capability model's.
+    async fn template(&self, app: &str, model: Option<&str>) -> Result<Option<String>, DpsError> {
+        let Some(model) = model else { return Ok(None) };
+        if let Some(template) = self.registry.template_get(app, model).await.map_err(store_failed)? {
+            return Ok(Some(template.id));
+        }
+        let template = self.registry.template_by_model(app, model).await.map_err(store_failed)?;
+        if template.is_none() {
+            tracing::info!(model, "no device template has this model id; the device stays unassigned");
+        }
+        Ok(template.map(|template| template.id))
+    }
+
+    async fn assign_template(
+        &self,
+        enrollee: &Enrollee,
+        device: &DeviceRow,
+        model: Option<&str>,
+    ) -> Result<(), DpsError> {
+        if device.template.is_some() {
+            return Ok(());
+        }
+        let Some(template) = self.template(&enrollee.app, model).await? else { return Ok(()) };
+        let assigned = self.registry.device_assign_template(&enrollee.app, &device.id, &template, now_ms()).await;
+        assigned.map(drop).map_err(store_failed)
+    }
+
+    /// `"iotcGateway": {"iotcGatewayId": "gw-04"}` ties the device to its gateway.
+    async fn attach_to_gateway(&self, enrollee: &Enrollee, request: &RegisterRequest) -> Result<(), DpsError> {
+        let gateway = request.payload.as_ref().and_then(|payload| payload.pointer("/iotcGateway/iotcGatewayId"));
+        let Some(gateway) = gateway.and_then(serde_json::Value::as_str) else { return Ok(()) };
+        let found = self.registry.device_get(&enrollee.app, gateway).await.map_err(store_failed)?;
+        if !found.is_some_and(|found| found.is_edge) || gateway == enrollee.device_id {
+            return Err(DpsError::bad_request(format!("iotcGateway names {gateway}, which is no gateway here")));
+        }
+        let relationship = RelationshipRow {
+            id: enrollee.device_id.clone(),
+            source: gateway.to_owned(),
+            target: enrollee.device_id.clone(),
+        };
+        self.registry.relationship_put(&enrollee.app, &relationship, now_ms()).await.map_err(store_failed)
+    }
+
+    async fn provision(&self, enrollee: &Enrollee, device: &DeviceRow) -> Result<(), DpsError> {
+        let group = enrollee.group.as_ref().map(|group| group.id.as_str());
+        let is_done = device.provisioned
+            && device.primary_key.as_deref() == Some(&enrollee.keys.primary)
+            && device.secondary_key.as_deref() == Some(&enrollee.keys.secondary)
+            && device.enrollment_group.as_deref() == group;
+        if is_done {
+            return Ok(());
+        }
+        let registry = &self.registry;
+        let device = registry
+            .device_mark_provisioned(&enrollee.app, &device.id, Some(&enrollee.keys), group, now_ms())
+            .await
+            .map_err(store_failed)?;
+        self.note(enrollee, &device, "deviceProvisioned");
+        Ok(())
+    }
+
+    fn note(&self, enrollee: &Enrollee, device: &DeviceRow, event: &str) {
+        let record = Record {
+            kind: Kind::Lifecycle,
+            enqueued_ms: now_ms(),
+            application: enrollee.app.to_string(),
+            identity: Identity::device(&device.id),
+            generation: device.generation_id.clone(),
+            model: None,
+            bag: Bytes::new(),
+            body: json!({ "event": event }).to_string().into(),
+        };
+        self.ingest.note(record.encode());
+    }
+}
+
+/// What polls name. Made from the registration itself, so that a poll after a restart, or on another connection, finds it.
+fn operation_id(enrollee: &Enrollee) -> String {
+    let text = format!("{}/{}", enrollee.app, enrollee.registration_id.to_ascii_lowercase());
+    let digest = Sha256::digest(text.as_bytes());
+    digest[..16].iter().fold("4.".to_owned(), |id, byte| id + &format!("{byte:02x}"))
+}
+
+fn derived(group: &EnrollmentGroupRow, registration_id: &str) -> Option<SymmetricKeys> {
+    Some(SymmetricKeys {
+        primary: sas::derive_device_key(&group.keys.primary, registration_id).ok()?,
+        secondary: sas::derive_device_key(&group.keys.secondary, registration_id).ok()?,
+    })
+}
+
+/// One text for every reason, so that nobody learns which ids exist.
+fn unauthorized() -> DpsError {
+    DpsError::unauthorized("the credentials are not those of an enrollment")
+}
+
+fn store_failed(error: StoreError) -> DpsError {
+    tracing::error!(error = &error as &dyn std::error::Error, "provisioning could not use the registry");
+    DpsError::internal("the registry could not be used")
+}

@@ -1,0 +1,264 @@
+//! Who is connected right now: one live session for each identity, and the way to it.
+//!
+//! ```text
+//!   CONNECT ──► register ──► live ──► disconnected (same session id) ──► gone
+//!                  │ an older session of the identity is closed as taken over; its end is then no news
+//! ```
+//!
+//! *Invariant*: the map holds at most one session an identity, and the end of a session removes only that session. A gap of
+//! seconds between two sessions (clients renew their token by reconnecting) therefore shows as two events, and a takeover as
+//! one.
+//!
+//! When an identity was last seen is noted in [`events::last_seen`], which knows it also of identities long gone.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use events::clock::now_ms;
+use events::last_seen::{LastSeen, Seen};
+use model::identity::Identity;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use transport::server::{CloseReason, DeliverError, InvokeError, MethodResponse, SessionLink};
+
+use crate::limits::DESIRED_NOTIFY_TIMEOUT;
+
+#[cfg(test)]
+mod tests;
+
+/// Sessions of this process. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Sessions {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+    last_seen: LastSeen,
+    /// Woken when a session appears or its subscriptions change: method calls wait for either.
+    changed: Notify,
+    next_id: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    live: HashMap<Key, Live>,
+}
+
+type Key = (Arc<str>, Identity);
+
+struct Live {
+    id: SessionId,
+    link: SessionLink,
+    since_ms: i64,
+}
+
+/// A session that was just made.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    /// Which session it is.
+    pub id: SessionId,
+    /// Where the session notes that it was heard of.
+    pub seen: Seen,
+    /// Whether it took over from an older one.
+    pub was_connected: bool,
+}
+
+/// Tells a session from an older or newer one of the same identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionId(u64);
+
+/// What is known about an identity's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Connection {
+    /// Whether a session is live.
+    pub connected: bool,
+    /// Since when, if connected.
+    pub since_ms: Option<i64>,
+    /// When the identity was last heard of; `None` if never.
+    pub last_seen_ms: Option<i64>,
+}
+
+/// How long a direct method may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MethodTimeouts {
+    /// Until a session takes methods.
+    pub connect: Duration,
+    /// From then on until the answer.
+    pub response: Duration,
+}
+
+/// Why a direct method got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvokeFailure {
+    /// No session takes methods within the connect time-out, or it went away.
+    #[error("the device is not connected")]
+    NotConnected,
+    /// The session did not answer in time.
+    #[error("the device did not answer in time")]
+    Timeout,
+    /// Too many methods are under way on that session.
+    #[error("too many methods are under way")]
+    Busy,
+    /// The name or payload cannot be sent.
+    #[error("the method's name or payload cannot be sent")]
+    Invalid,
+}
+
+impl Sessions {
+    /// No sessions yet; what they hear is noted in `last_seen`.
+    pub fn new(last_seen: LastSeen) -> Self {
+        Self { inner: Arc::new(Inner { last_seen, ..Inner::default() }) }
+    }
+
+    /// Makes `link` the session of `identity`. An older one is closed as taken over.
+    pub fn register(&self, app: &str, identity: &Identity, link: SessionLink) -> Registered {
+        let id = SessionId(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
+        let now = now_ms();
+        let seen = self.inner.last_seen.of(app, identity);
+        seen.at(now);
+        let older = self.state().live.insert(key(app, identity), Live { id, link, since_ms: now });
+        if let Some(older) = &older {
+            older.link.close(CloseReason::TakenOver);
+        }
+        self.inner.changed.notify_waiters();
+        Registered { id, seen, was_connected: older.is_some() }
+    }
+
+    /// Forgets the session. Answers whether it was still the identity's session, so that its end is news.
+    pub fn remove(&self, app: &str, identity: &Identity, id: SessionId) -> bool {
+        let mut state = self.state();
+        let key = key(app, identity);
+        if state.live.get(&key).is_none_or(|live| live.id != id) {
+            return false;
+        }
+        state.live.remove(&key);
+        drop(state);
+        self.inner.last_seen.touch(app, identity, now_ms());
+        true
+    }
+
+    /// Wakes method calls that wait for a subscription.
+    pub fn subscriptions_changed(&self) {
+        self.inner.changed.notify_waiters();
+    }
+
+    /// Notes that the identity was heard of at `at_ms`; never moves back.
+    pub fn touch(&self, app: &str, identity: &Identity, at_ms: i64) {
+        self.inner.last_seen.touch(app, identity, at_ms);
+    }
+
+    /// Connection of one identity.
+    pub fn status(&self, app: &str, identity: &Identity) -> Connection {
+        let since_ms = self.state().live.get(&key(app, identity)).map(|live| live.since_ms);
+        let last_seen_ms = self.inner.last_seen.get(app, identity);
+        Connection { connected: since_ms.is_some(), since_ms, last_seen_ms }
+    }
+
+    /// Live sessions, over all applications.
+    pub fn count(&self) -> usize {
+        self.state().live.len()
+    }
+
+    /// Sends a desired patch to the session, if there is one that wants it. Nothing is kept for later: clients read the whole
+    /// twin after they connect. For the same reason a session that cannot take the patch soon is cut.
+    pub async fn notify_desired(&self, app: &str, identity: &Identity, version: u64, patch: Bytes) {
+        let Some(link) = self.link(app, identity) else { return };
+        match tokio::time::timeout(DESIRED_NOTIFY_TIMEOUT, link.desired_patch(version, patch)).await {
+            Ok(Ok(()) | Err(DeliverError::NotSubscribed | DeliverError::Invalid)) => {}
+            Ok(Err(DeliverError::Closed)) => {
+                tracing::debug!(%identity, "session ended before the desired patch was sent")
+            }
+            Err(_) => {
+                tracing::warn!(%identity, "session is too slow for its desired properties and is cut");
+                link.close(CloseReason::TakenOver);
+            }
+        }
+    }
+
+    /// Invokes a direct method, waiting for a session that takes methods if need be.
+    pub async fn invoke(
+        &self,
+        app: &str,
+        identity: &Identity,
+        name: &str,
+        payload: Bytes,
+        timeouts: MethodTimeouts,
+    ) -> Result<MethodResponse, InvokeFailure> {
+        let link = self.wait_for_methods(app, identity, timeouts.connect).await?;
+        link.invoke_method(name, payload, timeouts.response).await.map_err(|error| match error {
+            InvokeError::NotSubscribed | InvokeError::Closed => InvokeFailure::NotConnected,
+            InvokeError::Timeout => InvokeFailure::Timeout,
+            InvokeError::Busy => InvokeFailure::Busy,
+            InvokeError::Invalid => InvokeFailure::Invalid,
+        })
+    }
+
+    async fn wait_for_methods(
+        &self,
+        app: &str,
+        identity: &Identity,
+        connect_timeout: Duration,
+    ) -> Result<SessionLink, InvokeFailure> {
+        let deadline = Instant::now() + connect_timeout;
+        loop {
+            // Listening starts before looking, or a session that appears in between would be missed.
+            let changed = self.inner.changed.notified();
+            if let Some(link) = self.link(app, identity).filter(|link| link.subscriptions().methods) {
+                return Ok(link);
+            }
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return Err(InvokeFailure::NotConnected);
+            }
+        }
+    }
+
+    /// Closes the session of one identity, if it has one.
+    pub fn disconnect(&self, app: &str, identity: &Identity, reason: CloseReason) {
+        if let Some(link) = self.link(app, identity) {
+            link.close(reason);
+        }
+    }
+
+    /// Closes the sessions of a device and of all its modules.
+    pub fn disconnect_device(&self, app: &str, device_id: &str, reason: CloseReason) {
+        let links: Vec<SessionLink> = {
+            let state = self.state();
+            let of_device = |key: &&Key| &*key.0 == app && key.1.device_id() == device_id;
+            state.live.iter().filter(|(key, _)| of_device(key)).map(|(_, live)| live.link.clone()).collect()
+        };
+        for link in links {
+            link.close(reason);
+        }
+    }
+
+    /// Forgets a deleted device and its modules: sessions are closed, and it was never seen.
+    pub fn forget_device(&self, app: &str, device_id: &str) {
+        self.disconnect_device(app, device_id, CloseReason::Disabled);
+        self.inner.last_seen.forget_device(app, device_id);
+    }
+
+    /// Closes every session, at shutdown.
+    pub fn disconnect_all(&self) {
+        let links: Vec<SessionLink> = self.state().live.values().map(|live| live.link.clone()).collect();
+        for link in links {
+            link.close(CloseReason::ShuttingDown);
+        }
+    }
+
+    fn link(&self, app: &str, identity: &Identity) -> Option<SessionLink> {
+        self.state().live.get(&key(app, identity)).map(|live| live.link.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().expect("nothing panics while it holds the session table")
+    }
+}
+
+fn key(app: &str, identity: &Identity) -> Key {
+    (Arc::from(app), identity.clone())
+}

@@ -1,0 +1,30 @@
+//! Named bounds of the readers of the log.
+
+use std::time::Duration;
+
+/// Newest raw messages kept in memory for each device.
+pub const RAW_MESSAGES_PER_DEVICE_MAX: usize = 100;
+
+/// Bytes of raw messages kept in memory over all devices; the oldest go first.
+pub const RAW_MESSAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Values one message may hold; further names of its body are left in the log and not indexed.
+pub const VALUES_PER_MESSAGE_MAX: usize = 1_000;
+
+/// Log records taken by the telemetry reader at a time.
+pub const RECORDS_PER_READ_MAX: usize = 1_024;
+
+/// Bytes taken by the telemetry reader at a time.
+pub const BYTES_PER_READ_MAX: usize = 4 * 1024 * 1024;
+
+/// Records before its position that the telemetry reader looks at again after a start, for the newest raw messages.
+pub const REPLAYED_RECORDS_MAX: u64 = 20_000;
+
+/// Ids and names the telemetry reader keeps to share between rows; when there are more, it starts over.
+pub const SHARED_TEXTS_MAX: usize = 100_000;
+
+/// How long the telemetry reader trusts what it knows about a device's template.
+pub const TEMPLATE_CACHE_AGE: Duration = Duration::from_secs(60);
+
+/// Devices whose template the telemetry reader remembers; when there are more, it starts over.
+pub const TEMPLATE_CACHE_DEVICES_MAX: usize = 100_000;

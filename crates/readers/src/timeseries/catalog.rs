@@ -1,0 +1,111 @@
+//! The catalog of segments in memory, mirrored from the registry: a query reads no database to learn which files to open.
+//!
+//! The registry is written first, then the mirror; a crash in between loses only the mirror.
+
+use std::sync::{PoisonError, RwLock};
+
+use registry::SegmentRow;
+use telemetry::{Catalog, CatalogError, SegmentMeta, TimeRange};
+
+/// A segment in the catalog, and its application.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CatalogSegment {
+    /// Its application.
+    pub application: String,
+    /// What is known of the file.
+    pub meta: SegmentMeta,
+}
+
+/// An entry of the registry that this program does not understand.
+#[derive(Debug, thiserror::Error)]
+#[error("the catalog entry of telemetry file {file_name} cannot be understood")]
+pub struct ReadEntryError {
+    /// The file.
+    pub file_name: String,
+    /// Why.
+    #[source]
+    pub source: serde_json::Error,
+}
+
+impl CatalogSegment {
+    /// Reads an entry of the registry.
+    pub fn from_row(row: SegmentRow) -> Result<Self, ReadEntryError> {
+        match serde_json::from_str(&row.meta) {
+            Ok(meta) => Ok(Self { application: row.application, meta }),
+            Err(source) => Err(ReadEntryError { file_name: row.file_name, source }),
+        }
+    }
+
+    /// The entry for the registry.
+    pub fn to_row(&self) -> SegmentRow {
+        let Self { application, meta } = self;
+        SegmentRow {
+            application: application.clone(),
+            file_name: meta.file_name.clone(),
+            offset_first: meta.offset_first,
+            offset_last: meta.offset_last,
+            ts_min_ms: meta.ts_min_ms,
+            ts_max_ms: meta.ts_max_ms,
+            bytes: meta.bytes,
+            meta: serde_json::to_string(meta).expect("a segment's description always serializes"),
+        }
+    }
+}
+
+/// Every segment of every application.
+#[derive(Debug, Default)]
+pub struct SegmentCatalog {
+    segments: RwLock<Vec<CatalogSegment>>,
+}
+
+impl SegmentCatalog {
+    /// As read from the registry.
+    pub fn new(segments: Vec<CatalogSegment>) -> Self {
+        Self { segments: RwLock::new(segments) }
+    }
+
+    /// Every segment of an application.
+    pub fn of_application(&self, app: &str) -> Vec<SegmentMeta> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.iter().filter(|row| row.application == app).map(|row| row.meta.clone()).collect()
+    }
+
+    /// Enters segments the registry holds now, and takes those out they replace: readers see both changes or neither.
+    pub fn replace(&self, old: &[SegmentMeta], new: Vec<CatalogSegment>) {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        for row in &new {
+            let is_replaced = |known: &CatalogSegment| {
+                known.application == row.application && old.iter().any(|old| old.file_name == known.meta.file_name)
+            };
+            segments.retain(|known| !is_replaced(known));
+        }
+        segments.extend(new);
+    }
+
+    /// Segments, over all applications.
+    pub fn count(&self) -> usize {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl Catalog for SegmentCatalog {
+    fn segments(
+        &self,
+        application: &str,
+        range: TimeRange,
+        device: Option<&str>,
+    ) -> Result<Vec<SegmentMeta>, CatalogError> {
+        use telemetry::segment::DeviceSet;
+        let holds_device = |meta: &SegmentMeta| match (&meta.devices, device) {
+            (DeviceSet::Listed(listed), Some(device)) => listed.iter().any(|listed| listed == device),
+            _ => true,
+        };
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let selected = segments.iter().filter(|row| {
+            row.application == application
+                && range.overlaps(row.meta.ts_min_ms, row.meta.ts_max_ms)
+                && holds_device(&row.meta)
+        });
+        Ok(selected.map(|row| row.meta.clone()).collect())
+    }
+}
