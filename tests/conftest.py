@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import threading
@@ -43,14 +44,25 @@ def wait_until(condition, what: str, timeout_secs: float = READY_SECS_MAX):
     raise AssertionError(f"waited {timeout_secs} s for {what}; last error: {last_error}")
 
 
+# A line of a program's log that says that something is wrong.
+COMPLAINT = re.compile(r"^\S+Z +(?:WARN|ERROR) (.*)$")
+
+
 class Program:
-    """One of our programs, with its output in a file, that can be killed and started again."""
+    """One of our programs, with its output in a file, that can be killed and started again.
+
+    What it complains of in its log fails the test, unless the test expects it: see `log_is_quiet`.
+    """
+
+    # Those of this session: how far the log of each was looked through, by its file.
+    looked_through: dict[pathlib.Path, int] = {}
 
     def __init__(self, name: str, arguments: list[str], log: pathlib.Path, env: dict | None = None):
         self.command = [str(PROGRAMS / name), *arguments]
         self.log = log
         self.env = {**os.environ, **(env or {})}
         self.process = None
+        self.looked_through.setdefault(log, 0)
 
     def start(self):
         with self.log.open("ab") as output:
@@ -133,7 +145,16 @@ class Central(Program):
 class Edge(Program):
     HOST = "edge.test"
 
-    def __init__(self, folder: pathlib.Path, central: Central, device_id: str = "gateway-1", processes: dict[str, list[str]] | None = None):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        central: Central,
+        device_id: str = "gateway-1",
+        processes: dict[str, list[str]] | None = None,
+        registration: dict | None = None,
+    ):
+        """`registration` has `idScope` and `symmetricKey`; without it Central, which must be running, is asked for both."""
+        registration = registration or self.registration_of(central, device_id)
         self.data = folder / device_id
         self.device_id = device_id
         self.config = folder / f"{device_id}.toml"
@@ -144,11 +165,11 @@ class Edge(Program):
             "[provisioning]",
             'source = "dps"',
             f'global_endpoint = "https://{central.HOST}"',
-            f'id_scope = "{central.id_scope()}"',
+            f'id_scope = "{registration["idScope"]}"',
             "[provisioning.attestation]",
             'method = "symmetric_key"',
             f'registration_id = "{device_id}"',
-            f'symmetric_key = {{ value = "{derive_key(central.group_key("iotEdge"), device_id)}" }}',
+            f'symmetric_key = {{ value = "{registration["symmetricKey"]}" }}',
             "[tidegate]",
             f'data_dir = "{self.data}"',
             'listen_mqtts = "127.0.0.2:8883"',
@@ -160,10 +181,53 @@ class Edge(Program):
         self.config.write_text("\n".join(lines) + "\n")
         super().__init__("tidegate-edge", ["run", "--config", str(self.config)], folder / f"{device_id}.log")
 
+    @staticmethod
+    def registration_of(central: Central, device_id: str) -> dict:
+        """How a device of the edge's enrollment group registers."""
+        return {"idScope": central.id_scope(), "symmetricKey": derive_key(central.group_key("iotEdge"), device_id)}
+
     @property
     def ca_pem(self) -> str:
         """What a downstream device must trust: the roots the edge's own certificate leads to."""
         return (self.data / "identity/ca.pem").read_text()
+
+
+def new_complaints() -> list[str]:
+    """What the programs warned of since the last call."""
+    found = []
+    for log, start in Program.looked_through.items():
+        if not log.exists():
+            continue
+        text = log.read_bytes()[start:]
+        # A line that is being written is looked at next time.
+        whole = text[: text.rfind(b"\n") + 1]
+        Program.looked_through[log] = start + len(whole)
+        matches = (COMPLAINT.match(line) for line in whole.decode(errors="replace").splitlines())
+        found += [f"{log.name}: {match[1]}" for match in matches if match]
+    return found
+
+
+def check_log(markers):
+    expected = [re.compile(pattern) for marker in markers for pattern in marker.args]
+    unexpected = [line for line in new_complaints() if not any(pattern.search(line) for pattern in expected)]
+    assert not unexpected, "a program complained, and the test does not expect it:\n" + "\n".join(unexpected)
+
+
+@pytest.fixture(autouse=True)
+def log_is_quiet(request):
+    """A WARN or ERROR in a program's log fails the test, unless `@pytest.mark.complaints(PATTERN, …)` expects it.
+
+    Being the first fixture of a test it ends last, after the programs have stopped.
+    """
+    yield
+    check_log(request.node.iter_markers("complaints"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def log_is_quiet_to_the_end(request):
+    """The same for what programs say that are stopped with their module."""
+    yield
+    check_log(request.node.iter_markers("complaints"))
 
 
 @pytest.fixture

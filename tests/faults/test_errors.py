@@ -123,6 +123,7 @@ def test_a_bad_configuration_of_the_edge_is_refused_with_its_place(edge, tmp_pat
 
 
 @pytest.mark.parametrize("wrong", ["symmetric_key", "id_scope"])
+@pytest.mark.complaints("not provisioned: check")
 def test_an_edge_with_a_wrong_enrollment_says_so_and_keeps_trying(edge, wrong):
     lines = edge.config.read_text().splitlines()
     value = {"symmetric_key": 'symmetric_key = { value = "d3Jvbmc=" }', "id_scope": 'id_scope = "0ne00000000"'}[wrong]
@@ -159,6 +160,7 @@ def test_a_bad_manifest_is_refused_with_its_place_and_the_modules_stay(shared_ce
 
 
 @pytest.mark.parametrize("name", ["log", "telemetry"])
+@pytest.mark.complaints("going on without: .* was removed")
 def test_a_removed_folder_is_said_and_accepted_only_when_told(tmp_path, name):
     data = tmp_path / "data"
     command = ["serve", "--data", str(data), "--https", "127.0.0.1:0", "--mqtts", "127.0.0.1:0"]
@@ -229,6 +231,7 @@ STATE_FILES = [
 STATE_FILES_AT_TIMES = ["hub/sessions.json", "lifecycle/restarts.json"]
 
 
+@pytest.mark.complaints("is damaged")
 def test_damaged_state_of_the_edge_is_said_and_got_again(shared_central, edge):
     central = shared_central
     central.call("PUT", "/api/devices/leaf-1", {"displayName": "Leaf"})

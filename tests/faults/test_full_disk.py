@@ -18,6 +18,8 @@ ROOM_BYTES = 128 * 1024
 DEVICE = "device-1"
 LEAF = "leaf-1"
 
+pytestmark = pytest.mark.complaints("no space left on the disk", "connection ended .*the messages could not be stored")
+
 
 @pytest.fixture
 def small_disk():

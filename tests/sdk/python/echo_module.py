@@ -9,7 +9,6 @@ from azure.iot.device.aio import IoTHubModuleClient
 
 async def main():
     client = IoTHubModuleClient.create_from_edge_environment()
-    await client.connect()
 
     async def on_method(request):
         await client.send_method_response(
@@ -28,9 +27,11 @@ async def main():
             {name: {"value": value, "ac": 200, "av": version, "ad": "ok"} for name, value in patch.items()}
         )
 
+    # What waits for the module comes as soon as it is connected, so it listens before.
     client.on_method_request_received = on_method
     client.on_message_received = on_message
     client.on_twin_desired_properties_patch_received = on_patch
+    await client.connect()
     twin = await client.get_twin()
     await on_patch(dict(twin["desired"]))
     started = Message(json.dumps({"started": True}), content_encoding="utf-8", content_type="application/json")
