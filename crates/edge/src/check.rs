@@ -15,6 +15,7 @@ use crate::daemon::Layout;
 use crate::identity::{self, Device};
 use crate::limits::CLOCK_MIN_SECS;
 use crate::runtime::process::resolve;
+use crate::state::{self, StateError};
 use crate::unix_http;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,6 +74,7 @@ pub async fn run(config: &Config) -> Vec<CheckResult> {
         key_readable(config),
         trust_bundle(config),
         authority_certificate(&layout),
+        state_files(config),
         disk_space(config),
     ];
     results.extend(processes(config));
@@ -172,6 +174,15 @@ fn authority_certificate(layout: &Layout) -> CheckResult {
         return result("local-ca-certificate-expiry", Outcome::Skipped, "the authority is made when the daemon starts");
     }
     certificate("local-ca-certificate-expiry", &path)
+}
+
+fn state_files(config: &Config) -> CheckResult {
+    let id = "state-files";
+    match state::refuse_later_versions(&config.data_dir) {
+        Ok(()) => result(id, Outcome::Ok, "the data folder can be used by this version"),
+        Err(error @ StateError::Newer { .. }) => result(id, Outcome::Failed, error.to_string()),
+        Err(error) => result(id, Outcome::Skipped, crate::error_chain(&error)),
+    }
 }
 
 fn certificate(id: &'static str, path: &Path) -> CheckResult {

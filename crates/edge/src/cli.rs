@@ -18,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::check;
 use crate::config::{Config, DEFAULT_PATH};
-use crate::daemon::{self, Layout};
+use crate::daemon::{self, DaemonError, Layout};
 use crate::management::{QUEUES, QUEUES_FINE, unframe};
 use crate::unix_http;
 
-/// The configuration must be mended; a service manager does not restart us.
+/// The configuration, or the data folder, must be mended; a service manager does not restart us.
 const EXIT_CONFIG: u8 = 78;
 
 /// How often `logs --follow` asks for more.
@@ -154,7 +154,12 @@ pub fn run(cli: Cli) -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(Run { stop_with_stdin }) => finish(runtime.block_on(serve(config, stop_with_stdin))),
+        Command::Run(Run { stop_with_stdin }) => match runtime.block_on(serve(config, stop_with_stdin)) {
+            Err(error) if error.downcast_ref::<DaemonError>().is_some_and(DaemonError::needs_mending) => {
+                fail(&error, EXIT_CONFIG)
+            }
+            outcome => finish(outcome),
+        },
         Command::List(Json { json }) => finish(runtime.block_on(list(&config, json))),
         Command::Logs(logs) => finish(runtime.block_on(print_logs(&config, logs))),
         Command::Restart { module } => finish(runtime.block_on(restart(&config, &module))),

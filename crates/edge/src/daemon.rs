@@ -26,9 +26,7 @@ use transport::tls::{SwappableIdentity, server_config_swappable};
 use crate::config::{Config, Provisioning};
 use crate::hub::{EdgeHub, HubMethods, HubOptions, OpenHubError, UpstreamScope};
 use crate::identity::hub_api::HubApi;
-use crate::identity::{
-    FileSigner, IdentityFileError, IdentityFolder, OpenAuthorityError, Provisioned, SignError, Signer,
-};
+use crate::identity::{FileSigner, IdentityFolder, OpenIdentityError, Provisioned, SignError, Signer};
 use crate::lifecycle::agent::{Agent, AgentInputs, AgentOptions};
 use crate::lifecycle::deployment::Surroundings;
 use crate::lifecycle::execute::Executor;
@@ -37,6 +35,7 @@ use crate::lifecycle::methods::AgentMethods;
 use crate::limits::{KEY_FILE_BYTES_MAX, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
 use crate::management::{Board, ManagementApi, ModuleOrder, Orders};
 use crate::runtime::process::ProcessRuntime;
+use crate::state::{self, StateError};
 use crate::unix_http::{self, ServeSocketError};
 use crate::workload::WorkloadContext;
 
@@ -89,12 +88,12 @@ pub enum DaemonError {
         /// The folder.
         path: PathBuf,
     },
-    /// An identity file cannot be used.
+    /// A state file cannot be used.
     #[error(transparent)]
-    Identity(#[from] IdentityFileError),
-    /// The authority cannot be opened.
+    State(#[from] StateError),
+    /// The identity folder cannot be opened.
     #[error(transparent)]
-    Authority(#[from] OpenAuthorityError),
+    Identity(#[from] OpenIdentityError),
     /// The trust bundle cannot be read.
     #[error("cannot use trust_bundle_cert {}: {what}", path.display())]
     TrustBundle {
@@ -115,6 +114,13 @@ pub enum DaemonError {
     /// No server certificate.
     #[error("no server certificate")]
     Certificate(#[source] SignError),
+}
+
+impl DaemonError {
+    /// Whether starting again is pointless before somebody mended something: exit code 78.
+    pub fn needs_mending(&self) -> bool {
+        matches!(self, Self::State(StateError::Newer { .. }))
+    }
 }
 
 /// What stays the same when the device gets another identity.
@@ -170,6 +176,7 @@ impl Foundation {
         let layout = Layout::new(&config.data_dir);
         make_dir(&config.data_dir, 0o755)?;
         let lock = lock(&config.data_dir)?;
+        state::refuse_later_versions(&config.data_dir)?;
         make_dir(&layout.identity_dir(), 0o700)?;
         make_dir(&layout.at("lifecycle"), 0o700)?;
         make_dir(&layout.at("hub"), 0o700)?;
@@ -308,7 +315,7 @@ impl Foundation {
         let endpoints = json!({ "mqtts": address.to_string(), "hostname": self.config.hostname });
         let path = self.layout.at("endpoints.json");
         storage::state_file::replace(&path, endpoints.to_string().as_bytes(), storage::state_file::Access::Shared)
-            .map_err(IdentityFileError::from)?;
+            .map_err(StateError::from)?;
         self.board.set("listen_mqtts", address.to_string());
         tokio::spawn(server.serve(ended.clone()));
         tokio::spawn(ended.clone().run_until_cancelled_owned(certificate.renew(swappable, first.expires_at)));

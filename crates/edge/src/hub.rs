@@ -41,10 +41,10 @@ pub use methods::HubMethods;
 pub use queue::{OpenQueuesError, QueueId, StoreError};
 pub use scope::{ScopeSource, UpstreamScope};
 
-use crate::identity::IdentityFileError;
 use crate::identity::modules::ModuleIdentities;
 use crate::identity::{Device, Signer};
 use crate::management::{Board, QUEUES, QUEUES_FINE};
+use crate::state::StateError;
 use clients::Clients;
 use links::{LinkOptions, Links};
 use pumps::Pumps;
@@ -84,7 +84,7 @@ pub struct HubOptions {
 pub enum OpenHubError {
     /// A state file cannot be used.
     #[error(transparent)]
-    File(#[from] IdentityFileError),
+    File(#[from] StateError),
     /// The queues cannot be opened.
     #[error(transparent)]
     Queues(#[from] OpenQueuesError),

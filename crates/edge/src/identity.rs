@@ -30,13 +30,14 @@ pub(crate) mod testing;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use authority::{OpenAuthorityError, is_certificate_name};
+pub use authority::{OpenIdentityError, is_certificate_name};
 pub use device::{Device, Provisioned};
 pub use file_signer::FileSigner;
 pub use provisioning::ProvisionDeviceError;
 pub use signer::{HubCertificate, KeyOf, ModuleCertificate, ModuleTokens, SecretOf, SignError, Signed, Signer};
 
 use crate::config::Provisioning;
+use crate::state::StateError;
 use authority::Authority;
 use master_key::MasterKey;
 use modules::ModuleIdentities;
@@ -50,7 +51,7 @@ pub struct IdentityFolder {
 
 impl IdentityFolder {
     /// Reads the master key and the authority in `dir`, or makes them.
-    pub fn open(dir: &Path) -> Result<Self, OpenAuthorityError> {
+    pub fn open(dir: &Path) -> Result<Self, OpenIdentityError> {
         let master_key = Arc::new(MasterKey::open(&dir.join("master.key"))?);
         Ok(Self { dir: dir.to_owned(), master_key, authority: Arc::new(Authority::open(dir)?) })
     }
@@ -61,8 +62,8 @@ impl IdentityFolder {
     }
 
     /// The identity an earlier start obtained, if it still belongs to this configuration.
-    pub fn provisioned_earlier(&self, provisioning: &Provisioning) -> Result<Option<Provisioned>, IdentityFileError> {
-        crate::kept::without_damage(provisioning::read_earlier(provisioning, &provisioned_path(&self.dir)))
+    pub fn provisioned_earlier(&self, provisioning: &Provisioning) -> Result<Option<Provisioned>, StateError> {
+        provisioning::open_earlier(provisioning, &provisioned_path(&self.dir))
     }
 
     /// Obtains the identity from the configuration or the provisioning service, and keeps it.
@@ -75,7 +76,7 @@ impl IdentityFolder {
     }
 
     /// The signer of this device, with the identities of its modules.
-    pub fn signer(&self, provisioned: Provisioned) -> Result<Arc<FileSigner>, IdentityFileError> {
+    pub fn signer(&self, provisioned: Provisioned) -> Result<Arc<FileSigner>, StateError> {
         let device_id = &provisioned.device().device_id;
         let master_key = Arc::clone(&self.master_key);
         let modules = ModuleIdentities::open(&self.dir.join("modules.json"), device_id, Arc::clone(&master_key))?;
@@ -93,23 +94,12 @@ fn provisioned_path(dir: &Path) -> PathBuf {
     dir.join("provisioned.json")
 }
 
-/// A file of the identity folder cannot be used.
+/// A key cannot be read, made or kept.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentityFileError {
-    /// It cannot be read.
+pub enum OpenKeyError {
+    /// Its file cannot be used.
     #[error(transparent)]
-    Read(#[from] storage::state_file::ReadFileError),
-    /// It cannot be written.
-    #[error(transparent)]
-    Write(#[from] storage::state_file::ReplaceFileError),
-    /// It is not what was written.
-    #[error("{} is damaged: {what}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-    },
+    File(#[from] StateError),
     /// The system gave no randomness.
     #[error("no randomness from the operating system: {0}")]
     Random(getrandom::Error),

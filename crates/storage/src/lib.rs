@@ -4,6 +4,7 @@
 //!   that waits at that moment. Central takes in telemetry with it, the edge stores and forwards with it.
 //! - [`log::Reader`] and [`log::Checkpoints`]: any number of independent readers, each with a named, durable position.
 //! - [`state_file`]: replaces a small file so that a crash leaves the old contents or the new ones, never a mixture.
+//! - [`envelope`]: what a state file begins with, so that a later version and damage are told apart.
 //! - [`file_layer`]: the few file operations all of this is built on, so that tests can put a disk that tears, fills up,
 //!   fails and forgets in place of the real one.
 //!
@@ -29,6 +30,7 @@
 //! # }).expect("the example works");
 //! ```
 
+pub mod envelope;
 pub mod file_layer;
 pub mod limits;
 pub mod log;

@@ -14,12 +14,11 @@ use std::time::Instant;
 use model::identity::Identity;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use storage::state_file::{self, Access};
 
+use crate::identity::Device;
 use crate::identity::hub_api::{HubApi, HubApiError};
-use crate::identity::{Device, IdentityFileError};
-use crate::kept;
 use crate::limits::{SCOPE_IDENTITY_REFRESH_MIN, SCOPE_PAGE_SIZE, SCOPE_PAGES_MAX};
+use crate::state::{self, State, StateError, StateKind};
 
 /// An identity in scope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +27,11 @@ pub(super) struct ScopedIdentity {
     pub(super) keys: Vec<String>,
     /// Whether it may connect.
     pub(super) enabled: bool,
+}
+
+/// What is on disk: identities by client id.
+impl State for BTreeMap<String, ScopedIdentity> {
+    const KIND: &'static StateKind = &state::SCOPE;
 }
 
 /// An answer of a scope query.
@@ -79,12 +83,8 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    pub(super) fn open(
-        path: PathBuf,
-        source: Arc<dyn ScopeSource>,
-        device: &Device,
-    ) -> Result<Self, IdentityFileError> {
-        let known: BTreeMap<_, _> = kept::read_or_set_aside(&path)?.unwrap_or_default();
+    pub(super) fn open(path: PathBuf, source: Arc<dyn ScopeSource>, device: &Device) -> Result<Self, StateError> {
+        let known: BTreeMap<_, _> = state::open(&path)?.unwrap_or_default();
         let auth_chain = device.device_id.clone();
         Ok(Self { path, source, auth_chain, known: Mutex::new(known), asked: Mutex::default() })
     }
@@ -156,16 +156,16 @@ impl Scope {
     }
 
     fn replace(&self, change: impl FnOnce(&mut BTreeMap<String, ScopedIdentity>)) {
-        let bytes = {
+        let changed = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let before = known.clone();
             change(&mut known);
             if *known == before {
                 return;
             }
-            serde_json::to_vec(&*known).expect("identities are plain data")
+            known.clone()
         };
-        if let Err(error) = state_file::replace(&self.path, &bytes, Access::Private) {
+        if let Err(error) = state::write(&self.path, &changed) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "cannot keep the scope for starts without network"

@@ -8,13 +8,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use model::identity::Identity;
-use storage::state_file::{self, Access};
 use tokio::sync::watch;
 use transport::server::{SessionLink, Subscriptions};
 
-use crate::identity::IdentityFileError;
-use crate::kept;
 use crate::limits::SESSIONS_MAX;
+use crate::state::{self, State, StateError, StateKind};
 
 /// All sessions.
 pub(super) struct Sessions {
@@ -22,6 +20,11 @@ pub(super) struct Sessions {
     live: Mutex<Live>,
     /// Counts changes: who waits for a session looks again.
     changes: watch::Sender<u64>,
+}
+
+/// What is on disk: subscriptions by client id.
+impl State for BTreeMap<String, u8> {
+    const KIND: &'static StateKind = &state::SESSIONS;
 }
 
 #[derive(Default)]
@@ -32,8 +35,8 @@ struct Live {
 }
 
 impl Sessions {
-    pub(super) fn open(path: PathBuf) -> Result<Self, IdentityFileError> {
-        let kept = kept::read_or_set_aside(&path)?.unwrap_or_default();
+    pub(super) fn open(path: PathBuf) -> Result<Self, StateError> {
+        let kept = state::open(&path)?.unwrap_or_default();
         let live = Mutex::new(Live { kept, ..Live::default() });
         Ok(Self { path, live, changes: watch::channel(0).0 })
     }
@@ -102,7 +105,7 @@ impl Sessions {
 
     /// Keeps (or, with `None`, forgets) what an identity is subscribed to.
     pub(super) fn keep(&self, identity: &Identity, subscriptions: Option<Subscriptions>) {
-        let bytes = self.with(|live| {
+        let changed = self.with(|live| {
             let before = live.kept.clone();
             match subscriptions {
                 Some(subscriptions) => drop(live.kept.insert(identity.to_string(), subscriptions.to_bits())),
@@ -112,10 +115,10 @@ impl Sessions {
             if live.kept.len() > SESSIONS_MAX {
                 live.kept.pop_first();
             }
-            (before != live.kept).then(|| serde_json::to_vec(&live.kept).expect("names and numbers are plain data"))
+            (before != live.kept).then(|| live.kept.clone())
         });
-        if let Some(bytes) = bytes
-            && let Err(error) = state_file::replace(&self.path, &bytes, Access::Shared)
+        if let Some(kept) = changed
+            && let Err(error) = state::write(&self.path, &kept)
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep subscriptions");
         }

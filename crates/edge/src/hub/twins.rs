@@ -1,7 +1,7 @@
 //! Twins of clients as last seen, for reads and reported updates without network.
 //!
 //! ```text
-//! twins/<client id, escaped>.json    {"desired": {…, "$version"}, "reported": {…, "$version"}, "unsent": bool, "complete": bool}
+//! body of twins/<client id, escaped>.json    {"desired": {…, "$version"}, "reported": {…, "$version"}, "unsent": bool, "complete": bool}
 //! ```
 //! `unsent` says that the reported section holds updates the hub above has not seen. A client is the only writer of its
 //! reported section, so when the network is back the difference between the hub's copy and this one is what it missed.
@@ -14,16 +14,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use model::identity::Identity;
 use model::twin::{Section, Twin, TwinError};
 use protocol::hub::bag;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use storage::state_file::{self, Access};
 use time::OffsetDateTime;
 
-use crate::identity::IdentityFileError;
-use crate::kept;
 use crate::limits::TWINS_MAX;
+use crate::state::{self, State, StateError, StateKind};
 
 /// One client's twin.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
 pub(super) struct CachedTwin {
     pub(super) twin: Twin,
     pub(super) unsent: bool,
@@ -37,19 +37,30 @@ pub(super) struct TwinCache {
     twins: Mutex<HashMap<Identity, Arc<tokio::sync::Mutex<CachedTwin>>>>,
 }
 
-impl CachedTwin {
-    fn from_json(json: &Value) -> Option<Self> {
+impl TryFrom<Value> for CachedTwin {
+    type Error = &'static str;
+
+    fn try_from(json: Value) -> Result<Self, Self::Error> {
         let flag = |name: &str| json.get(name).and_then(Value::as_bool).unwrap_or_default();
-        Some(Self { twin: Twin::from_device_json(json)?, unsent: flag("unsent"), complete: flag("complete") })
+        let twin = Twin::from_device_json(&json).ok_or("it is no twin")?;
+        Ok(Self { twin, unsent: flag("unsent"), complete: flag("complete") })
     }
+}
 
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut json = self.twin.to_device_json();
-        json["unsent"] = json!(self.unsent);
-        json["complete"] = json!(self.complete);
-        json.to_string().into_bytes()
+impl From<CachedTwin> for Value {
+    fn from(cached: CachedTwin) -> Self {
+        let mut json = cached.twin.to_device_json();
+        json["unsent"] = json!(cached.unsent);
+        json["complete"] = json!(cached.complete);
+        json
     }
+}
 
+impl State for CachedTwin {
+    const KIND: &'static StateKind = &state::TWIN;
+}
+
+impl CachedTwin {
     /// Merges a client's update that the hub above has not seen.
     pub(super) fn patch_unsent(&mut self, patch: &Value) -> Result<u64, TwinError> {
         let version = self.twin.reported.patch(Section::Reported, patch, OffsetDateTime::now_utc())?;
@@ -88,17 +99,16 @@ impl TwinCache {
     }
 
     fn read(&self, identity: &Identity) -> CachedTwin {
-        let path = self.path_of(identity);
-        let json: Option<Value> = kept::read_or_set_aside(&path).unwrap_or_else(|error| {
+        let read = state::open(&self.path_of(identity)).unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot read a cached twin");
             None
         });
-        json.as_ref().and_then(CachedTwin::from_json).unwrap_or_default()
+        read.unwrap_or_default()
     }
 
     /// Makes a client's twin durable.
-    pub(super) fn write(&self, identity: &Identity, twin: &CachedTwin) -> Result<(), IdentityFileError> {
-        Ok(state_file::replace(&self.path_of(identity), &twin.to_bytes(), Access::Private)?)
+    pub(super) fn write(&self, identity: &Identity, twin: &CachedTwin) -> Result<(), StateError> {
+        state::write(&self.path_of(identity), twin)
     }
 
     fn path_of(&self, identity: &Identity) -> PathBuf {

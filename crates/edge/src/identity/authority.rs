@@ -9,36 +9,40 @@ use storage::state_file::{self, Access};
 use time::OffsetDateTime;
 use transport::tls::authority::{Certified, IssueError, create_ca, issue_server};
 
-use super::IdentityFileError;
+use super::OpenKeyError;
 use super::signer::{HubCertificate, ModuleCertificate, SignError};
 use crate::limits::{AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, KEY_FILE_BYTES_MAX};
+use crate::state::StateError;
 
 /// Signs certificates. The key stays inside.
 pub(super) struct Authority {
     ca: Certified,
 }
 
-/// The authority cannot be used.
+/// The identity folder cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenAuthorityError {
+pub enum OpenIdentityError {
+    /// The master key cannot be had.
+    #[error(transparent)]
+    MasterKey(#[from] OpenKeyError),
     /// Its files cannot be read or written.
     #[error(transparent)]
-    File(#[from] IdentityFileError),
-    /// It could not be made.
+    File(#[from] StateError),
+    /// The authority could not be made.
     #[error("cannot make the certificate authority")]
     Create(#[source] IssueError),
 }
 
 impl Authority {
     /// Reads the authority kept in `dir`, or makes one.
-    pub(super) fn open(dir: &Path) -> Result<Self, OpenAuthorityError> {
+    pub(super) fn open(dir: &Path) -> Result<Self, OpenIdentityError> {
         let (ca_path, key_path) = (dir.join("ca.pem"), dir.join("ca.key"));
-        let read = |path: &Path| -> Result<Option<String>, IdentityFileError> {
+        let read = |path: &Path| -> Result<Option<String>, StateError> {
             let bytes = state_file::read(path, KEY_FILE_BYTES_MAX)?;
             bytes
                 .map(String::from_utf8)
                 .transpose()
-                .map_err(|_| IdentityFileError::Damaged { path: path.to_owned(), what: "it is no PEM text".to_owned() })
+                .map_err(|_| StateError::Damaged { path: path.to_owned(), what: "it is no PEM text".to_owned() })
         };
         let kept = (read(&ca_path)?, read(&key_path)?);
         let ca = match kept {
@@ -47,7 +51,7 @@ impl Authority {
             (None, _) => create(&ca_path, &key_path)?,
             (Some(_), None) => {
                 let what = "its key ca.key is missing; delete both to make a new authority".to_owned();
-                return Err(IdentityFileError::Damaged { path: ca_path, what }.into());
+                return Err(StateError::Damaged { path: ca_path, what }.into());
             }
         };
         Ok(Self { ca })
@@ -109,10 +113,10 @@ pub fn is_certificate_name(name: &str) -> bool {
     name.parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(label))
 }
 
-fn create(ca_path: &Path, key_path: &Path) -> Result<Certified, OpenAuthorityError> {
-    let ca = create_ca("Tidegate Edge CA", AUTHORITY_VALIDITY).map_err(OpenAuthorityError::Create)?;
+fn create(ca_path: &Path, key_path: &Path) -> Result<Certified, OpenIdentityError> {
+    let ca = create_ca("Tidegate Edge CA", AUTHORITY_VALIDITY).map_err(OpenIdentityError::Create)?;
     let write = |path: &Path, text: &str, access| {
-        state_file::replace(path, text.as_bytes(), access).map_err(|error| OpenAuthorityError::File(error.into()))
+        state_file::replace(path, text.as_bytes(), access).map_err(|error| OpenIdentityError::File(error.into()))
     };
     write(key_path, &ca.key_pem, Access::Private)?;
     write(ca_path, &ca.chain_pem, Access::Shared)?;
@@ -154,6 +158,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         Authority::open(dir.path()).unwrap();
         std::fs::remove_file(dir.path().join("ca.key")).unwrap();
-        assert!(matches!(Authority::open(dir.path()), Err(OpenAuthorityError::File(_))));
+        assert!(matches!(Authority::open(dir.path()), Err(OpenIdentityError::File(_))));
     }
 }

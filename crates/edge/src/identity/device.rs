@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use storage::state_file::{self, Access};
 
-use super::IdentityFileError;
 use super::key::SharedAccessKey;
-use crate::kept;
+use crate::state::{self, State, StateError, StateKind};
 
 /// Who this device is at its hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,30 +41,39 @@ struct Stored {
     source: String,
 }
 
+impl State for Stored {
+    const KIND: &'static StateKind = &state::PROVISIONED;
+}
+
 impl Provisioned {
     /// Who this device is.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// What is on disk, if it was obtained from the same source.
-    pub(super) fn read(path: &Path, source: &str) -> Result<Option<Self>, IdentityFileError> {
-        let stored: Option<Stored> = kept::read(path)?;
-        Ok(stored.filter(|stored| stored.source == source).map(|stored| Self {
-            device: Device { hub_host: stored.hub_host, device_id: stored.device_id },
-            key: SharedAccessKey::new(stored.key),
-            source: stored.source,
-        }))
+    /// What is on disk, if it was obtained from the same source. Changes nothing.
+    pub(super) fn read(path: &Path, source: &str) -> Result<Option<Self>, StateError> {
+        Ok(state::read(path)?.and_then(|stored| Self::from_stored(stored, source)))
     }
 
-    pub(super) fn write(&self, path: &Path) -> Result<(), IdentityFileError> {
+    /// What is on disk, if it was obtained from the same source.
+    pub(super) fn open(path: &Path, source: &str) -> Result<Option<Self>, StateError> {
+        Ok(state::open(path)?.and_then(|stored| Self::from_stored(stored, source)))
+    }
+
+    fn from_stored(stored: Stored, source: &str) -> Option<Self> {
+        let Stored { hub_host, device_id, key, source: obtained_from } = stored;
+        let device = Device { hub_host, device_id };
+        (obtained_from == source).then(|| Self { device, key: SharedAccessKey::new(key), source: obtained_from })
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), StateError> {
         let stored = Stored {
             hub_host: self.device.hub_host.clone(),
             device_id: self.device.device_id.clone(),
             key: self.key.text().to_owned(),
             source: self.source.clone(),
         };
-        let bytes = serde_json::to_vec(&stored).expect("an identity is plain text");
-        Ok(state_file::replace(path, &bytes, Access::Private)?)
+        state::write(path, &stored)
     }
 }

@@ -11,7 +11,8 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use storage::state_file::{self, Access};
 
-use super::IdentityFileError;
+use super::OpenKeyError;
+use crate::state::StateError;
 
 const KEY_BYTES: usize = 32;
 
@@ -20,17 +21,16 @@ pub(super) struct MasterKey([u8; KEY_BYTES]);
 
 impl MasterKey {
     /// Reads the key, or makes one.
-    pub(super) fn open(path: &Path) -> Result<Self, IdentityFileError> {
-        if let Some(bytes) = state_file::read(path, KEY_BYTES as u64)? {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenKeyError> {
+        if let Some(bytes) = state_file::read(path, KEY_BYTES as u64).map_err(StateError::from)? {
             let found = bytes.len();
-            return bytes.try_into().map(Self).map_err(|_| IdentityFileError::Damaged {
-                path: path.to_owned(),
-                what: format!("{found} bytes instead of {KEY_BYTES}"),
-            });
+            let what = format!("{found} bytes instead of {KEY_BYTES}");
+            let damaged = |_| StateError::Damaged { path: path.to_owned(), what }.into();
+            return bytes.try_into().map(Self).map_err(damaged);
         }
         let mut key = [0; KEY_BYTES];
-        getrandom::fill(&mut key).map_err(IdentityFileError::Random)?;
-        state_file::replace(path, &key, Access::Private)?;
+        getrandom::fill(&mut key).map_err(OpenKeyError::Random)?;
+        state_file::replace(path, &key, Access::Private).map_err(StateError::from)?;
         Ok(Self(key))
     }
 
@@ -79,7 +79,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master.key");
         std::fs::write(&path, b"short").unwrap();
-        assert!(matches!(MasterKey::open(&path), Err(IdentityFileError::Damaged { .. })));
+        assert!(matches!(MasterKey::open(&path), Err(OpenKeyError::File(StateError::Damaged { .. }))));
         assert_eq!(std::fs::read(&path).unwrap(), b"short");
     }
 }

@@ -14,13 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use storage::state_file::{self, Access};
 
-use super::IdentityFileError;
 use super::hub_api::{HubApi, HubApiError};
 use super::key::SharedAccessKey;
 use super::master_key::MasterKey;
-use crate::kept;
+use crate::state::{self, State, StateError, StateKind};
 
 const MANAGED_BY: &str = "IotEdge";
 
@@ -56,7 +54,7 @@ pub enum EnsureIdentityError {
     },
     /// It was made but cannot be kept.
     #[error(transparent)]
-    File(#[from] IdentityFileError),
+    File(#[from] StateError),
 }
 
 /// All module identities of this device.
@@ -72,6 +70,10 @@ pub struct ModuleIdentities {
 struct Stored {
     device_id: String,
     modules: Vec<StoredModule>,
+}
+
+impl State for Stored {
+    const KIND: &'static StateKind = &state::MODULES;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,12 +106,8 @@ impl From<&KeyedIdentity> for StoredModule {
 
 impl ModuleIdentities {
     /// Reads what is known from `path`.
-    pub(super) fn open(
-        path: &Path,
-        device_id: &str,
-        master_key: Arc<MasterKey>,
-    ) -> Result<Arc<Self>, IdentityFileError> {
-        let stored: Option<Stored> = kept::read_or_set_aside(path)?;
+    pub(super) fn open(path: &Path, device_id: &str, master_key: Arc<MasterKey>) -> Result<Arc<Self>, StateError> {
+        let stored: Option<Stored> = state::open(path)?;
         let modules = stored.filter(|stored| stored.device_id == device_id).map(|stored| stored.modules);
         let keyed = modules.unwrap_or_default().into_iter().map(KeyedIdentity::from);
         let known = keyed.map(|keyed| (keyed.identity.module_id.clone(), keyed)).collect();
@@ -196,7 +194,7 @@ impl ModuleIdentities {
         Some(KeyedIdentity { identity, keys })
     }
 
-    fn keep(&self, change: impl FnOnce(&mut BTreeMap<String, KeyedIdentity>)) -> Result<(), IdentityFileError> {
+    fn keep(&self, change: impl FnOnce(&mut BTreeMap<String, KeyedIdentity>)) -> Result<(), StateError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.clone();
         change(&mut known);
@@ -205,13 +203,12 @@ impl ModuleIdentities {
         }
         let modules = known.values().map(StoredModule::from).collect();
         let stored = Stored { device_id: self.device_id.clone(), modules };
-        let bytes = serde_json::to_vec(&stored).expect("identities are plain text");
-        Ok(state_file::replace(&self.path, &bytes, Access::Private)?)
+        state::write(&self.path, &stored)
     }
 
     /// Puts an identity in place without a hub.
     #[cfg(test)]
-    pub(super) fn insert(&self, identity: ModuleIdentity, keys: [SharedAccessKey; 2]) -> Result<(), IdentityFileError> {
+    pub(super) fn insert(&self, identity: ModuleIdentity, keys: [SharedAccessKey; 2]) -> Result<(), StateError> {
         self.keep(|known| {
             known.insert(identity.module_id.clone(), KeyedIdentity { identity, keys });
         })

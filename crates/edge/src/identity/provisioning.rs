@@ -10,11 +10,11 @@ use protocol::dps::POLICY;
 use transport::client::SharedKey;
 use transport::client::dps::{ProvisionError, register_https};
 
-use super::IdentityFileError;
 use super::device::{Device, Provisioned};
 use super::key::SharedAccessKey;
 use crate::config::{DpsEnrollment, HubIdentity, Provisioning};
 use crate::limits::CONFIG_BYTES_MAX;
+use crate::state::StateError;
 
 /// The device has no identity.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum ProvisionDeviceError {
     Incomplete(&'static str),
     /// The outcome cannot be kept.
     #[error(transparent)]
-    File(#[from] IdentityFileError),
+    File(#[from] StateError),
 }
 
 impl ProvisionDeviceError {
@@ -66,9 +66,14 @@ impl ProvisionDeviceError {
     }
 }
 
-/// The identity kept from an earlier start, if it still belongs to this configuration.
-pub(super) fn read_earlier(provisioning: &Provisioning, path: &Path) -> Result<Option<Provisioned>, IdentityFileError> {
+/// The identity kept from an earlier start, if it still belongs to this configuration. Changes nothing.
+pub(super) fn read_earlier(provisioning: &Provisioning, path: &Path) -> Result<Option<Provisioned>, StateError> {
     Provisioned::read(path, &source_of(provisioning))
+}
+
+/// The same for the daemon, which writes anew what an earlier version wrote and sets damage aside.
+pub(super) fn open_earlier(provisioning: &Provisioning, path: &Path) -> Result<Option<Provisioned>, StateError> {
+    Provisioned::open(path, &source_of(provisioning))
 }
 
 /// Obtains the identity and keeps it.

@@ -6,17 +6,14 @@ use std::path::{Path, PathBuf};
 use model::manifest::agent::{AgentDesired, DesiredStatus, Module};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use storage::state_file::{self, Access};
 
 use super::plan::{ModuleBuild, WantedModule};
-use crate::identity::IdentityFileError;
 use crate::identity::modules::ModuleIdentity;
-use crate::kept;
 use crate::runtime::ModuleSpec;
+use crate::state::{self, State, StateError, StateKind};
 use crate::workload;
 
-/// A desired section of `$edgeAgent` with its version. Kept on disk when it is good; private, because it may hold
-/// registry passwords and module secrets.
+/// A desired section of `$edgeAgent` or `$edgeHub` with its version. Kept on disk when it is good.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
     /// `$version` of the section.
@@ -27,15 +24,18 @@ pub struct Deployment {
 
 impl Deployment {
     /// The last good one, if any.
-    pub fn read(path: &Path) -> Result<Option<Self>, IdentityFileError> {
-        kept::read(path)
+    pub fn read(path: &Path) -> Result<Option<Self>, StateError> {
+        state::open(path)
     }
 
     /// Keeps this one.
-    pub fn write(&self, path: &Path) -> Result<(), IdentityFileError> {
-        let bytes = serde_json::to_vec(self).expect("a deployment is plain JSON");
-        Ok(state_file::replace(path, &bytes, Access::Private)?)
+    pub fn write(&self, path: &Path) -> Result<(), StateError> {
+        state::write(path, self)
     }
+}
+
+impl State for Deployment {
+    const KIND: &'static StateKind = &state::DESIRED;
 }
 
 /// What every module is told about where it is.

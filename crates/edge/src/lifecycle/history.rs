@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use storage::state_file::{self, Access};
 use time::OffsetDateTime;
 
 use super::plan::{ModuleHistory, StepFailure};
-use crate::identity::IdentityFileError;
-use crate::kept;
+use crate::state::{self, State, StateError, StateKind};
 
 /// What happened to every module. Only restarts are written down; the rest is of this daemon's life.
 pub struct Histories {
@@ -17,23 +15,28 @@ pub struct Histories {
     modules: BTreeMap<String, ModuleHistory>,
 }
 
+/// What is on disk of a module, by its name.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Stored {
     restarts: u32,
     #[serde(with = "time::serde::rfc3339::option")]
     last_restart: Option<OffsetDateTime>,
 }
 
+impl State for BTreeMap<String, Stored> {
+    const KIND: &'static StateKind = &state::RESTARTS;
+}
+
 impl Histories {
     /// Reads what is kept.
-    pub fn open(path: PathBuf) -> Result<Self, IdentityFileError> {
-        let kept: BTreeMap<String, Kept> = kept::read_or_set_aside(&path)?.unwrap_or_default();
-        let history = |kept: Kept| ModuleHistory {
-            restarts: kept.restarts,
-            last_restart: kept.last_restart,
+    pub fn open(path: PathBuf) -> Result<Self, StateError> {
+        let stored: BTreeMap<String, Stored> = state::open(&path)?.unwrap_or_default();
+        let history = |stored: Stored| ModuleHistory {
+            restarts: stored.restarts,
+            last_restart: stored.last_restart,
             ..ModuleHistory::default()
         };
-        Ok(Self { path, modules: kept.into_iter().map(|(name, kept)| (name, history(kept))).collect() })
+        Ok(Self { path, modules: stored.into_iter().map(|(name, stored)| (name, history(stored))).collect() })
     }
 
     /// All of them.
@@ -85,11 +88,10 @@ impl Histories {
 
     fn write(&self) {
         let counted = self.modules.iter().filter(|(_, history)| history.restarts > 0);
-        let kept: BTreeMap<_, _> = counted
-            .map(|(name, history)| (name, Kept { restarts: history.restarts, last_restart: history.last_restart }))
-            .collect();
-        let bytes = serde_json::to_vec(&kept).expect("restart counts are plain data");
-        if let Err(error) = state_file::replace(&self.path, &bytes, Access::Shared) {
+        let stored =
+            |history: &ModuleHistory| Stored { restarts: history.restarts, last_restart: history.last_restart };
+        let stored: BTreeMap<_, _> = counted.map(|(name, history)| (name.clone(), stored(history))).collect();
+        if let Err(error) = state::write(&self.path, &stored) {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep restart counts");
         }
     }

@@ -26,7 +26,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device that was provisioned before, with one module that runs `script` and routes everything upstream.
+    /// A device that was provisioned before, with one module that runs `script` and routes everything upstream. Its state
+    /// files are those of version 0.1: each a bare document.
     pub fn new(script: &str, upstream_port: u16, authority: &TestAuthority) -> Self {
         let device = Self { dir: tempfile::tempdir().unwrap(), running: None };
         let data = device.data_dir();
@@ -67,7 +68,8 @@ impl Device {
         device
     }
 
-    fn write(&self, path: &str, text: &str) {
+    /// Writes a file below the device's folder; the daemon's own are below `data/`.
+    pub fn write(&self, path: &str, text: &str) {
         std::fs::write(self.dir.path().join(path), text).unwrap();
     }
 

@@ -5,3 +5,4 @@
 mod commands;
 mod daemon;
 mod durability;
+mod state;
