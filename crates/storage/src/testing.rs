@@ -415,6 +415,10 @@ impl FileLayer for FaultyFiles {
         disk.change_name(NameChange::Remove(path.to_owned()))
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        if self.list(dir)?.is_empty() { Ok(()) } else { Err(io::ErrorKind::DirectoryNotEmpty.into()) }
+    }
+
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         disk.alive(disk.generation)?;

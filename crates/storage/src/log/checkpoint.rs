@@ -99,11 +99,25 @@ impl Checkpoints {
         })
     }
 
+    /// Stores these positions and forgets every other name, in one write; durable when it returns. Blocks for two syncs,
+    /// unless nothing changes.
+    pub fn replace_all(&self, positions: BTreeMap<String, Offset>) -> Result<(), CheckpointError> {
+        if let Some(name) = positions.keys().find(|name| !is_name(name)) {
+            return Err(CheckpointError::Name { name: name.clone() });
+        }
+        self.change(|current| *current = positions)
+    }
+
     /// Forgets a name; durable when it returns.
     pub fn remove(&self, name: &str) -> Result<(), CheckpointError> {
         self.change(|positions| {
             positions.remove(name);
         })
+    }
+
+    /// Every name with its position.
+    pub fn all(&self) -> BTreeMap<String, Offset> {
+        lock(&self.positions).clone()
     }
 
     /// The smallest position: what every named reader has read, and a log may forget.

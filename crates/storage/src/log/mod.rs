@@ -54,7 +54,7 @@ use crate::file_layer::{FileLayer, LockGuard, RealFiles};
 use crate::limits;
 use recovery::{Recovered, failed};
 use state::{End, Shared, State, lock};
-use writer::{Append, Writer};
+use writer::{Append, OnDurable, Writer};
 
 /// A record's number in its log. Dense, from 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -239,7 +239,21 @@ impl Log {
     ///
     /// Dropping the future does not take the records back once they are queued.
     pub async fn append(&self, records: impl Into<Records>) -> Result<AppendedRange, AppendError> {
-        let records = records.into();
+        self.enqueue(records.into(), None).await
+    }
+
+    /// [`Log::append`] that also runs `on_durable`, on the writer's thread, as soon as the records are durable: before the
+    /// caller or any reader knows of them, and for all appends in the order of their offsets. It runs although the future was
+    /// dropped meanwhile, and never when the append fails. What it does holds up the writer.
+    pub async fn append_then(
+        &self,
+        records: impl Into<Records>,
+        on_durable: impl FnOnce(AppendedRange) + Send + 'static,
+    ) -> Result<AppendedRange, AppendError> {
+        self.enqueue(records.into(), Some(Box::new(on_durable))).await
+    }
+
+    async fn enqueue(&self, records: Records, on_durable: Option<OnDurable>) -> Result<AppendedRange, AppendError> {
         let body_bytes = records.body().len();
         let limit_bytes = self.inner.shared.options.group_bytes_max;
         if records.is_empty() {
@@ -252,7 +266,7 @@ impl Log {
         let queue_share = share.map_err(|_| AppendError::Closed)?;
         let queue = lock(&self.inner.queue).clone().ok_or(AppendError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let append = Append { records, reply, queue_share };
+        let append = Append { records, reply, queue_share, on_durable };
         queue.send(append).await.map_err(|_| AppendError::Closed)?;
         drop(queue);
         answer.await.unwrap_or(Err(AppendError::Closed))

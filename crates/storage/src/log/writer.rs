@@ -1,7 +1,7 @@
 //! The one thread that writes: takes what waits, makes one group of it, one write, one `fdatasync`, then answers.
 //!
 //! ```text
-//! append ─▶ queue (bounded) ─▶ gather ─▶ admit ─▶ roll? ─▶ write ─▶ fdatasync ─▶ publish to readers ─▶ answer
+//! append ─▶ queue (bounded) ─▶ gather ─▶ admit ─▶ roll? ─▶ write ─▶ fdatasync ─▶ on durable ─▶ publish to readers ─▶ answer
 //!                                          │        │        │          └ failed: poisoned, until opened again
 //!                                          │        │        └ failed: cut back to the last durable byte, answer the error
 //!                                          │        └ failed: the segment stays as it is, answer the error
@@ -12,6 +12,7 @@
 //! record. A thread and not a task, because it blocks; with a small runtime of its own, for the queue and the retention
 //! timer.
 
+use std::borrow::BorrowMut;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,12 +32,15 @@ use super::{AppendError, AppendedRange, Offset, Records};
 use crate::file_layer::{LayerFile, write_all_at};
 use crate::limits::RETENTION_INTERVAL;
 
+/// What a caller wants done with the offsets of its records before anybody else learns of them.
+pub(super) type OnDurable = Box<dyn FnOnce(AppendedRange) + Send>;
+
 /// An append on its way to the writer.
-#[derive(Debug)]
 pub(super) struct Append {
     pub records: Records,
     pub reply: oneshot::Sender<Result<AppendedRange, AppendError>>,
     pub queue_share: OwnedSemaphorePermit,
+    pub on_durable: Option<OnDurable>,
 }
 
 impl Append {
@@ -53,7 +57,6 @@ impl Append {
     }
 }
 
-#[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Append>,
@@ -114,16 +117,14 @@ impl Writer {
         if let Some(poisoned) = &self.poisoned {
             return answer_all(group, poisoned);
         }
-        let group = self.admit(group);
+        let mut group = self.admit(group);
         if group.is_empty() {
             return;
         }
-        match self.write_group(&group) {
-            Ok(mut first) => {
-                for append in group {
-                    let end = Offset(first.0 + append.records.len() as u64);
-                    append.answer(Ok(AppendedRange { first, last: Offset(end.0 - 1) }));
-                    first = end;
+        match self.write_group(&mut group) {
+            Ok(first) => {
+                for (append, range) in ranges(group, first) {
+                    append.answer(Ok(range));
                 }
             }
             Err(error) => answer_all(group, &error),
@@ -153,7 +154,7 @@ impl Writer {
     }
 
     /// Makes a group durable and visible; returns the offset of its first record.
-    fn write_group(&mut self, group: &[Append]) -> Result<Offset, AppendError> {
+    fn write_group(&mut self, group: &mut [Append]) -> Result<Offset, AppendError> {
         let body_bytes = group.iter().map(Append::body_bytes).sum();
         let group_bytes = GROUP_HEADER_BYTES + body_bytes;
         let mut newest = *lock(&self.shared.state).newest();
@@ -176,6 +177,11 @@ impl Writer {
             // Best effort: what is cut cannot be mistaken for durable by whoever opens the log next.
             let _ = self.file.truncate(newest.bytes);
             return Err(self.poison(path, error));
+        }
+        for (append, range) in ranges(&mut *group, first) {
+            if let Some(on_durable) = append.on_durable.take() {
+                on_durable(range);
+            }
         }
         let body = encoded.slice(GROUP_HEADER_BYTES..);
         self.publish(TailGroup {
@@ -271,6 +277,19 @@ fn write_error(path: &Path, source: io::Error) -> AppendError {
     let full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
     let (path, source) = (path.to_owned(), Arc::new(source));
     if full { AppendError::DiskFull { path, source } } else { AppendError::Io { path, source } }
+}
+
+/// Each append of a group with the offsets it got, the first of them being `first`.
+fn ranges<A: BorrowMut<Append>>(
+    group: impl IntoIterator<Item = A>,
+    mut first: Offset,
+) -> impl Iterator<Item = (A, AppendedRange)> {
+    group.into_iter().map(move |append| {
+        let end = Offset(first.0 + append.borrow().records.len() as u64);
+        let range = AppendedRange { first, last: Offset(end.0 - 1) };
+        first = end;
+        (append, range)
+    })
 }
 
 fn answer_all(group: Vec<Append>, error: &AppendError) {

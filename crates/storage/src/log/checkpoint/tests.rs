@@ -83,3 +83,23 @@ fn a_failed_write_keeps_the_old_position() {
     checkpoints.set("a", Offset(3)).unwrap();
     assert_eq!(open(&files).unwrap().get("a"), Some(Offset(3)));
 }
+
+#[test]
+fn all_positions_are_replaced_in_one_write() {
+    let files = FaultyFiles::new(1);
+    let checkpoints = open(&files).unwrap();
+    checkpoints.set("old", Offset(1)).unwrap();
+    let one = files.ops();
+    let new = BTreeMap::from([("a".to_owned(), Offset(2)), ("b".to_owned(), Offset(3))]);
+    checkpoints.replace_all(new.clone()).unwrap();
+    let many = files.ops() - one;
+    checkpoints.replace_all(new.clone()).unwrap();
+    assert_eq!(files.ops(), one + many, "nothing changed, nothing is written");
+    checkpoints.set("a", Offset(4)).unwrap();
+    assert_eq!(files.ops() - one - many, many, "as many operations as for a single position");
+    let bad = BTreeMap::from([("a b".to_owned(), Offset(2))]);
+    assert!(matches!(checkpoints.replace_all(bad), Err(CheckpointError::Name { .. })));
+    files.restart();
+    let expected = BTreeMap::from([("a".to_owned(), Offset(4)), ("b".to_owned(), Offset(3))]);
+    assert_eq!(open(&files).unwrap().all(), expected);
+}

@@ -359,3 +359,52 @@ fn a_new_log_begins_where_it_is_told_and_an_existing_one_does_not_move() {
     assert_eq!(log.first_offset(), Offset(1_000));
     assert_eq!(append(&log, &["b"]).unwrap().first, Offset(1_001));
 }
+
+#[tokio::test]
+#[allow(clippy::await_holding_lock, reason = "holding the writer up is the point")]
+async fn who_asked_hears_of_durable_records_in_their_order_and_before_readers_see_them() {
+    let (log, gate) = gated_log(LogOptions::default());
+    let heard: Arc<Mutex<Vec<AppendedRange>>> = Arc::default();
+    let mut appends: Vec<Appending<'_>> = Vec::new();
+    let held = gate.lock().unwrap();
+    for count in 1..=5_usize {
+        let (records, seen, handle) = (vec![Bytes::from_static(b"x"); count], Arc::clone(&heard), log.clone());
+        appends.push(Box::pin(log.append_then(records, move |range| {
+            assert!(handle.next_offset() <= range.first, "nobody else knows of them yet");
+            seen.lock().unwrap().push(range);
+        })));
+    }
+    for append in &mut appends {
+        let polled = std::future::poll_fn(|context| Poll::Ready(append.as_mut().poll(context))).await;
+        assert!(polled.is_pending());
+    }
+    // Nobody waits for the last one any more; it is in the log all the same.
+    drop(appends.pop());
+    drop(held);
+    for append in appends {
+        let range = append.await.unwrap();
+        assert!(heard.lock().unwrap().contains(&range));
+    }
+    log.append(vec![Bytes::from_static(b"last")]).await.unwrap();
+    let heard: Vec<_> = heard.lock().unwrap().iter().map(|range| (range.first.0, range.last.0)).collect();
+    assert_eq!(heard, [(0, 0), (1, 2), (3, 5), (6, 9), (10, 14)]);
+}
+
+#[test]
+fn nobody_hears_of_records_that_were_refused() {
+    let rig = Rig::new(1, LogOptions { total_bytes_max: Some(400), ..LogOptions::default() });
+    let log = rig.open().unwrap();
+    let heard = Arc::new(AtomicU64::new(0));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut accepted = 0;
+    let refusal = loop {
+        let heard = Arc::clone(&heard);
+        let hear = move |_| drop(heard.fetch_add(1, Ordering::Relaxed));
+        match runtime.block_on(log.append_then(vec![Bytes::from_static(b"a record")], hear)) {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refusal, AppendError::Full { limit_bytes: 400 }), "{refusal}");
+    assert_eq!(heard.load(Ordering::Relaxed), accepted);
+}
