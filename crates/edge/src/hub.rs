@@ -3,12 +3,12 @@
 //! ```text
 //! module, leaf ──MQTT──▶ handler ─▶ authenticate (scope, keys)
 //!                          │
-//!                          ├─ telemetry ─▶ ingest ─▶ routes ─▶ queues (one log per endpoint and priority)
+//!                          ├─ telemetry ─▶ ingest ─▶ routes ─▶ queues (one log, a cursor per endpoint and priority)
 //!                          │                                      │ pump
 //!                          │                          upstream ◀──┴──▶ input of a module
 //!                          └─ twin, methods ◀────────▶ upstream (one link per identity)
 //! ```
-//! A message is acknowledged to its sender when every queue it goes to has it on disk. From then on it is delivered at least
+//! A message is acknowledged to its sender when it is on disk for every queue it goes to. From then on it is delivered at least
 //! once, in the order its sender sent it, however often this process is killed; duplicates are possible after a lost
 //! acknowledgement or a restart.
 
@@ -16,6 +16,7 @@ mod authenticate;
 mod clients;
 mod config;
 mod deliver;
+mod dropped;
 mod handler;
 mod ingest;
 mod links;
@@ -38,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::HubConfig;
 pub use handler::Session;
 pub use methods::HubMethods;
-pub use queue::{OpenQueuesError, QueueId, StoreError};
+pub use queue::OpenQueuesError;
 pub use scope::{ScopeSource, UpstreamScope};
 
 use crate::identity::modules::ModuleIdentities;
@@ -46,6 +47,7 @@ use crate::identity::{Device, Signer};
 use crate::management::{Board, QUEUES, QUEUES_FINE};
 use crate::state::StateError;
 use clients::Clients;
+use dropped::Dropped;
 use links::{LinkOptions, Links};
 use pumps::Pumps;
 use queue::Queues;
@@ -108,6 +110,7 @@ pub struct EdgeHub {
     scope: Scope,
     links: Links,
     queues: Queues,
+    dropped: Dropped,
     pumps: Pumps,
     twins: TwinCache,
     clients: Clients,
@@ -138,6 +141,7 @@ impl EdgeHub {
             scope,
             links,
             queues,
+            dropped: Dropped::default(),
             pumps: Pumps::default(),
             twins: TwinCache::new(twins_dir),
             clients: Clients::default(),
@@ -147,13 +151,27 @@ impl EdgeHub {
         });
         hub.options.board.set(QUEUES, QUEUES_FINE);
         hub.report();
+        hub.drop_unrouted();
+        hub.tell_queues();
         hub.start_pumps();
+        hub.start_progress();
         Ok(hub)
     }
 
     /// What `$edgeHub` shall report, and every change of it.
     pub fn reports(&self) -> watch::Receiver<Value> {
         self.reports.subscribe()
+    }
+
+    /// Starts to note how far the queues were delivered.
+    fn start_progress(&self) {
+        let hub = self.me.clone();
+        let follow = async move {
+            if let Some(hub) = hub.upgrade() {
+                hub.follow_progress().await;
+            }
+        };
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(follow));
     }
 
     /// The configuration in force.

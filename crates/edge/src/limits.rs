@@ -60,8 +60,27 @@ pub const SESSIONS_MAX: usize = 1024;
 /// Clients listed in the reported properties of `$edgeHub`; the rest are only counted (the section holds 32 KiB).
 pub const CLIENTS_REPORTED_MAX: usize = 200;
 
-/// Queues (endpoint and priority) at once.
-pub const QUEUES_MAX: usize = 64;
+/// Endpoints and priorities the routes of one configuration may lead to; a message goes to at most as many.
+pub const ROUTE_QUEUES_MAX: usize = 128;
+
+/// Queues at once, with those that earlier configurations led to while the log holds messages of theirs. Their positions fit one
+/// checkpoint file.
+pub const CURSORS_MAX: usize = 1000;
+
+/// Stretches of the log that are remembered for a queue's waiting messages; beyond, some are read over in vain.
+pub const QUEUE_RUNS_MAX: usize = 128;
+
+/// Records of other queues that are read over rather than beginning another stretch.
+pub const QUEUE_RUN_GAP_RECORDS: u64 = 64;
+
+/// Bytes read at once when the queues are opened.
+pub const SCAN_BATCH_BYTES: usize = 1024 * 1024;
+
+/// How far the queues were delivered is written down at most this often.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often messages that wait for a blocked endpoint are looked at for whether their time is up.
+pub const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Messages a pump takes from a queue at once.
 pub const PUMP_BATCH_MESSAGES: usize = 256;
@@ -69,11 +88,11 @@ pub const PUMP_BATCH_MESSAGES: usize = 256;
 /// Bytes a pump takes from a queue at once.
 pub const PUMP_BATCH_BYTES: usize = 1024 * 1024;
 
-/// One segment of a queue: what has been sent is freed in steps of this size.
+/// One segment of the queues' log: what has been sent is freed in steps of this size.
 pub const QUEUE_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Newest part of a queue kept in memory, so that a pump that keeps up does not read the disk.
-pub const QUEUE_TAIL_BYTES: usize = 256 * 1024;
+/// Newest part of the log kept in memory, so that a pump that keeps up does not read the disk.
+pub const QUEUE_TAIL_BYTES: usize = 512 * 1024;
 
 /// Disk for all queues when `[tidegate] max_disk` is not set.
 pub const QUEUES_DISK_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
@@ -136,3 +155,8 @@ pub const REPORT_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
 /// A clock before this moment (2024-01-01) is certainly wrong.
 pub const CLOCK_MIN_SECS: u64 = 1_704_067_200;
+
+// A message's targets are counted in one byte.
+const _: () = assert!(ROUTE_QUEUES_MAX <= u8::MAX as usize);
+// Every queue's position fits the one file.
+const _: () = assert!(CURSORS_MAX <= storage::limits::CHECKPOINTS_MAX);

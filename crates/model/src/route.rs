@@ -114,7 +114,7 @@ impl Source {
 }
 
 /// The target of a route.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Endpoint {
     /// `$upstream`: Central, or the parent edge device.
     Upstream,

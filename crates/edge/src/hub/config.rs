@@ -8,8 +8,10 @@ use model::route::{Endpoint, RouteTable};
 use serde_json::{Value, json};
 
 use super::EdgeHub;
-use super::queue::endpoint_name;
+use super::dropped::Reason;
+use super::queue::{Waiting, endpoint_name};
 use crate::lifecycle::deployment::Deployment;
+use crate::limits::ROUTE_QUEUES_MAX;
 
 /// A configuration in force.
 #[derive(Debug, Clone)]
@@ -31,6 +33,13 @@ impl HubConfig {
             let route = &error.route_name;
             format!("Error while parsing desired properties - route {route}: {}", error.error)
         })?;
+        let queues = routes.queues().len();
+        if queues > ROUTE_QUEUES_MAX {
+            return Err(format!(
+                "Error while parsing desired properties - the routes lead to {queues} endpoints and priorities, \
+                 {ROUTE_QUEUES_MAX} are allowed"
+            ));
+        }
         let lifetime_secs = match desired.store_and_forward.time_to_live {
             TimeToLive::Forever => None,
             TimeToLive::For(life) => Some(u32::try_from(life.as_secs()).unwrap_or(u32::MAX)),
@@ -82,22 +91,27 @@ impl EdgeHub {
 
     fn put_in_force(&self, config: HubConfig) {
         tracing::info!(version = config.version, routes = config.routes.routes().len(), "routes in force");
-        let named: Vec<Endpoint> = config.routes.queues().into_iter().map(|(endpoint, _)| endpoint.clone()).collect();
         *self.config.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Arc::new(config));
-        // What waits for upstream is never thrown away, even when no route leads there any more. The runtime we replace
-        // does that; it is how backlogs get lost by a typing mistake.
+        self.drop_unrouted();
+    }
+
+    /// Drops what waits for endpoints no route leads to any more. What waits for upstream is never thrown away, even then: the
+    /// runtime we replace does that, and it is how backlogs get lost by a typing mistake.
+    pub(super) fn drop_unrouted(&self) {
+        let Some(config) = self.config() else { return };
+        let routed = |endpoint: &Endpoint| config.routes.queues().iter().any(|(named, _)| *named == endpoint);
         for endpoint in self.queues.endpoints() {
-            if endpoint != Endpoint::Upstream && !named.contains(&endpoint) {
-                self.stop_pump(&endpoint);
-                let lost = self.queues.remove(&endpoint);
-                if lost > 0 {
-                    tracing::warn!(
-                        endpoint = endpoint_name(&endpoint),
-                        messages = lost,
-                        "no route leads to this endpoint any more: its messages are dropped"
-                    );
-                }
+            if endpoint == Endpoint::Upstream || routed(&endpoint) {
+                continue;
             }
+            self.stop_pump(&endpoint);
+            let Waiting { messages, .. } = self.queues.clear(&endpoint);
+            self.dropped.add(&endpoint, Reason::EndpointRemoved, messages);
+            tracing::warn!(
+                endpoint = endpoint_name(&endpoint),
+                messages,
+                "no route leads to this endpoint any more: its messages are dropped"
+            );
         }
     }
 
@@ -109,6 +123,9 @@ impl EdgeHub {
             "version": { "version": version, "build": "", "commit": "" },
         });
         self.clients.add_to(&mut section);
+        if let Some(reason) = self.refusal() {
+            section["messagesRefused"] = reason.into();
+        }
         self.options.board.set("clients_connected", self.sessions.count());
         self.reports.send_if_modified(|known: &mut Value| {
             let differs = *known != section;
@@ -154,5 +171,18 @@ mod tests {
         });
         let reason = compile(section).unwrap_err();
         assert!(reason.starts_with("Error while parsing desired properties - route bad: "), "{reason}");
+    }
+
+    #[test]
+    fn the_number_of_queues_is_bounded() {
+        let routes = |count: usize| {
+            let routes = (0..count).map(|n| {
+                (format!("r{n}"), json!(format!("FROM /* INTO BrokeredEndpoint(\"/modules/m/inputs/i{n}\")")))
+            });
+            json!({ "schemaVersion": "1.0", "routes": Value::Object(routes.collect()) })
+        };
+        assert!(compile(routes(ROUTE_QUEUES_MAX)).is_ok());
+        let reason = compile(routes(ROUTE_QUEUES_MAX + 1)).unwrap_err();
+        assert!(reason.contains("129 endpoints and priorities, 128 are allowed"), "{reason}");
     }
 }

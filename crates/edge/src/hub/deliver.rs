@@ -2,59 +2,37 @@
 //!
 //! A pump takes a batch from the most urgent queue that has something, delivers all of it, and looks again from the top. A
 //! batch is finished when every message in it was acknowledged or has expired; only then the pump goes on, so the order of a
-//! sender is kept. How far it came is written down at most once a second: what was delivered since is delivered again after
-//! a crash, never lost.
+//! sender is kept. While a batch waits for its endpoint, what expires in it and at the head of the endpoint's other queues is
+//! dropped, so that nothing that nobody may have holds the log. How far the queues came is written down at most once a second:
+//! what was delivered since is delivered again after a crash, never lost.
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
 
 use model::identity::Identity;
 use model::message::{MESSAGE_BYTES_MAX, Message};
 use model::route::Endpoint;
 use protocol::hub::bag;
-use storage::log::{Offset, ReadError, Reader, Record};
+use storage::log::ReadError;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 use transport::client::{LinkState, SendError};
 
 use super::EdgeHub;
-use super::queue::{Queue, endpoint_name};
-use super::record::QueuedMessage;
+use super::dropped::Reason;
+use super::queue::{QueueId, Readers, Taken, WaitingMessage, endpoint_name};
 use super::scope::Refreshed;
 use crate::limits::{
-    CLOCK_MIN_SECS, INPUT_ACK_TIMEOUT, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, RETRY_WAIT_FIRST, RETRY_WAIT_MAX,
+    CLOCK_MIN_SECS, EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_FIRST, RETRY_WAIT_MAX,
 };
-
-/// Progress is written down at most this often.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a refused identity is looked up again.
 const REFUSAL_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A queue with the pump's place in it.
-struct Source {
-    queue: Arc<Queue>,
-    reader: Reader,
-    /// Delivered up to here, not all of it written down yet.
-    delivered: Offset,
-    written: Offset,
-}
-
-/// A message with the time it was stored.
-struct Waiting {
-    queued: QueuedMessage,
-    stored_at_ms: u64,
-}
-
-impl Waiting {
-    fn is_expired(&self) -> bool {
-        self.queued.is_expired(self.stored_at_ms, now_ms())
-    }
-}
-
 impl EdgeHub {
-    /// Starts a pump for every endpoint that has a queue.
+    /// Starts a pump for every endpoint that something waits for.
     pub(super) fn start_pumps(&self) {
         for endpoint in self.queues.endpoints() {
             self.start_pump(&endpoint);
@@ -77,74 +55,108 @@ impl EdgeHub {
     }
 
     async fn pump(&self, endpoint: &Endpoint) {
-        let mut sources: Vec<Source> = Vec::new();
-        let mut checkpoint_at = Instant::now();
+        let stored = self.queues.stored(endpoint);
+        let mut readers = Readers::default();
         loop {
-            let (queues, stored) = self.queues.of_endpoint(endpoint);
-            add_sources(&mut sources, queues);
-            match next_batch(&mut sources).await {
-                Some((at, batch)) => {
-                    let end = Offset(batch.last().map_or(0, |record| record.offset.0 + 1));
-                    self.deliver(endpoint, batch).await;
-                    sources[at].delivered = end;
-                    if checkpoint_at.elapsed() >= CHECKPOINT_INTERVAL {
-                        write_progress(&mut sources).await;
-                        checkpoint_at = Instant::now();
-                    }
-                }
-                None => {
-                    write_progress(&mut sources).await;
-                    self.options.board.set("queues_waiting", serde_json::json!(self.queues.waiting()));
-                    stored.notified().await;
-                }
+            match self.queues.take(endpoint, &mut readers).await {
+                Ok(Some(taken)) => self.finish(endpoint, taken, &mut readers).await,
+                Ok(None) => stored.notified().await,
+                Err(error) => unreadable(endpoint, &error).await,
             }
         }
     }
 
-    async fn deliver(&self, endpoint: &Endpoint, batch: Vec<Record>) {
-        let mut waiting = Vec::with_capacity(batch.len());
-        for record in batch {
-            match QueuedMessage::decode(&record.payload) {
-                Some(queued) => waiting.push(Waiting { queued, stored_at_ms: record.appended_at_ms }),
-                None => tracing::error!(offset = record.offset.0, "a queued record of an unknown version is skipped"),
+    /// Delivers what was taken and settles it.
+    async fn finish(&self, endpoint: &Endpoint, taken: Taken, readers: &mut Readers) {
+        let mark = taken.mark();
+        let Taken { queue, messages, .. } = taken;
+        let mut delivery = pin!(self.deliver(&queue, messages));
+        let mut sweep_at = Instant::now() + EXPIRY_INTERVAL;
+        loop {
+            tokio::select! {
+                () = &mut delivery => break,
+                () = tokio::time::sleep_until(sweep_at) => self.drop_expired_heads(endpoint, &queue, readers).await,
             }
+            sweep_at = Instant::now() + EXPIRY_INTERVAL;
         }
-        match endpoint {
+        self.queues.settle(&queue, mark);
+    }
+
+    async fn drop_expired_heads(&self, endpoint: &Endpoint, delivering: &QueueId, readers: &mut Readers) {
+        match self.queues.take_expired(endpoint, delivering, self.queues.now_ms(), readers).await {
+            Ok(expired) => {
+                for (queue, message) in expired {
+                    self.drop_message(&queue, Reason::TimeToLive, &message);
+                }
+            }
+            Err(error) => unreadable(endpoint, &error).await,
+        }
+    }
+
+    async fn deliver(&self, queue: &QueueId, messages: Vec<WaitingMessage>) {
+        match &queue.endpoint {
             Endpoint::Upstream => {
-                let senders = by_sender(waiting).into_iter();
-                crate::join_all(senders.map(|(sender, messages)| self.send_upstream(sender, messages))).await;
+                let senders = by_sender(messages).into_iter();
+                crate::join_all(senders.map(|(sender, messages)| self.send_upstream(queue, sender, messages))).await;
             }
             Endpoint::Module { module, input } => {
                 let module = Identity::module(&self.options.device.device_id, module);
-                self.deliver_input(&module, input, waiting).await;
+                self.deliver_input(queue, &module, input, messages).await;
             }
         }
     }
 
     /// Sends one sender's messages, in order, until all are acknowledged, expired, or the hub above no longer knows the
     /// sender.
-    async fn send_upstream(&self, sender: Identity, mut messages: Vec<Waiting>) {
+    async fn send_upstream(&self, queue: &QueueId, sender: Identity, mut messages: Vec<WaitingMessage>) {
         let link = self.link(&sender);
+        let state = link.client.state();
         loop {
-            if !self.wait_for_link(&link.client.state(), &sender).await {
+            let linked = self.wait_for_link(&state, &sender);
+            let Some(known) = self.while_alive(queue, &mut messages, linked).await else { return };
+            if !known {
                 tracing::warn!(%sender, messages = messages.len(), "dropped: the hub no longer knows this sender");
+                messages.iter().for_each(|message| self.drop_message(queue, Reason::SenderRemoved, message));
                 return;
             }
-            drop_expired(&sender, &mut messages);
+            self.drop_expired(queue, &mut messages);
             let batch: Vec<_> = messages.iter().map(for_upstream).collect();
             match link.client.send(batch).await {
                 Ok(()) => return,
                 Err(SendError::Disconnected) => {}
                 Err(SendError::TooLarge) => {
                     // Every message was small enough when it came in: the stamps made the difference.
-                    messages.retain(|waiting| {
+                    let too_large = messages.extract_if(.., |waiting| {
                         let message = for_upstream(waiting);
-                        message.bag.len() + message.body.len() <= MESSAGE_BYTES_MAX
+                        message.bag.len() + message.body.len() > MESSAGE_BYTES_MAX
                     });
-                    tracing::error!(%sender, "a message too large for the hub above is dropped");
+                    for message in too_large {
+                        tracing::error!(%sender, "a message too large for the hub above is dropped");
+                        self.drop_message(queue, Reason::TooLarge, &message);
+                    }
                 }
                 // The hub is shutting down.
                 Err(SendError::Stopped) => return std::future::pending().await,
+            }
+        }
+    }
+
+    /// Waits for something the endpoint needs, dropping messages whose time is up meanwhile. `None` when none is left.
+    async fn while_alive<T>(
+        &self,
+        queue: &QueueId,
+        messages: &mut Vec<WaitingMessage>,
+        needed: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut needed = pin!(needed);
+        loop {
+            let first = messages.iter().map(|message| message.expires_at_ms).min()?;
+            // A clock may be put forward while we wait.
+            let left = Duration::from_millis(first.saturating_sub(self.queues.now_ms())).min(EXPIRY_INTERVAL);
+            tokio::select! {
+                biased;
+                value = &mut needed => return Some(value),
+                () = tokio::time::sleep(left), if first != u64::MAX => self.drop_expired(queue, messages),
             }
         }
     }
@@ -184,13 +196,14 @@ impl EdgeHub {
     }
 
     /// Delivers to a module's input, many at a time and in order, until all are acknowledged or expired.
-    async fn deliver_input(&self, module: &Identity, input: &str, mut messages: Vec<Waiting>) {
+    async fn deliver_input(&self, queue: &QueueId, module: &Identity, input: &str, mut messages: Vec<WaitingMessage>) {
         let mut wait = RETRY_WAIT_FIRST;
         loop {
-            let session = self.sessions.with_inputs(module).await;
-            drop_expired(module, &mut messages);
+            let connected = self.sessions.with_inputs(module);
+            let Some(session) = self.while_alive(queue, &mut messages, connected).await else { return };
+            self.drop_expired(queue, &mut messages);
             let deliveries = messages.iter().map(|waiting| {
-                let delivery = session.deliver_input(input, &waiting.queued.message);
+                let delivery = session.deliver_input(input, &waiting.stored.message);
                 tokio::time::timeout(INPUT_ACK_TIMEOUT, delivery)
             });
             let outcomes = crate::join_all(deliveries).await;
@@ -198,82 +211,70 @@ impl EdgeHub {
             wait = if failed > 0 { RETRY_WAIT_FIRST } else { wait };
             messages.drain(..failed);
             tracing::debug!(%module, input, waiting = messages.len(), "not acknowledged, delivering again");
-            tokio::time::sleep(wait).await;
+            let pause = tokio::time::sleep(wait);
+            if self.while_alive(queue, &mut messages, pause).await.is_none() {
+                return;
+            }
             wait = (wait * 2).min(RETRY_WAIT_MAX);
         }
     }
-}
 
-/// Opens a reader for queues the pump does not know yet, most urgent first.
-fn add_sources(sources: &mut Vec<Source>, queues: Vec<Arc<Queue>>) {
-    for queue in queues {
-        if sources.iter().all(|source| source.queue.id != queue.id) {
-            let sent = queue.sent();
-            sources.push(Source { reader: queue.log().reader(sent), queue, delivered: sent, written: sent });
+    fn drop_expired(&self, queue: &QueueId, messages: &mut Vec<WaitingMessage>) {
+        let now_ms = self.queues.now_ms();
+        for expired in messages.extract_if(.., |message| message.expires_at_ms <= now_ms) {
+            self.drop_message(queue, Reason::TimeToLive, &expired);
         }
     }
-    sources.sort_by_key(|source| source.queue.id.priority);
-}
 
-/// The next batch of the most urgent queue that has something, and that queue's place; `None` when all are empty.
-async fn next_batch(sources: &mut [Source]) -> Option<(usize, Vec<Record>)> {
-    for (at, source) in sources.iter_mut().enumerate() {
-        while source.reader.position() < source.queue.log().next_offset() {
-            match source.reader.next_batch(PUMP_BATCH_MESSAGES, PUMP_BATCH_BYTES).await {
-                Ok(batch) => return Some((at, batch)),
-                Err(error) => recover(source, &error).await,
+    fn drop_message(&self, queue: &QueueId, reason: Reason, message: &WaitingMessage) {
+        tracing::debug!(sender = %message.stored.sender, %queue, reason = reason.name(), "message dropped");
+        self.dropped.add(&queue.endpoint, reason, 1);
+    }
+
+    /// Notes how far the queues came, at most once a second, and at once when the log is full.
+    pub(super) async fn follow_progress(&self) {
+        loop {
+            tokio::select! {
+                () = self.queues.pressed() => {}
+                () = async {
+                    self.queues.progressed().await;
+                    tokio::time::sleep(PROGRESS_INTERVAL).await;
+                } => {}
             }
+            self.drop_unrouted();
+            // The task holds the hub: its folder is not free before this is done.
+            let hub = self.me();
+            match tokio::task::spawn_blocking(move || hub.queues.write_progress()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "cannot note what was delivered; it may be sent again");
+                }
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "noting what was delivered failed");
+                }
+            }
+            self.tell_queues();
         }
     }
-    None
 }
 
-/// A queue that cannot be read is said loudly and tried again; nothing is skipped but what is gone already.
-async fn recover(source: &mut Source, error: &ReadError) {
-    let endpoint = endpoint_name(&source.queue.id.endpoint);
-    tracing::error!(endpoint, error = error as &dyn std::error::Error, "cannot read the queue");
-    if let ReadError::Trimmed { first } = error {
-        source.reader.seek(*first);
-        return;
-    }
+/// A log that cannot be read is said loudly and tried again; nothing is skipped.
+async fn unreadable(endpoint: &Endpoint, error: &ReadError) {
+    let endpoint = endpoint_name(endpoint);
+    tracing::error!(endpoint, error = error as &dyn std::error::Error, "cannot read the queues");
     tokio::time::sleep(RETRY_WAIT_MAX).await;
 }
 
-async fn write_progress(sources: &mut [Source]) {
-    for source in sources.iter_mut().filter(|source| source.written != source.delivered) {
-        let (queue, offset) = (Arc::clone(&source.queue), source.delivered);
-        let written = tokio::task::spawn_blocking(move || queue.set_sent(offset)).await;
-        match written {
-            Ok(Ok(())) => source.written = offset,
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot note what was delivered; it may be sent again"
-                );
-            }
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "noting what was delivered failed"),
-        }
-    }
-}
-
-fn by_sender(waiting: Vec<Waiting>) -> Vec<(Identity, Vec<Waiting>)> {
-    let mut senders: Vec<(Identity, Vec<Waiting>)> = Vec::new();
-    for message in waiting {
-        match senders.iter_mut().find(|(sender, _)| *sender == message.queued.sender) {
+fn by_sender(messages: Vec<WaitingMessage>) -> Vec<(Identity, Vec<WaitingMessage>)> {
+    let mut senders: Vec<(Identity, Vec<WaitingMessage>)> = Vec::new();
+    for message in messages {
+        match senders.iter_mut().find(|(sender, _)| *sender == message.stored.sender) {
             Some((_, messages)) => messages.push(message),
-            None => senders.push((message.queued.sender.clone(), vec![message])),
+            None => senders.push((message.stored.sender.clone(), vec![message])),
         }
     }
     senders
-}
-
-fn drop_expired(whose: &Identity, messages: &mut Vec<Waiting>) {
-    let before = messages.len();
-    messages.retain(|waiting| !waiting.is_expired());
-    let expired = before - messages.len();
-    if expired > 0 {
-        tracing::info!(identity = %whose, expired, "messages expired before they could be delivered");
-    }
 }
 
 /// Without our stamps: the hub above makes its own from the link's identity.
@@ -281,12 +282,13 @@ fn drop_expired(whose: &Identity, messages: &mut Vec<Waiting>) {
 /// Every message gets the time at which it came in, unless its sender gave one: the hub above would take the time of its
 /// arrival there, and a chart of the time without a link would be one point wide. Not only what was held back: between
 /// messages with and without such a time, those sent just before a link broke would look newer than those after it.
-fn for_upstream(waiting: &Waiting) -> Message {
-    let Message { bag, body } = &waiting.queued.message;
+fn for_upstream(waiting: &WaitingMessage) -> Message {
+    let Message { bag, body } = &waiting.stored.message;
+    let stored_at_ms = waiting.stored.stored_at_ms;
     let bag = bag::remove(&bag::remove(bag, bag::CONNECTION_DEVICE_ID), bag::CONNECTION_MODULE_ID);
     let is_dated = bag::get_ignore_case(&bag, bag::CREATION_TIME_UTC).is_some();
-    if !is_dated && waiting.stored_at_ms >= CLOCK_MIN_SECS * 1_000 {
-        let dated = bag::append(&bag, bag::CREATION_TIME_UTC, &rfc3339(waiting.stored_at_ms));
+    if !is_dated && stored_at_ms >= CLOCK_MIN_SECS * 1_000 {
+        let dated = bag::append(&bag, bag::CREATION_TIME_UTC, &rfc3339(stored_at_ms));
         if dated.len() + body.len() <= MESSAGE_BYTES_MAX {
             return Message { bag: dated, body: body.clone() };
         }
@@ -302,23 +304,16 @@ fn rfc3339(unix_ms: u64) -> String {
         .unwrap_or_default()
 }
 
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
+    use super::super::record::StoredMessage;
     use super::*;
 
     fn sent(bag: &'static str, body: Bytes, stored_at_ms: u64) -> Message {
         let message = Message { bag: Bytes::from_static(bag.as_bytes()), body };
-        for_upstream(&Waiting {
-            queued: QueuedMessage { sender: Identity::device("d"), lifetime_secs: None, message },
-            stored_at_ms,
-        })
+        for_upstream(&WaitingMessage::of(StoredMessage { sender: Identity::device("d"), stored_at_ms, message }))
     }
 
     #[test]

@@ -1,25 +1,25 @@
-//! A message comes in: stamped, tested against every route, stored in each queue it goes to, then acknowledged.
+//! A message comes in: stamped, tested against every route, stored once for all queues it goes to, then acknowledged.
 
 use std::borrow::Cow;
 use std::sync::PoisonError;
 
-use bytes::Bytes;
 use model::identity::Identity;
 use model::message::Message;
-use model::route::{MessageView, PRIORITY_WITHOUT_NUMBER, names_equal};
+use model::route::{MessageView, names_equal};
 use protocol::hub::bag;
+use serde_json::Value;
 use transport::server::HubError;
 
 use super::EdgeHub;
-use super::queue::QueueId;
-use super::record::QueuedMessage;
+use super::queue::{Batch, QueueId, Waiting};
+use super::record::{StoredMessage, Target};
 use crate::management::{QUEUES, QUEUES_FINE};
 
 /// Source of a reported-property update as routes see it.
 pub(super) const TWIN_CHANGES: &str = "/twinChangeNotifications";
 
 impl EdgeHub {
-    /// Stores a batch of one sender, in order. Durable in every queue when it returns.
+    /// Stores a batch of one sender, in order. Durable for every queue when it returns.
     pub(super) async fn ingest(
         &self,
         sender: &Identity,
@@ -29,36 +29,37 @@ impl EdgeHub {
             return Err(unavailable("no routes were seen yet"));
         };
         let internal = sender.device_id() == self.options.device.device_id;
-        let mut batches: Vec<(QueueId, Vec<Bytes>)> = Vec::new();
+        let stored_at_ms = self.queues.now_ms();
+        let mut batch = Batch::default();
+        let mut targets = Vec::new();
         let mut dropped = 0;
         for (source, message) in messages {
             let message = stamp(sender, message);
             let source = source.map_or_else(|| source_of(sender, &message.bag), str::to_owned);
-            let view = StampedView { message: &message, internal };
-            let deliveries = config.routes.evaluate(&source, &view);
-            dropped += u64::from(deliveries.is_empty());
-            for delivery in deliveries {
-                let id = QueueId { endpoint: delivery.endpoint.clone(), priority: delivery.priority };
-                let lifetime_secs = delivery.ttl_secs.or(config.lifetime_secs);
-                let queued = QueuedMessage { sender: sender.clone(), lifetime_secs, message: message.clone() };
-                let record = queued.encode();
-                match batches.iter_mut().find(|(known, _)| *known == id) {
-                    Some((_, records)) => records.push(record),
-                    None => batches.push((id, vec![record])),
-                }
+            let deliveries = config.routes.evaluate(&source, &StampedView { message: &message, internal });
+            if deliveries.is_empty() {
+                dropped += 1;
+                continue;
             }
+            targets.clear();
+            targets.extend(deliveries.into_iter().map(|delivery| Target {
+                queue: QueueId { endpoint: delivery.endpoint.clone(), priority: delivery.priority },
+                lifetime_secs: delivery.ttl_secs.or(config.lifetime_secs),
+            }));
+            batch.add(&targets, &StoredMessage { sender: sender.clone(), stored_at_ms, message });
         }
         if dropped > 0 {
             tracing::debug!(%sender, dropped, "no route takes these messages");
+            self.dropped.add_without_route(dropped);
         }
-        let stores = batches.into_iter().map(|(id, records)| self.store(id, records));
-        crate::join_all(stores).await.into_iter().collect()
+        if batch.is_empty() { Ok(()) } else { self.store(batch).await }
     }
 
-    async fn store(&self, id: QueueId, records: Vec<Bytes>) -> Result<(), HubError> {
-        debug_assert!(id.priority <= 9 || id.priority == PRIORITY_WITHOUT_NUMBER);
-        self.start_pump(&id.endpoint);
-        let stored = self.queues.store(&id, records).await;
+    async fn store(&self, batch: Batch) -> Result<(), HubError> {
+        for queue in batch.queues() {
+            self.start_pump(&queue.endpoint);
+        }
+        let stored = self.queues.store(batch).await;
         self.tell_refusal(stored.as_ref().err().map(|error| crate::error_chain(error)));
         stored.map_err(|_| unavailable("the messages could not be stored"))
     }
@@ -73,6 +74,25 @@ impl EdgeHub {
         }
         self.options.board.set(QUEUES, problem.as_deref().unwrap_or(QUEUES_FINE));
         *known = problem;
+        drop(known);
+        self.report();
+    }
+
+    /// Why messages are refused, while they are.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Brings what `system status` shows of the queues up to date.
+    pub(super) fn tell_queues(&self) {
+        let waiting = self.queues.waiting();
+        let by_queue = |value: fn(&Waiting) -> u64| -> Value {
+            waiting.iter().map(|(queue, waiting)| (queue.name(), Value::from(value(waiting)))).collect()
+        };
+        self.options.board.set("queues_waiting", by_queue(|waiting| waiting.messages));
+        self.options.board.set("queues_waiting_bytes", by_queue(|waiting| waiting.bytes));
+        self.options.board.set("queues_disk_bytes", self.queues.bytes());
+        self.options.board.set("messages_dropped", self.dropped.to_json());
     }
 }
 
@@ -130,6 +150,8 @@ impl MessageView for StampedView<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]

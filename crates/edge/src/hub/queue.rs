@@ -1,33 +1,55 @@
-//! The queues: one durable log per endpoint and priority.
+//! The queues: one durable log for all messages, and a cursor for each endpoint and priority.
 //!
 //! ```text
-//! queues/upstream.default/       $upstream, routes without priority
-//! queues/upstream.0/             $upstream, priority 0
-//! queues/filter%2Finput1.9/      input1 of module filter, priority 9
-//!     00000000000000000000.log …   the log's own files
-//!     sent                         how far it was delivered
+//! queues/log/          every message once, with where it goes (see `record`)
+//! queues/positions     how far each queue was delivered; replaced as a whole
 //! ```
-//! All of them together take at most `[tidegate] max_disk`. When they are full nothing is thrown away: new messages are
-//! refused, senders' connections are closed without acknowledgement, and they send again later.
+//! Storing a batch is one append, whatever the number of its routes, and batches that come at the same time share one
+//! `fdatasync`. What waits where is kept in memory (see `cursor`), made from the log when it is opened and kept up by the log's
+//! writer in the order of the log. A message is free to go when no queue waits for it; the log is freed from its beginning, so
+//! the queue that is furthest behind decides.
+//!
+//! All of it takes at most `[tidegate] max_disk`, exactly. When that is reached nothing is thrown away: new messages are
+//! refused with the name of the queue that holds the log, senders' connections are closed without acknowledgement, and they
+//! send again later.
+//!
+//! Version history of the folder:
+//! - 2: one log.
+//! - 1: a folder with a log for each endpoint and priority. Moved into the one log when it is opened (see `migrate`).
 
-use std::collections::BTreeMap;
+mod cursor;
+mod migrate;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 use protocol::hub::bag;
-use storage::log::{AppendError, CheckpointError, Checkpoints, Log, LogOptions, Offset, OpenLogError};
+use sha2::{Digest, Sha256};
+use storage::limits::CHECKPOINT_NAME_BYTES_MAX;
+use storage::log::{
+    AppendError, CheckpointError, Checkpoints, Environment, Log, LogOptions, Offset, OpenLogError, ReadError, Reader,
+    Records,
+};
 use tokio::sync::Notify;
 
-use crate::limits::{QUEUE_SEGMENT_BYTES, QUEUE_TAIL_BYTES, QUEUES_MAX};
+use super::record::{StoredMessage, StoredRecord, Target, UnknownRecord, encode, expires_at_ms};
+use crate::limits::{
+    CURSORS_MAX, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, QUEUE_SEGMENT_BYTES, QUEUE_TAIL_BYTES, SCAN_BATCH_BYTES,
+};
+use cursor::Cursor;
+pub use cursor::Waiting;
 
-const SENT: &str = "sent";
+const LOG: &str = "log";
+const POSITIONS: &str = "positions";
 const UPSTREAM: &str = "upstream";
 const DEFAULT: &str = "default";
 
-/// Which queue.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Which queue. Ordered by endpoint, then the most urgent first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueId {
     /// Where its messages go.
     pub endpoint: Endpoint,
@@ -36,18 +58,34 @@ pub struct QueueId {
 }
 
 impl QueueId {
-    fn folder(&self) -> String {
+    /// `upstream.default`, `upstream.0`, `filter%2Finput1.9`
+    pub fn name(&self) -> String {
         let endpoint = match &self.endpoint {
             Endpoint::Upstream => UPSTREAM.to_owned(),
             Endpoint::Module { module, input } => bag::encode(&format!("{module}/{input}")).replace('.', "%2E"),
         };
+        format!("{endpoint}.{}", self.priority_name())
+    }
+
+    /// `0` to `9`, or `default`.
+    pub fn priority_name(&self) -> String {
         match self.priority {
-            PRIORITY_WITHOUT_NUMBER => format!("{endpoint}.{DEFAULT}"),
-            number => format!("{endpoint}.{number}"),
+            PRIORITY_WITHOUT_NUMBER => DEFAULT.to_owned(),
+            number => number.to_string(),
         }
     }
 
-    fn of_folder(name: &str) -> Option<Self> {
+    /// Where its position is noted: its name, or a digest of a name that is too long for that.
+    fn position_name(&self) -> String {
+        let name = self.name();
+        if name.len() <= CHECKPOINT_NAME_BYTES_MAX {
+            return name;
+        }
+        let digest = Sha256::digest(name.as_bytes());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
         let (endpoint, priority) = name.rsplit_once('.')?;
         let priority = if priority == DEFAULT { PRIORITY_WITHOUT_NUMBER } else { priority.parse().ok()? };
         let endpoint = match endpoint {
@@ -62,220 +100,14 @@ impl QueueId {
     }
 }
 
-/// One queue.
-pub struct Queue {
-    /// Which one.
-    pub id: QueueId,
-    log: Log,
-    checkpoints: Checkpoints,
-    /// Told when something was stored.
-    stored: Arc<Notify>,
-}
-
-/// The queues cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenQueuesError {
-    /// The folder cannot be made or read.
-    #[error("cannot use the folder {}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A queue's log cannot be opened.
-    #[error("cannot open the queue {name}")]
-    Log {
-        /// Its folder.
-        name: String,
-        /// Why.
-        #[source]
-        source: OpenLogError,
-    },
-    /// How far a queue was delivered cannot be read.
-    #[error("cannot read how far the queue {name} was delivered")]
-    Checkpoint {
-        /// Its folder.
-        name: String,
-        /// Why.
-        #[source]
-        source: CheckpointError,
-    },
-    /// There would be more than there may be.
-    #[error("more than {QUEUES_MAX} queues")]
-    TooMany,
-}
-
-/// A message was not stored.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The queues have reached their limit.
-    #[error("the queues hold {bytes} of {bytes_max} bytes: new messages are refused until some are delivered")]
-    Full {
-        /// What they hold.
-        bytes: u64,
-        /// What they may.
-        bytes_max: u64,
-    },
-    /// The log refused.
-    #[error("the queue cannot be written")]
-    Append(#[from] AppendError),
-    /// The queue could not be made.
-    #[error(transparent)]
-    Open(#[from] OpenQueuesError),
-}
-
-impl Queue {
-    fn open(dir: &Path, id: QueueId, bytes_max: u64, stored: Arc<Notify>) -> Result<Self, OpenQueuesError> {
-        let name = id.folder();
-        let options = LogOptions {
-            segment_bytes_max: QUEUE_SEGMENT_BYTES.min(bytes_max / 8),
-            total_bytes_max: Some(bytes_max),
-            tail_bytes_max: QUEUE_TAIL_BYTES,
-            ..LogOptions::default()
-        };
-        let dir = dir.join(&name);
-        let log = Log::open(&dir, options).map_err(|source| OpenQueuesError::Log { name: name.clone(), source })?;
-        let checkpoints =
-            Checkpoints::open(&dir.join("sent")).map_err(|source| OpenQueuesError::Checkpoint { name, source })?;
-        Ok(Self { id, log, checkpoints, stored })
-    }
-
-    /// The log.
-    pub fn log(&self) -> &Log {
-        &self.log
-    }
-
-    /// The first message that was not delivered yet, as far as the disk knows.
-    pub fn sent(&self) -> Offset {
-        let first = self.log.first_offset();
-        let sent = self.checkpoints.get(SENT).unwrap_or(first);
-        // A log that lost its end (a restored folder) begins again where it is.
-        sent.clamp(first, self.log.next_offset())
-    }
-
-    /// Notes how far it was delivered and frees what lies before. Blocks.
-    pub fn set_sent(&self, offset: Offset) -> Result<(), CheckpointError> {
-        self.checkpoints.set(SENT, offset)?;
-        if let Err(error) = self.log.trim_before(offset) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot free delivered messages yet");
+/// In an operator's words.
+impl fmt::Display for QueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&endpoint_name(&self.endpoint))?;
+        match self.priority {
+            PRIORITY_WITHOUT_NUMBER => Ok(()),
+            number => write!(f, " of priority {number}"),
         }
-        Ok(())
-    }
-}
-
-/// All queues.
-pub struct Queues {
-    dir: PathBuf,
-    bytes_max: u64,
-    open: Mutex<Open>,
-}
-
-#[derive(Default)]
-struct Open {
-    queues: Vec<Arc<Queue>>,
-    /// One per endpoint, told when something was stored for it.
-    stored: BTreeMap<String, Arc<Notify>>,
-}
-
-impl Queues {
-    /// Opens every queue there is.
-    pub fn open(dir: &Path, bytes_max: u64) -> Result<Self, OpenQueuesError> {
-        let failed = |source| OpenQueuesError::Folder { path: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(failed)?;
-        let queues = Self { dir: dir.to_owned(), bytes_max, open: Mutex::default() };
-        for entry in std::fs::read_dir(dir).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            match name.to_str().and_then(QueueId::of_folder) {
-                Some(id) => drop(queues.get_or_open(&id)?),
-                None => tracing::warn!(?name, "a folder that is no queue of ours"),
-            }
-        }
-        Ok(queues)
-    }
-
-    /// The queue, made if there is none.
-    pub fn get_or_open(&self, id: &QueueId) -> Result<Arc<Queue>, OpenQueuesError> {
-        let mut open = self.lock();
-        if let Some(queue) = open.queues.iter().find(|queue| queue.id == *id) {
-            return Ok(Arc::clone(queue));
-        }
-        if open.queues.len() >= QUEUES_MAX {
-            return Err(OpenQueuesError::TooMany);
-        }
-        let stored = Arc::clone(open.stored.entry(endpoint_name(&id.endpoint)).or_default());
-        let queue = Arc::new(Queue::open(&self.dir, id.clone(), self.bytes_max, stored)?);
-        open.queues.push(Arc::clone(&queue));
-        Ok(queue)
-    }
-
-    /// The queues of an endpoint, most urgent first, and what is told when something was stored for it.
-    pub fn of_endpoint(&self, endpoint: &Endpoint) -> (Vec<Arc<Queue>>, Arc<Notify>) {
-        let mut open = self.lock();
-        let stored = Arc::clone(open.stored.entry(endpoint_name(endpoint)).or_default());
-        let mut queues: Vec<_> = open.queues.iter().filter(|queue| queue.id.endpoint == *endpoint).cloned().collect();
-        queues.sort_by_key(|queue| queue.id.priority);
-        (queues, stored)
-    }
-
-    /// Every endpoint that has a queue.
-    pub fn endpoints(&self) -> Vec<Endpoint> {
-        let mut endpoints: Vec<Endpoint> = Vec::new();
-        for queue in &self.lock().queues {
-            if !endpoints.contains(&queue.id.endpoint) {
-                endpoints.push(queue.id.endpoint.clone());
-            }
-        }
-        endpoints
-    }
-
-    /// Closes and deletes the queues of an endpoint; says how many messages they still held.
-    pub fn remove(&self, endpoint: &Endpoint) -> u64 {
-        let removed: Vec<_> = {
-            let mut open = self.lock();
-            let (gone, kept) =
-                std::mem::take(&mut open.queues).into_iter().partition(|queue| queue.id.endpoint == *endpoint);
-            open.queues = kept;
-            gone
-        };
-        let mut lost = 0;
-        for queue in removed {
-            lost += queue.log.next_offset().0 - queue.sent().0;
-            let dir = self.dir.join(queue.id.folder());
-            drop(queue);
-            if let Err(error) = std::fs::remove_dir_all(&dir) {
-                tracing::warn!(dir = %dir.display(), error = &error as &dyn std::error::Error, "queue not deleted");
-            }
-        }
-        lost
-    }
-
-    /// Stores messages in one queue. Durable when it returns.
-    pub async fn store(&self, id: &QueueId, records: Vec<Bytes>) -> Result<(), StoreError> {
-        let bytes = self.bytes();
-        if bytes >= self.bytes_max {
-            return Err(StoreError::Full { bytes, bytes_max: self.bytes_max });
-        }
-        let queue = self.get_or_open(id)?;
-        queue.log.append(records).await?;
-        queue.stored.notify_one();
-        Ok(())
-    }
-
-    /// What all queues take on disk.
-    pub fn bytes(&self) -> u64 {
-        self.lock().queues.iter().map(|queue| queue.log.bytes()).sum()
-    }
-
-    /// Messages waiting, by queue folder.
-    pub fn waiting(&self) -> BTreeMap<String, u64> {
-        let queues = self.lock().queues.clone();
-        queues.iter().map(|queue| (queue.id.folder(), queue.log.next_offset().0 - queue.sent().0)).collect()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -287,72 +119,535 @@ pub fn endpoint_name(endpoint: &Endpoint) -> String {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
+/// The queues cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenQueuesError {
+    /// A folder cannot be made, read or removed.
+    #[error("cannot use the folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A log cannot be opened.
+    #[error("cannot open the log of the queues in {}", dir.display())]
+    Log {
+        /// Its folder.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: OpenLogError,
+    },
+    /// A log cannot be read.
+    #[error("cannot read the log of the queues in {}", dir.display())]
+    Read {
+        /// Its folder.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: ReadError,
+    },
+    /// How far the queues were delivered cannot be read or written.
+    #[error("cannot use {}, which says how far the queues were delivered", path.display())]
+    Positions {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CheckpointError,
+    },
+    /// The log holds what this program cannot read.
+    #[error("cannot read message {offset} of the queues")]
+    Record {
+        /// Its number.
+        offset: Offset,
+        /// Why.
+        #[source]
+        source: UnknownRecord,
+    },
+    /// A message of an earlier version cannot be moved into the one log.
+    #[error("cannot move the messages of the queue {name}, which an earlier version wrote")]
+    Move {
+        /// The queue's folder.
+        name: String,
+        /// Why.
+        #[source]
+        source: AppendError,
+    },
+}
 
-    fn id(endpoint: Endpoint, priority: u32) -> QueueId {
-        QueueId { endpoint, priority }
-    }
+/// Messages were not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The queues have reached their limit.
+    #[error("the queues hold {bytes} of {bytes_max} bytes{}", behind_text(behind.as_ref()))]
+    Full {
+        /// What they hold.
+        bytes: u64,
+        /// What they may.
+        bytes_max: u64,
+        /// The queue that is furthest behind.
+        behind: Option<Behind>,
+    },
+    /// The log refused.
+    #[error("the queues cannot be written")]
+    Append(#[from] AppendError),
+    /// There would be more queues than there may be.
+    #[error("there are already {CURSORS_MAX} queues")]
+    TooMany,
+}
 
-    fn module(module: &str, input: &str) -> Endpoint {
-        Endpoint::Module { module: module.into(), input: input.into() }
-    }
-
-    #[test]
-    fn folder_names_lead_back() {
-        let cases = [
-            (id(Endpoint::Upstream, PRIORITY_WITHOUT_NUMBER), "upstream.default"),
-            (id(Endpoint::Upstream, 0), "upstream.0"),
-            (id(module("filter", "in.1"), 9), "filter%2Fin%2E1.9"),
-            (id(module("upstream", "x"), 1), "upstream%2Fx.1"),
-        ];
-        for (id, folder) in cases {
-            assert_eq!(id.folder(), folder);
-            assert_eq!(QueueId::of_folder(folder), Some(id));
+fn behind_text(behind: Option<&Behind>) -> String {
+    match behind {
+        Some(Behind { queue, waiting: Waiting { messages, bytes } }) => {
+            format!(", held since the oldest of {messages} messages ({bytes} bytes) that wait for {queue}")
         }
-        for folder in ["upstream", "x.default", "lost+found", ".default"] {
-            assert_eq!(QueueId::of_folder(folder), None, "{folder}");
-        }
-    }
-
-    #[tokio::test]
-    async fn messages_and_progress_survive_and_a_full_store_refuses() {
-        let dir = tempfile::tempdir().unwrap();
-        let up = id(Endpoint::Upstream, PRIORITY_WITHOUT_NUMBER);
-        let bytes_max = 1 << 20;
-        {
-            let queues = Queues::open(dir.path(), bytes_max).unwrap();
-            let record = Bytes::from(vec![7; 1000]);
-            queues.store(&up, vec![record.clone(), record.clone(), record.clone()]).await.unwrap();
-            queues.get_or_open(&up).unwrap().set_sent(Offset(2)).unwrap();
-        }
-        let queues = Queues::open(dir.path(), bytes_max).unwrap();
-        let queue = queues.get_or_open(&up).unwrap();
-        assert_eq!((queue.sent(), queue.log().next_offset()), (Offset(2), Offset(3)));
-        assert_eq!(queues.waiting(), BTreeMap::from([("upstream.default".to_owned(), 1)]));
-        let big = vec![Bytes::from(vec![7; 60_000])];
-        let mut stored = 0;
-        let refusal = loop {
-            match queues.store(&up, big.clone()).await {
-                Ok(()) => stored += 1,
-                Err(error) => break error,
-            }
-            assert!(stored < 100, "the limit holds");
-        };
-        assert!(matches!(refusal, StoreError::Full { .. } | StoreError::Append(AppendError::Full { .. })), "{refusal}");
-        queue.set_sent(queue.log().next_offset()).unwrap();
-        queues.store(&up, big).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_removed_endpoint_leaves_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let queues = Queues::open(dir.path(), 1 << 20).unwrap();
-        queues.store(&id(module("m", "in"), 3), vec![Bytes::from_static(b"x")]).await.unwrap();
-        assert_eq!(queues.remove(&module("m", "in")), 1);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        assert_eq!(queues.endpoints(), []);
+        None => String::new(),
     }
 }
+
+/// A queue that holds the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// Which one.
+    pub queue: QueueId,
+    /// What waits in it.
+    pub waiting: Waiting,
+}
+
+/// Messages on their way into the log, each with its targets.
+#[derive(Debug, Default)]
+pub struct Batch {
+    records: Records,
+    queues: Vec<QueueId>,
+    entries: Vec<Entry>,
+}
+
+/// A record of a batch in one of the batch's queues.
+#[derive(Debug)]
+struct Entry {
+    record: u64,
+    queue: usize,
+    bytes: u64,
+    expires_at_ms: u64,
+}
+
+impl Batch {
+    /// Adds a message with its targets, of which there is at least one.
+    pub fn add(&mut self, targets: &[Target], message: &StoredMessage) {
+        let (record, before) = (self.records.len() as u64, self.records.bytes());
+        let Ok(()) = self.records.push_with(|out| {
+            encode(out, targets, message);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let bytes = (self.records.bytes() - before) as u64;
+        for target in targets {
+            let known = self.queues.iter().position(|queue| *queue == target.queue);
+            let queue = known.unwrap_or_else(|| {
+                self.queues.push(target.queue.clone());
+                self.queues.len() - 1
+            });
+            let expires_at_ms = expires_at_ms(message.stored_at_ms, target.lifetime_secs);
+            self.entries.push(Entry { record, queue, bytes, expires_at_ms });
+        }
+    }
+
+    /// Whether there is nothing to store.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Where its messages go.
+    pub fn queues(&self) -> &[QueueId] {
+        &self.queues
+    }
+}
+
+/// A message to be delivered.
+#[derive(Debug)]
+pub struct WaitingMessage {
+    /// The message.
+    pub stored: StoredMessage,
+    /// When its time is up, milliseconds since 1970.
+    pub expires_at_ms: u64,
+    offset: u64,
+    bytes: u64,
+}
+
+#[cfg(test)]
+impl WaitingMessage {
+    /// One that waits for ever.
+    pub fn of(stored: StoredMessage) -> Self {
+        Self { stored, expires_at_ms: u64::MAX, offset: 0, bytes: 0 }
+    }
+}
+
+/// What a pump took from a queue, to be given back with [`Queues::settle`].
+#[derive(Debug)]
+pub struct Taken {
+    /// From which queue.
+    pub queue: QueueId,
+    /// At least one message, in order.
+    pub messages: Vec<WaitingMessage>,
+    mark: Mark,
+}
+
+/// Up to where, and how much that is.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    end: u64,
+    waiting: Waiting,
+}
+
+impl Taken {
+    /// What to settle once nothing of it needs delivery any more.
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+}
+
+/// The places of one pump in the log, a reader for each of its queues.
+#[derive(Debug, Default)]
+pub struct Readers {
+    readers: BTreeMap<QueueId, Reader>,
+}
+
+/// All queues.
+pub struct Queues {
+    dir: PathBuf,
+    log: Log,
+    positions: Checkpoints,
+    bytes_max: u64,
+    environment: Environment,
+    state: Arc<Mutex<State>>,
+    progress: Notify,
+    pressed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    cursors: BTreeMap<QueueId, Cursor>,
+    /// One per endpoint, told when something was stored for it.
+    stored: HashMap<Endpoint, Arc<Notify>>,
+    /// Behind the last record of the log that was looked at.
+    end: u64,
+}
+
+impl State {
+    /// Enters durable records. The log's writer calls it, in the order of the log.
+    fn enter(&mut self, first: u64, records: u64, queues: &[QueueId], entries: &[Entry]) {
+        for entry in entries {
+            let queue = &queues[entry.queue];
+            let cursor = match self.cursors.get_mut(queue) {
+                Some(cursor) => cursor,
+                None => self.cursors.entry(queue.clone()).or_default(),
+            };
+            cursor.push(first + entry.record, entry.bytes, entry.expires_at_ms);
+        }
+        self.end = first + records;
+        for queue in queues {
+            if let Some(stored) = self.stored.get(&queue.endpoint) {
+                stored.notify_one();
+            }
+        }
+    }
+
+    fn of_endpoint(&self, endpoint: &Endpoint) -> impl Iterator<Item = (&QueueId, &Cursor)> {
+        let first = QueueId { endpoint: endpoint.clone(), priority: 0 };
+        self.cursors.range(first..).take_while(|(queue, _)| queue.endpoint == *endpoint)
+    }
+
+    /// The queue whose oldest message is the oldest of all.
+    fn behind(&self) -> Option<Behind> {
+        let waiting = self.cursors.iter().filter(|(_, cursor)| cursor.waiting().messages > 0);
+        let (queue, cursor) = waiting.min_by_key(|(_, cursor)| cursor.position(self.end))?;
+        Some(Behind { queue: queue.clone(), waiting: cursor.waiting() })
+    }
+}
+
+impl Queues {
+    /// Opens the queues in a folder; blocks while it reads everything that waits.
+    pub fn open(dir: &Path, bytes_max: u64) -> Result<Self, OpenQueuesError> {
+        Self::open_in(dir, bytes_max, Environment::default())
+    }
+
+    /// [`Self::open`] with given files and clock.
+    pub fn open_in(dir: &Path, bytes_max: u64, environment: Environment) -> Result<Self, OpenQueuesError> {
+        let failed = |source| OpenQueuesError::Folder { path: dir.to_owned(), source };
+        environment.files.create_dir(dir).map_err(failed)?;
+        let path = dir.join(POSITIONS);
+        let positions = Checkpoints::open_on(&path, Arc::clone(&environment.files))
+            .map_err(|source| OpenQueuesError::Positions { path, source })?;
+        // A log that was lost must not give numbers anew that are noted as delivered.
+        let first_offset = positions.all().into_values().max().unwrap_or_default();
+        let options = LogOptions {
+            segment_bytes_max: QUEUE_SEGMENT_BYTES.min(bytes_max / 8),
+            total_bytes_max: Some(bytes_max),
+            tail_bytes_max: QUEUE_TAIL_BYTES,
+            first_offset,
+            ..LogOptions::default()
+        };
+        migrate::run(dir, &options, &environment)?;
+        let log = open_log(&dir.join(LOG), options, &environment)?;
+        let state = scan(&dir.join(LOG), &log, &positions)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            log,
+            positions,
+            bytes_max,
+            environment,
+            state: Arc::new(Mutex::new(state)),
+            progress: Notify::new(),
+            pressed: Notify::new(),
+        })
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        (self.environment.clock)()
+    }
+
+    /// Stores a batch. Durable, and known to the queues, when it returns; the same when the future is dropped on the way.
+    pub async fn store(&self, batch: Batch) -> Result<(), StoreError> {
+        let Batch { records, queues, entries } = batch;
+        self.check_number(&queues)?;
+        let (state, count) = (Arc::clone(&self.state), records.len() as u64);
+        let enter = move |range: storage::log::AppendedRange| {
+            lock(&state).enter(range.first.0, count, &queues, &entries);
+        };
+        match self.log.append_then(records, enter).await {
+            Ok(_) => Ok(()),
+            Err(AppendError::Full { .. }) => {
+                self.pressed.notify_one();
+                let behind = lock(&self.state).behind();
+                Err(StoreError::Full { bytes: self.log.bytes(), bytes_max: self.bytes_max, behind })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn check_number(&self, queues: &[QueueId]) -> Result<(), StoreError> {
+        let state = lock(&self.state);
+        let new = queues.iter().filter(|queue| !state.cursors.contains_key(queue)).count();
+        if new > 0 && state.cursors.len() + new > CURSORS_MAX { Err(StoreError::TooMany) } else { Ok(()) }
+    }
+
+    /// What is told when something was stored for an endpoint.
+    pub fn stored(&self, endpoint: &Endpoint) -> Arc<Notify> {
+        Arc::clone(lock(&self.state).stored.entry(endpoint.clone()).or_default())
+    }
+
+    /// Takes the oldest messages of an endpoint's most urgent queue that has some; `None` when nothing waits. What is taken
+    /// still waits until it is settled: taken again, it is the same.
+    pub async fn take(&self, endpoint: &Endpoint, readers: &mut Readers) -> Result<Option<Taken>, ReadError> {
+        loop {
+            let next = lock(&self.state).of_endpoint(endpoint).find_map(|(queue, cursor)| {
+                let offsets = cursor.head()?.offsets;
+                Some((queue.clone(), offsets))
+            });
+            let Some((queue, offsets)) = next else { return Ok(None) };
+            let taken = self.read(queue, offsets, readers).await?;
+            if !taken.messages.is_empty() {
+                return Ok(Some(taken));
+            }
+            self.settle(&taken.queue, taken.mark);
+        }
+    }
+
+    /// Reads messages of one queue in a part of the log, passing over those of others.
+    async fn read(
+        &self,
+        queue: QueueId,
+        offsets: std::ops::Range<u64>,
+        readers: &mut Readers,
+    ) -> Result<Taken, ReadError> {
+        let start = Offset(offsets.start);
+        let reader = match readers.readers.get_mut(&queue) {
+            Some(reader) => reader,
+            None => readers.readers.entry(queue.clone()).or_insert(self.log.reader(start)),
+        };
+        if reader.position() != start {
+            reader.seek(start);
+        }
+        let mut messages = Vec::new();
+        let mut waiting = Waiting::default();
+        while messages.is_empty() && reader.position().0 < offsets.end {
+            let left = usize::try_from(offsets.end - reader.position().0).unwrap_or(usize::MAX);
+            for record in reader.next_batch(left.min(PUMP_BATCH_MESSAGES), PUMP_BATCH_BYTES).await? {
+                let bytes = record.payload.len() as u64;
+                let Ok(stored) = StoredRecord::parse(record.payload) else { continue };
+                let Some(expires_at_ms) = stored.expires_at_ms(&queue) else { continue };
+                waiting = Waiting { messages: waiting.messages + 1, bytes: waiting.bytes + bytes };
+                let (stored, offset) = (stored.message(), record.offset.0);
+                messages.push(WaitingMessage { stored, expires_at_ms, offset, bytes });
+            }
+        }
+        let mark = Mark { end: reader.position().0, waiting };
+        Ok(Taken { queue, messages, mark })
+    }
+
+    /// What was taken up to this mark needs no more delivery.
+    pub fn settle(&self, queue: &QueueId, mark: Mark) {
+        if let Some(cursor) = lock(&self.state).cursors.get_mut(queue) {
+            cursor.settle(mark.end, mark.waiting);
+        }
+        self.progress.notify_one();
+    }
+
+    /// Takes out and settles the messages at the head of an endpoint's queues whose time is up, but for the queue that is being
+    /// delivered: what nobody may have any more must not hold the log. `now_ms` as of [`Self::now_ms`].
+    pub async fn take_expired(
+        &self,
+        endpoint: &Endpoint,
+        delivering: &QueueId,
+        now_ms: u64,
+        readers: &mut Readers,
+    ) -> Result<Vec<(QueueId, WaitingMessage)>, ReadError> {
+        let mut expired = Vec::new();
+        let queues: Vec<_> = lock(&self.state).of_endpoint(endpoint).map(|(queue, _)| queue.clone()).collect();
+        for queue in queues.into_iter().filter(|queue| queue != delivering) {
+            loop {
+                let head = lock(&self.state).cursors.get(&queue).and_then(Cursor::head);
+                let Some(head) = head.filter(|head| head.expires_at_ms <= now_ms) else { break };
+                let taken = self.read(queue.clone(), head.offsets, readers).await?;
+                let live = taken.messages.iter().position(|message| message.expires_at_ms > now_ms);
+                let all = live.is_none();
+                let gone: Vec<_> = taken.messages.into_iter().take(live.unwrap_or(usize::MAX)).collect();
+                let mark = match gone.last() {
+                    Some(last) if !all => Mark { end: last.offset + 1, waiting: sum(&gone) },
+                    _ => taken.mark,
+                };
+                if all || !gone.is_empty() {
+                    self.settle(&queue, mark);
+                }
+                expired.extend(gone.into_iter().map(|message| (queue.clone(), message)));
+                if !all {
+                    break;
+                }
+            }
+        }
+        Ok(expired)
+    }
+
+    /// Drops everything that waits for an endpoint; says how much that was.
+    pub fn clear(&self, endpoint: &Endpoint) -> Waiting {
+        let mut state = lock(&self.state);
+        let mut dropped = Waiting::default();
+        for (_, cursor) in state.cursors.iter_mut().filter(|(queue, _)| queue.endpoint == *endpoint) {
+            let cleared = cursor.clear();
+            dropped.messages += cleared.messages;
+            dropped.bytes += cleared.bytes;
+        }
+        drop(state);
+        self.progress.notify_one();
+        dropped
+    }
+
+    /// Every endpoint that something waits for.
+    pub fn endpoints(&self) -> BTreeSet<Endpoint> {
+        let state = lock(&self.state);
+        let waiting = state.cursors.iter().filter(|(_, cursor)| cursor.waiting().messages > 0);
+        waiting.map(|(queue, _)| queue.endpoint.clone()).collect()
+    }
+
+    /// What waits in each queue.
+    pub fn waiting(&self) -> Vec<(QueueId, Waiting)> {
+        lock(&self.state).cursors.iter().map(|(queue, cursor)| (queue.clone(), cursor.waiting())).collect()
+    }
+
+    /// What the log takes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+
+    /// Waits until something was settled since this was last asked.
+    pub async fn progressed(&self) {
+        self.progress.notified().await;
+    }
+
+    /// Waits until a batch was refused because the log is full.
+    pub async fn pressed(&self) {
+        self.pressed.notified().await;
+    }
+
+    /// Frees what no queue waits for, and notes how far each was delivered. Blocks.
+    ///
+    /// In this order, because a full disk can do the first and not the second, and then the second again: messages whose
+    /// delivery is not noted are delivered again, and freed ones cannot be.
+    pub fn write_progress(&self) -> Result<(), OpenQueuesError> {
+        let (free_to, positions) = {
+            let mut state = lock(&self.state);
+            let (first, end) = (self.log.first_offset().0, state.end);
+            // A position is of no use once the log holds nothing for its queue.
+            state.cursors.retain(|_, cursor| cursor.waiting().messages > 0 || cursor.end() > first);
+            let position = |cursor: &Cursor| Offset(cursor.position(end));
+            let free_to = state.cursors.values().map(position).min().unwrap_or(Offset(end));
+            let positions = state.cursors.iter().map(|(queue, cursor)| (queue.position_name(), position(cursor)));
+            (free_to, positions.collect())
+        };
+        if let Err(error) = self.log.trim_before(free_to) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot free delivered messages yet");
+        }
+        let written = self.positions.replace_all(positions);
+        written.map_err(|source| OpenQueuesError::Positions { path: self.dir.join(POSITIONS), source })
+    }
+}
+
+impl Drop for Queues {
+    /// An orderly end leaves nothing to deliver twice.
+    fn drop(&mut self) {
+        if let Err(error) = self.write_progress() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot note what was delivered");
+        }
+    }
+}
+
+fn sum(messages: &[WaitingMessage]) -> Waiting {
+    Waiting { messages: messages.len() as u64, bytes: messages.iter().map(|message| message.bytes).sum() }
+}
+
+fn open_log(dir: &Path, options: LogOptions, environment: &Environment) -> Result<Log, OpenQueuesError> {
+    Log::open_in(dir, options, environment.clone())
+        .map_err(|source| OpenQueuesError::Log { dir: dir.to_owned(), source })
+}
+
+/// Finds what waits.
+fn scan(dir: &Path, log: &Log, positions: &Checkpoints) -> Result<State, OpenQueuesError> {
+    let mut state = State::default();
+    let mut noted: HashMap<QueueId, u64> = HashMap::new();
+    let mut reader = log.reader(log.first_offset());
+    loop {
+        let records = reader
+            .try_next_batch(usize::MAX, SCAN_BATCH_BYTES)
+            .map_err(|source| OpenQueuesError::Read { dir: dir.to_owned(), source })?;
+        if records.is_empty() {
+            break;
+        }
+        for record in records {
+            let (offset, bytes) = (record.offset, record.payload.len() as u64);
+            let stored =
+                StoredRecord::parse(record.payload).map_err(|source| OpenQueuesError::Record { offset, source })?;
+            for Target { queue, lifetime_secs } in stored.targets() {
+                let position = *noted
+                    .entry(queue.clone())
+                    .or_insert_with(|| positions.get(&queue.position_name()).unwrap_or_default().0);
+                let cursor = state.cursors.entry(queue).or_default();
+                match offset.0 < position {
+                    true => cursor.pass(offset.0),
+                    false => cursor.push(offset.0, bytes, expires_at_ms(stored.stored_at_ms(), lifetime_secs)),
+                }
+            }
+        }
+    }
+    state.end = log.next_offset().0;
+    Ok(state)
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

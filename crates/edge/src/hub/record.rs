@@ -1,108 +1,233 @@
-//! One queued message as bytes.
+//! One stored message as bytes: the message once, with every place it goes to.
 //!
 //! ```text
-//! version 1 (1) | lifetime in seconds (4) | sender length (2) | bag length (4) | sender | bag | body
-//! ```
-//! Numbers are big endian; lifetime `FFFFFFFF` means for ever. The sender is in client id form, `device` or
-//! `device/module`. When the message was stored is the log's to know.
+//! version 2 (1) | stored at (8) | number of targets (1) | targets | sender length (2) | bag length (4) | sender | bag | body
 //!
-//! Version history: 1 the first.
+//! target: kind (1) | priority (1) | lifetime (4) | kind 1 only: module length (2) | input length (2) | module | input
+//! ```
+//! Numbers are big endian. *Stored at* is in milliseconds since 1970, by the clock of this device. Kind 0 is `$upstream`, 1 an input
+//! of a module. Priority is 0 to 9, `FF` for none. Lifetime is in seconds from *stored at*, `FFFFFFFF` for ever. The sender is
+//! in client id form, `device` or `device/module`.
+//!
+//! Version history:
+//! - 2: several targets and the time. One log for everything.
+//! - 1: `version (1) | lifetime (4) | sender length (2) | bag length (4) | sender | bag | body`, in a log for each endpoint and
+//!   priority that knew the time. Still read, to be moved.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use model::identity::Identity;
 use model::message::Message;
+use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 
-const VERSION: u8 = 1;
-const HEADER_BYTES: usize = 11;
+use super::queue::QueueId;
+
+const VERSION: u8 = 2;
+const FIRST_VERSION: u8 = 1;
 const FOREVER: u32 = u32::MAX;
+const NO_PRIORITY: u8 = u8::MAX;
+const UPSTREAM: u8 = 0;
+const MODULE: u8 = 1;
 
-/// A message on its way to one endpoint.
+/// Where a message goes, and how long it may wait there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueuedMessage {
+pub struct Target {
+    /// Endpoint and priority.
+    pub queue: QueueId,
+    /// Seconds it may wait; `None`: for ever.
+    pub lifetime_secs: Option<u32>,
+}
+
+/// A message as it waits for one of its targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMessage {
     /// Who sent it.
     pub sender: Identity,
-    /// How long it may wait; `None`: for ever.
-    pub lifetime_secs: Option<u32>,
+    /// When it came in, milliseconds since 1970.
+    pub stored_at_ms: u64,
     /// The message, stamped.
     pub message: Message,
 }
 
-impl QueuedMessage {
-    /// The bytes.
-    pub fn encode(&self) -> Bytes {
-        let sender = self.sender.to_string();
-        let Message { bag, body } = &self.message;
-        let mut out = BytesMut::with_capacity(HEADER_BYTES + sender.len() + bag.len() + body.len());
-        out.put_u8(VERSION);
-        out.put_u32(self.lifetime_secs.map_or(FOREVER, |secs| secs.min(FOREVER - 1)));
-        // Ids are at most 128 characters and a bag is part of a message of 256 KiB: both lengths fit.
-        out.put_u16(sender.len() as u16);
-        out.put_u32(bag.len() as u32);
-        out.put_slice(sender.as_bytes());
-        out.put_slice(bag);
-        out.put_slice(body);
-        out.freeze()
+/// A record that no version up to this one wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a stored message has version {version}, or is damaged; this program knows version {VERSION}")]
+pub struct UnknownRecord {
+    version: u8,
+}
+
+/// When a message is no longer to be delivered, in milliseconds since 1970; `u64::MAX`: never.
+pub fn expires_at_ms(stored_at_ms: u64, lifetime_secs: Option<u32>) -> u64 {
+    lifetime_secs.map_or(u64::MAX, |secs| stored_at_ms.saturating_add(u64::from(secs) * 1000))
+}
+
+/// Appends the bytes. There are 1 to 255 targets.
+pub fn encode(out: &mut BytesMut, targets: &[Target], message: &StoredMessage) {
+    out.put_u8(VERSION);
+    out.put_u64(message.stored_at_ms);
+    debug_assert!((1..=usize::from(u8::MAX)).contains(&targets.len()), "a configuration with more queues is refused");
+    out.put_u8(targets.len() as u8);
+    for Target { queue, lifetime_secs } in targets {
+        out.put_u8(if queue.endpoint == Endpoint::Upstream { UPSTREAM } else { MODULE });
+        out.put_u8(if queue.priority == PRIORITY_WITHOUT_NUMBER { NO_PRIORITY } else { queue.priority as u8 });
+        out.put_u32(lifetime_secs.map_or(FOREVER, |secs| secs.min(FOREVER - 1)));
+        if let Endpoint::Module { module, input } = &queue.endpoint {
+            // Both come from a route, and a route from a twin of 32 KiB.
+            out.put_u16(module.len() as u16);
+            out.put_u16(input.len() as u16);
+            out.put_slice(module.as_bytes());
+            out.put_slice(input.as_bytes());
+        }
+    }
+    let Message { bag, body } = &message.message;
+    let sender = message.sender.to_string();
+    // Ids are at most 128 characters and a bag is part of a message of 256 KiB: both lengths fit.
+    out.put_u16(sender.len() as u16);
+    out.put_u32(bag.len() as u32);
+    out.put_slice(sender.as_bytes());
+    out.put_slice(bag);
+    out.put_slice(body);
+}
+
+/// A record whose targets can be looked at before anything is copied.
+#[derive(Debug, Clone)]
+pub struct StoredRecord {
+    bytes: Bytes,
+    stored_at_ms: u64,
+    targets: std::ops::Range<usize>,
+}
+
+/// A target as it stands in the bytes.
+struct RawTarget<'a> {
+    priority: u32,
+    lifetime_secs: Option<u32>,
+    /// `None`: upstream.
+    module_input: Option<(&'a str, &'a str)>,
+}
+
+const TARGETS_AT: usize = 10;
+
+impl StoredRecord {
+    /// Looks at bytes. They keep the memory of whatever they are a slice of.
+    pub fn parse(bytes: Bytes) -> Result<Self, UnknownRecord> {
+        let version = bytes.first().copied().unwrap_or_default();
+        let parsed = (version == VERSION).then(|| Self::parse_body(bytes)).flatten();
+        parsed.ok_or(UnknownRecord { version })
     }
 
-    /// Takes bytes apart; `None` when they are nothing this version wrote. Bag and body share the record's memory.
-    pub fn decode(record: &Bytes) -> Option<Self> {
-        let header: &[u8; HEADER_BYTES] = record.first_chunk()?;
-        if header[0] != VERSION {
-            return None;
+    fn parse_body(bytes: Bytes) -> Option<Self> {
+        let mut head = bytes.get(1..TARGETS_AT)?;
+        let stored_at_ms = head.get_u64();
+        let mut rest = &bytes[TARGETS_AT..];
+        for _ in 0..head.get_u8() {
+            RawTarget::take(&mut rest)?;
         }
-        let lifetime = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
-        let sender_end = HEADER_BYTES + usize::from(u16::from_be_bytes([header[5], header[6]]));
-        let bag_bytes = u32::from_be_bytes([header[7], header[8], header[9], header[10]]);
-        let bag_end = sender_end.checked_add(usize::try_from(bag_bytes).ok()?)?;
-        if record.len() < bag_end {
-            return None;
-        }
-        let sender = std::str::from_utf8(&record[HEADER_BYTES..sender_end]).ok()?;
-        Some(Self {
-            sender: Identity::from_client_id(sender),
-            lifetime_secs: (lifetime != FOREVER).then_some(lifetime),
-            message: Message { bag: record.slice(sender_end..bag_end), body: record.slice(bag_end..) },
+        let targets = TARGETS_AT..bytes.len() - rest.len();
+        let sender_bytes = usize::from(rest.try_get_u16().ok()?);
+        let bag_bytes = usize::try_from(rest.try_get_u32().ok()?).ok()?;
+        std::str::from_utf8(rest.get(..sender_bytes)?).ok()?;
+        rest.get(sender_bytes..)?.get(..bag_bytes)?;
+        Some(Self { bytes, stored_at_ms, targets })
+    }
+
+    fn raw_targets(&self) -> impl Iterator<Item = RawTarget<'_>> {
+        let mut rest = &self.bytes[self.targets.clone()];
+        std::iter::from_fn(move || RawTarget::take(&mut rest))
+    }
+
+    /// Everywhere it goes.
+    pub fn targets(&self) -> impl Iterator<Item = Target> {
+        self.raw_targets().map(|raw| Target {
+            queue: QueueId {
+                endpoint: match raw.module_input {
+                    None => Endpoint::Upstream,
+                    Some((module, input)) => Endpoint::Module { module: module.to_owned(), input: input.to_owned() },
+                },
+                priority: raw.priority,
+            },
+            lifetime_secs: raw.lifetime_secs,
         })
     }
 
-    /// Whether it has waited longer than it may.
-    pub fn is_expired(&self, stored_at_ms: u64, now_ms: u64) -> bool {
-        let lifetime_ms = |secs: u32| u64::from(secs) * 1000;
-        self.lifetime_secs.is_some_and(|secs| now_ms >= stored_at_ms.saturating_add(lifetime_ms(secs)))
+    /// When its time is up in this queue, milliseconds since 1970; `None` when it does not go there.
+    pub fn expires_at_ms(&self, queue: &QueueId) -> Option<u64> {
+        let target = self.raw_targets().find(|raw| raw.is_for(queue))?;
+        Some(expires_at_ms(self.stored_at_ms, target.lifetime_secs))
     }
+
+    /// When it came in.
+    pub fn stored_at_ms(&self) -> u64 {
+        self.stored_at_ms
+    }
+
+    /// The message. Bag and body share the record's memory.
+    pub fn message(&self) -> StoredMessage {
+        let mut rest = self.bytes.slice(self.targets.end..);
+        let (sender_bytes, bag_bytes) = (usize::from(rest.get_u16()), rest.get_u32() as usize);
+        let sender = rest.split_to(sender_bytes);
+        let sender = std::str::from_utf8(&sender).expect("looked at when the record was parsed");
+        let bag = rest.split_to(bag_bytes);
+        StoredMessage {
+            sender: Identity::from_client_id(sender),
+            stored_at_ms: self.stored_at_ms,
+            message: Message { bag, body: rest },
+        }
+    }
+}
+
+impl<'a> RawTarget<'a> {
+    /// Takes the next one off; `None` at the end, or when it is not whole.
+    fn take(rest: &mut &'a [u8]) -> Option<Self> {
+        let kind = rest.try_get_u8().ok()?;
+        let priority = match rest.try_get_u8().ok()? {
+            NO_PRIORITY => PRIORITY_WITHOUT_NUMBER,
+            number => u32::from(number),
+        };
+        let lifetime = rest.try_get_u32().ok()?;
+        let module_input = match kind {
+            UPSTREAM => None,
+            MODULE => {
+                let lengths = (rest.try_get_u16().ok()?, rest.try_get_u16().ok()?);
+                Some((take_text(rest, lengths.0)?, take_text(rest, lengths.1)?))
+            }
+            _ => return None,
+        };
+        Some(Self { priority, lifetime_secs: (lifetime != FOREVER).then_some(lifetime), module_input })
+    }
+
+    fn is_for(&self, queue: &QueueId) -> bool {
+        let same_endpoint = match (&queue.endpoint, self.module_input) {
+            (Endpoint::Upstream, None) => true,
+            (Endpoint::Module { module, input }, Some(found)) => found == (module.as_str(), input.as_str()),
+            _ => false,
+        };
+        same_endpoint && self.priority == queue.priority
+    }
+}
+
+fn take_text<'a>(rest: &mut &'a [u8], bytes: u16) -> Option<&'a str> {
+    let (text, after) = rest.split_at_checked(usize::from(bytes))?;
+    *rest = after;
+    std::str::from_utf8(text).ok()
+}
+
+/// Takes a record of version 1 apart: its lifetime and its message. `None` when it is none.
+pub fn decode_first_version(record: &Bytes, stored_at_ms: u64) -> Option<(Option<u32>, StoredMessage)> {
+    let mut rest = record.clone();
+    if rest.try_get_u8().ok()? != FIRST_VERSION {
+        return None;
+    }
+    let lifetime = rest.try_get_u32().ok()?;
+    let sender_bytes = usize::from(rest.try_get_u16().ok()?);
+    let bag_bytes = usize::try_from(rest.try_get_u32().ok()?).ok()?;
+    if rest.len() < sender_bytes.checked_add(bag_bytes)? {
+        return None;
+    }
+    let sender = rest.split_to(sender_bytes);
+    let sender = Identity::from_client_id(std::str::from_utf8(&sender).ok()?);
+    let bag = rest.split_to(bag_bytes);
+    let message = StoredMessage { sender, stored_at_ms, message: Message { bag, body: rest } };
+    Some(((lifetime != FOREVER).then_some(lifetime), message))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn what_goes_in_comes_out(
-            sender in "[a-z$]{1,20}(/[a-z$]{1,20})?",
-            lifetime_secs in proptest::option::of(0..FOREVER),
-            bag in proptest::collection::vec(any::<u8>(), 0..200),
-            body in proptest::collection::vec(any::<u8>(), 0..200),
-        ) {
-            let message = Message { bag: bag.into(), body: body.into() };
-            let queued = QueuedMessage { sender: Identity::from_client_id(&sender), lifetime_secs, message };
-            prop_assert_eq!(QueuedMessage::decode(&queued.encode()), Some(queued));
-        }
-
-        #[test]
-        fn any_bytes_are_taken_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = QueuedMessage::decode(&bytes.into());
-        }
-    }
-
-    #[test]
-    fn lifetimes() {
-        let message =
-            |lifetime_secs| QueuedMessage { sender: Identity::device("d"), lifetime_secs, message: Message::default() };
-        assert!(!message(None).is_expired(0, u64::MAX));
-        assert!(message(Some(0)).is_expired(5, 5));
-        assert!(!message(Some(1)).is_expired(1000, 1999));
-        assert!(message(Some(1)).is_expired(1000, 2000));
-    }
-}
+pub(super) mod tests;
