@@ -1,7 +1,7 @@
 //! What Central does, one file a resource; whoever may ask is decided here.
 //!
 //! ```text
-//!   http/ ──► Access (authorize) ──► app/<resource> ──► store/, twins, sessions, telemetry
+//!   http/ ──► Access (authorize) ──► app/<resource> ──► registry, twins, sessions, telemetry
 //! ```
 //!
 //! A function that reads or writes for a caller takes an [`Access`]. One can only be had from [`authorize`], so a path around
@@ -33,8 +33,6 @@ use std::sync::Arc;
 
 pub use access::{Access, Actor, ActorKind, Resource, authorize};
 pub use error::AppError;
-pub use signing_key::SigningKey;
-
 use events::live::Live;
 use hub::sessions::Sessions;
 use hub::twins::Twins;
@@ -42,77 +40,64 @@ use readers::timeseries::Telemetry;
 use registry::{ApplicationRow, Registry};
 
 use sign_in::SignInLimiter;
+pub use signing_key::SigningKey;
 
-/// What an application is put together from.
-pub struct AppParts {
-    /// The registry.
-    pub registry: Registry,
-    /// Who is connected.
-    pub sessions: Sessions,
-    /// Twins.
-    pub twins: Twins,
-    /// Telemetry.
-    pub telemetry: Telemetry,
-    /// Live events.
-    pub live: Live,
-    /// The application served.
-    pub application: ApplicationRow,
-    /// Signs its API tokens.
-    pub signing_key: SigningKey,
-    /// Address of the provisioning service, for people to copy.
-    pub provisioning_endpoint: String,
-}
+use crate::core::Core;
 
-/// The application as the HTTP interface uses it. Cheap to clone.
+/// People's side of Central: what the HTTP interface calls. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    parts: AppParts,
+    core: Core,
+    https_port: u16,
     sign_in_limiter: SignInLimiter,
 }
 
 impl App {
-    /// Puts the application together.
-    pub fn new(parts: AppParts) -> Self {
-        Self { inner: Arc::new(Inner { parts, sign_in_limiter: SignInLimiter::default() }) }
+    /// For what Central is made of; links to the outside carry the port of the HTTPS listener.
+    pub fn new(core: Core, https_port: u16) -> Self {
+        Self { inner: Arc::new(Inner { core, https_port, sign_in_limiter: SignInLimiter::default() }) }
     }
 
-    /// The application served.
-    pub fn application(&self) -> &ApplicationRow {
-        &self.inner.parts.application
+    /// The application a request's host name leads to; one of no application is not found.
+    pub async fn application_of_host(&self, host: &str) -> Result<Arc<ApplicationRow>, AppError> {
+        let found = self.inner.core.applications.by_host(host).await?;
+        found.ok_or_else(|| AppError::NotFound(format!("There is no application at '{host}'.")))
     }
 
     /// Live events.
     pub fn live(&self) -> &Live {
-        &self.inner.parts.live
+        &self.inner.core.live
     }
 
-    /// Address of the provisioning service.
-    pub fn provisioning_endpoint(&self) -> &str {
-        &self.inner.parts.provisioning_endpoint
+    /// Address of the provisioning service. Any host name leads to it: the scope says whose devices register.
+    pub fn provisioning_endpoint(&self) -> String {
+        format!("https://{}:{}", self.inner.core.applications.hostname(), self.inner.https_port)
     }
 
     fn registry(&self) -> &Registry {
-        &self.inner.parts.registry
+        &self.inner.core.registry
     }
 
     fn sessions(&self) -> &Sessions {
-        &self.inner.parts.sessions
+        &self.inner.core.sessions
     }
 
     fn twins(&self) -> &Twins {
-        &self.inner.parts.twins
+        &self.inner.core.twins
     }
 
     fn telemetry(&self) -> &Telemetry {
-        &self.inner.parts.telemetry
+        &self.inner.core.telemetry
     }
 
-    fn signing_key(&self) -> &SigningKey {
-        &self.inner.parts.signing_key
+    /// The key that signs an application's API tokens.
+    fn signing_key(&self, application: &str) -> Result<SigningKey, AppError> {
+        let key = self.inner.core.signing_keys.of(application);
+        key.map_err(|error| AppError::internal("an application's key for API tokens cannot be had", error))
     }
 
     fn sign_in_limiter(&self) -> &SignInLimiter {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 fine; 2 wrong usage; 78 the configuration must be mended, and starting again would not help; 1 anything else.
 //! Commands that work on a data folder do so beside a running `serve`: the registry is made for it.
 
+mod application;
 mod doctor;
 mod model;
 mod token;
@@ -45,6 +46,9 @@ enum Command {
     /// Central, one edge with a module, and downstream devices, set up from an empty folder.
     #[command(after_help = "Example:\n  tidegate demo --data ./demo --https 127.0.0.1:8443")]
     Demo(DemoArguments),
+    /// Applications beside the first one.
+    #[command(subcommand)]
+    Application(application::ApplicationCommand),
     /// API tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -158,6 +162,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(arguments) => serve_command(arguments).await,
         Command::Demo(arguments) => demo_command(arguments).await,
+        Command::Application(command) => application::run(command).await,
         Command::Token(command) => token::run(command).await,
         Command::User(command) => user::run(command).await,
         Command::Model(command) => model::run(command),

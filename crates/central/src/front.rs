@@ -1,39 +1,52 @@
-//! One door for HTTP: health and metrics, the device API, and everything else to the application's own router.
+//! One door for HTTP: who a request is for is decided here, from its method, path and what kind of client sends it.
+//!
+//! ```text
+//! /health/…, /metrics                       operators       any host name
+//! the table of hub::device_http::route      machines        devices, provisioning, back ends
+//! /api/…, /system/…, files of the console   people          the application of the host name
+//! any other path                            a browser's navigation gets the console, everything else 404
+//! ```
+//!
+//! Some paths (`/devices/d1`) are a page of the console to a browser and the hub's interface to a machine. A browser that
+//! navigates asks for `text/html`, with GET, without a token and without `api-version`; nothing else is shown a page.
 
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Body;
-use events::metrics::{Gauges, Metrics};
-use http::{Method, Request, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use events::metrics::Gauges;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hub::device_http::HubHttp;
-use hub::sessions::Sessions;
+use hub::device_http::error::HubHttpError;
+use hub::device_http::route::{Audience, HubRoute};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
-use storage::log::Log;
 
-use crate::app::App;
-use crate::http::{PeerAddress, PlainHttp};
+use crate::app::{App, AppError};
+use crate::core::Core;
+use crate::http::{BrowserNavigation, PeerAddress, PlainHttp, RequestApplication};
+
+#[cfg(test)]
+mod tests;
 
 /// What answers requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Front {
+    core: Core,
     app: App,
     router: Router,
     hub: HubHttp,
-    metrics: Metrics,
-    sessions: Sessions,
-    log: Log,
     is_plain: bool,
 }
 
 impl Front {
-    /// Puts it together.
-    pub fn new(app: App, hub: HubHttp, metrics: Metrics, sessions: Sessions, log: Log) -> Self {
+    /// For what Central is made of and its two sides.
+    pub fn new(core: Core, app: App, hub: HubHttp) -> Self {
         let router = crate::http::router(app.clone());
-        Self { app, router, hub, metrics, sessions, log, is_plain: false }
+        Self { core, app, router, hub, is_plain: false }
     }
 
     /// The same on the plain listener of the machine itself: links in answers are then `http://`.
@@ -43,21 +56,29 @@ impl Front {
 
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        let mut request = request.map(Body::new);
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        match request.uri().path() {
-            "/health/live" if reads => return text(StatusCode::OK, "application/json", r#"{"status":"live"}"#.into()),
-            "/health/ready" if reads => return self.ready(),
-            "/metrics" if reads => {
-                let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-                return self.metrics(token.map(str::to_owned), peer).await;
-            }
-            _ => {}
+        let request = request.map(Body::new);
+        match door(&request) {
+            Door::Live => text(StatusCode::OK, "application/json", r#"{"status":"live"}"#.into()),
+            Door::Ready => self.ready(),
+            Door::Metrics => self.metrics(request.headers(), peer).await,
+            Door::Machine(route) => self.hub.call(route, request).await,
+            Door::WebSocket => HubHttpError::unbuilt(Audience::Device).into_response(Audience::Device),
+            Door::People { is_navigation } => self.people(request, peer, is_navigation).await,
         }
-        if let Some(route) = HubHttp::route(&request) {
-            return self.hub.call(route, request).await;
-        }
+    }
+
+    /// Answers a request for the application its host name leads to.
+    async fn people(&self, mut request: Request<Body>, peer: SocketAddr, is_navigation: bool) -> Response<Body> {
+        let host = host(&request).unwrap_or_default().to_owned();
+        let application = match self.app.application_of_host(&host).await {
+            Ok(application) => application,
+            Err(error) => return error.into_response(),
+        };
+        request.extensions_mut().insert(RequestApplication(application));
         request.extensions_mut().insert(PeerAddress(peer.ip()));
+        if is_navigation {
+            request.extensions_mut().insert(BrowserNavigation);
+        }
         if self.is_plain {
             request.extensions_mut().insert(PlainHttp);
         }
@@ -68,7 +89,7 @@ impl Front {
     }
 
     fn ready(&self) -> Response<Body> {
-        let problems = self.metrics.problems();
+        let problems = self.core.metrics.problems();
         if problems.is_empty() {
             return text(StatusCode::OK, "application/json", r#"{"status":"ready"}"#.into());
         }
@@ -77,26 +98,89 @@ impl Front {
     }
 
     /// Prometheus text, for whoever is on the machine or brings an API token.
-    async fn metrics(&self, token: Option<String>, peer: SocketAddr) -> Response<Body> {
-        let is_allowed = match token {
-            _ if peer.ip().is_loopback() => true,
-            Some(token) => matches!(self.app.authenticate_token(&token).await, Ok(Some(_))),
-            None => false,
-        };
-        if !is_allowed {
-            return text(
-                StatusCode::UNAUTHORIZED,
-                "text/plain",
-                "an API token is needed from outside this machine\n".into(),
-            );
+    async fn metrics(&self, headers: &HeaderMap, peer: SocketAddr) -> Response<Body> {
+        if !peer.ip().is_loopback() && !self.has_token(headers).await.unwrap_or(false) {
+            let needed = "an API token is needed from outside this machine\n";
+            return text(StatusCode::UNAUTHORIZED, "text/plain", needed.into());
         }
         let gauges = Gauges {
-            sessions: self.sessions.count(),
-            log_bytes: self.log.bytes(),
-            log_next_offset: self.log.next_offset().0,
+            sessions: self.core.sessions.count(),
+            log_bytes: self.core.log.bytes(),
+            log_next_offset: self.core.log.next_offset().0,
         };
-        text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.to_prometheus(gauges))
+        let body = self.core.metrics.to_prometheus(gauges);
+        text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body)
     }
+
+    /// Whether the request brings a token of the first application, whose administrators run this installation.
+    async fn has_token(&self, headers: &HeaderMap) -> Result<bool, AppError> {
+        let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let Some(token) = token else { return Ok(false) };
+        Ok(self.app.authenticate_token(self.core.applications.first(), token).await?.is_some())
+    }
+}
+
+/// Whom a request is for.
+#[derive(Debug, PartialEq, Eq)]
+enum Door {
+    /// `GET /health/live`.
+    Live,
+    /// `GET /health/ready`.
+    Ready,
+    /// `GET /metrics`.
+    Metrics,
+    /// A path of the machines' table.
+    Machine(HubRoute),
+    /// A WebSocket at a path of no table: some clients open `/`.
+    WebSocket,
+    /// The REST interface and the console.
+    People {
+        /// A browser wants a page.
+        is_navigation: bool,
+    },
+}
+
+fn door<B>(request: &Request<B>) -> Door {
+    let (method, path) = (request.method(), request.uri().path());
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    match path {
+        "/health/live" if reads => return Door::Live,
+        "/health/ready" if reads => return Door::Ready,
+        "/metrics" if reads => return Door::Metrics,
+        _ => {}
+    }
+    let is_navigation = reads && is_navigation(request.headers(), request.uri().query().unwrap_or_default());
+    let is_interface = path.starts_with("/api/") || path.starts_with("/system/");
+    if is_interface || is_navigation {
+        return Door::People { is_navigation };
+    }
+    if let Some(route) = HubRoute::find(method.as_str(), path) {
+        return Door::Machine(route);
+    }
+    if request.headers().contains_key(header::UPGRADE) {
+        return Door::WebSocket;
+    }
+    Door::People { is_navigation }
+}
+
+/// Whether a browser goes to a page.
+fn is_navigation(headers: &HeaderMap, query: &str) -> bool {
+    let accepts_pages = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|accepted| accepted.to_ascii_lowercase().contains("text/html"));
+    let is_machine = headers.contains_key(header::AUTHORIZATION)
+        || headers.contains_key(header::UPGRADE)
+        || protocol::hub::bag::get(query.as_bytes(), "api-version").is_some();
+    accepts_pages && !is_machine
+}
+
+/// The host a request names, without its port: HTTP/2 has it in the target, HTTP/1.1 in a header.
+fn host<B>(request: &Request<B>) -> Option<&str> {
+    let header = || request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = request.uri().authority().map(|authority| authority.as_str()).or_else(header)?;
+    Some(hub::device_http::without_port(host))
 }
 
 fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {

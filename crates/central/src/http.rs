@@ -25,12 +25,14 @@ mod routes;
 mod templates;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::{Router, extract::Request};
+use registry::ApplicationRow;
 
 use crate::app::App;
 use crate::limits::HTTP_BODY_BYTES_MAX;
@@ -40,6 +42,14 @@ pub use guard::SESSION_COOKIE;
 /// Request extension: address of the client, where the listener knows it.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);
+
+/// Request extension: the application the request's host name leads to. The guard asks for it.
+#[derive(Debug, Clone)]
+pub struct RequestApplication(pub Arc<ApplicationRow>);
+
+/// Request extension: a browser goes to a page. Nothing else is shown one.
+#[derive(Debug, Clone, Copy)]
+pub struct BrowserNavigation;
 
 /// Request extension: the request came over plain HTTP, so links in answers are `http://`.
 #[derive(Debug, Clone, Copy)]

@@ -16,6 +16,7 @@ pub mod app;
 pub mod certificates;
 pub mod cli;
 pub mod config;
+pub mod core;
 pub mod data_folder;
 pub mod demo;
 pub mod front;

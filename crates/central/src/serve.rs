@@ -20,7 +20,7 @@ use events::ingest::Ingest;
 use events::last_seen::LastSeen;
 use events::live::Live;
 use events::metrics::Metrics;
-use hub::authenticate::Hosts;
+use hub::applications::Applications;
 use hub::device_http::HubHttp;
 use hub::gateway::Gateway;
 use hub::provisioning::Provisioning;
@@ -28,7 +28,7 @@ use hub::sessions::Sessions;
 use hub::twins::Twins;
 use readers::timeseries::reader::{ReaderParts, StartReaderError, TelemetryReader};
 use readers::timeseries::{CreateFolderError, OpenTelemetryError, Telemetry};
-use registry::{ApplicationRow, OpenRegistryError, Registry};
+use registry::{OpenRegistryError, Registry};
 use storage::log::{Log, LogOptions, Offset, OpenLogError};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -36,14 +36,15 @@ use tokio_util::task::TaskTracker;
 use transport::server::{HubServer, ServerLimits};
 use transport::tls::{SwappableIdentity, server_config_swappable};
 
-use crate::app::{App, AppParts};
+use crate::app::App;
+use crate::app::signing_key::SigningKeys;
 use crate::certificates::{self, CertificateError};
 use crate::config::{Config, ReadConfigError};
+use crate::core::{Core, Parts};
 use crate::data_folder::{DataFolder, DataFolderError, Endpoints, Guarded};
 use crate::front::Front;
 
 pub use first_start::FirstStartError;
-pub(crate) use first_start::signing_key;
 pub use guard::GuardError;
 
 /// How often the server certificate is looked at.
@@ -122,41 +123,13 @@ impl ServeError {
     }
 }
 
-/// The parts that live until the end.
-struct Parts {
-    folder: DataFolder,
-    registry: Registry,
-    application: ApplicationRow,
-    hosts: Hosts,
-    log: Log,
-    sessions: Sessions,
-    live: Live,
-    metrics: Metrics,
-    ingest: Ingest,
-    twins: Twins,
-    telemetry: Telemetry,
-    provisioning: Provisioning,
-}
-
 /// What runs once Central is ready, for whoever started it inside another program.
 #[derive(Clone)]
 pub struct Running {
     /// Where the listeners are.
     pub endpoints: Endpoints,
-    /// The first application.
-    pub application: ApplicationRow,
-    /// The registry.
-    pub registry: Registry,
-    /// Live sessions.
-    pub sessions: Sessions,
-    /// Twins.
-    pub twins: Twins,
-    /// Live updates.
-    pub live: Live,
-    /// Telemetry.
-    pub telemetry: Telemetry,
-    /// Counters and conditions.
-    pub metrics: Metrics,
+    /// What Central is made of.
+    pub core: Core,
 }
 
 /// Tasks that must end in order, and what ends them.
@@ -176,58 +149,41 @@ pub async fn run(
     let folder = DataFolder::create(&options.data)?;
     let _lock = folder.lock()?;
     folder.remove_endpoints()?;
-    let (parts, background) = open(folder, &options).await?;
-    let identity = certificates::server_identity(&parts.folder, &options.config.hostname)?;
+    let (core, background) = open(folder, &options).await?;
+    let identity = certificates::server_identity(&core.folder, &options.config.hostname)?;
     let identity = SwappableIdentity::new(identity);
     let listeners = CancellationToken::new();
     let serving = TaskTracker::new();
-    let endpoints = listen(&parts, &options.config, &identity, &listeners, &serving).await?;
-    serving.spawn(renew_certificate(
-        parts.folder.clone(),
-        options.config.hostname.clone(),
-        identity,
-        listeners.clone(),
-    ));
+    let endpoints = listen(&core, &options.config, &identity, &listeners, &serving).await?;
+    serving.spawn(renew_certificate(core.folder.clone(), options.config.hostname.clone(), identity, listeners.clone()));
     if let Some(amqps) = options.config.listen.amqps {
         tracing::warn!("AMQP is not available in this version: nothing listens on {amqps}");
     }
-    parts.metrics.set_listening(true);
-    parts.folder.write_endpoints(&endpoints)?;
-    ready(running(&parts, endpoints));
+    core.metrics.set_listening(true);
+    core.folder.write_endpoints(&endpoints)?;
+    ready(Running { endpoints, core: core.clone() });
 
     shutdown.cancelled().await;
     tracing::info!("stopping");
-    parts.metrics.set_listening(false);
-    parts.folder.remove_endpoints()?;
+    core.metrics.set_listening(false);
+    core.folder.remove_endpoints()?;
     listeners.cancel();
-    parts.sessions.disconnect_all();
-    parts.live.close();
+    core.sessions.disconnect_all();
+    core.live.close();
     serving.close();
     serving.wait().await;
-    stop(parts, background).await;
+    stop(core, background).await;
     Ok(())
 }
 
-fn running(parts: &Parts, endpoints: Endpoints) -> Running {
-    Running {
-        endpoints,
-        application: parts.application.clone(),
-        registry: parts.registry.clone(),
-        sessions: parts.sessions.clone(),
-        twins: parts.twins.clone(),
-        live: parts.live.clone(),
-        telemetry: parts.telemetry.clone(),
-        metrics: parts.metrics.clone(),
-    }
-}
-
 /// Opens everything below the listeners and starts the background tasks.
-async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Parts, Background), ServeError> {
+async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Background), ServeError> {
     let config = &options.config;
     first_start::create_private(&folder.registry())?;
     let registry = Registry::open(&folder.registry()).await?;
     guard::check(&folder, &registry, options.accept_data_loss).await?;
-    let application = first_start::set_up(&folder, &registry).await?;
+    let signing_keys = SigningKeys::new(folder.clone());
+    let application = first_start::set_up(&folder, &registry, &signing_keys).await?;
     let first_offset = registry.checkpoint_get("telemetry").await.map_err(StartReaderError::from)?.unwrap_or(0);
     let log_options = LogOptions {
         segment_bytes_max: config.log.segment_bytes,
@@ -240,12 +196,12 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Parts, Back
     telemetry.application(&application.id)?;
     guard::tell_telemetry_files(&telemetry, &application.id);
 
-    let hosts = Hosts::new(&config.hostname, &application.id);
+    let applications = Applications::new(registry.clone(), &config.hostname, application);
     let (last_seen, live, metrics) = (LastSeen::default(), Live::default(), Metrics::default());
     let sessions = Sessions::new(last_seen.clone());
     let (ingest, event_writer) = Ingest::new(log.clone(), metrics.clone());
     let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone(), live.clone(), ingest.clone());
-    let provisioning = Provisioning::new(registry.clone(), hosts.clone(), ingest.clone(), metrics.clone());
+    let provisioning = Provisioning::new(registry.clone(), applications.clone(), ingest.clone(), metrics.clone());
     let reader = TelemetryReader::start(ReaderParts {
         telemetry: telemetry.clone(),
         registry: registry.clone(),
@@ -265,21 +221,21 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Parts, Back
     background.tasks.spawn(event_writer.run(background.stop_events.clone()));
     background.tasks.spawn(twin_writer.run(background.stop_events.clone()));
     start_reader(reader, &background)?;
-    let parts = Parts {
+    let core = Core::new(Parts {
         folder,
         registry,
-        application,
-        hosts,
+        applications,
         log,
-        sessions,
-        live,
-        metrics,
         ingest,
+        live,
+        sessions,
         twins,
         telemetry,
         provisioning,
-    };
-    Ok((parts, background))
+        metrics,
+        signing_keys,
+    });
+    Ok((core, background))
 }
 
 /// Gives the telemetry reader a thread of its own: taking messages apart is work, not waiting, and connections must not wait
@@ -303,7 +259,7 @@ fn start_reader(reader: TelemetryReader, background: &Background) -> Result<(), 
 
 /// Binds every listener before any serves, so that a taken port leaves nothing half started.
 async fn listen(
-    parts: &Parts,
+    core: &Core,
     config: &Config,
     identity: &Arc<SwappableIdentity>,
     shutdown: &CancellationToken,
@@ -316,7 +272,7 @@ async fn listen(
         None => None,
     };
     let limits = ServerLimits { connections_max: config.limits.mqtt_connections_max, ..ServerLimits::default() };
-    let gateway = Arc::new(gateway(parts));
+    let gateway = Arc::new(gateway(core));
     let mqtts = HubServer::bind(config.listen.mqtts, Arc::clone(&tls), gateway, limits).await;
     let mqtts = mqtts.map_err(|error| listeners::cannot_listen("--mqtts", config.listen.mqtts, &error))?;
 
@@ -331,7 +287,7 @@ async fn listen(
         amqps: None,
         hostname: config.hostname.clone(),
     };
-    let front = front(parts, config, https_address)?;
+    let front = front(core, https_address);
     let connections = config.limits.http_connections_max;
     let tls = listeners::with_http_protocols(&tls);
     serving.spawn(listeners::serve(https, Some(tls), front.clone(), connections, shutdown.clone()));
@@ -342,40 +298,30 @@ async fn listen(
     Ok(endpoints)
 }
 
-fn gateway(parts: &Parts) -> Gateway {
+fn gateway(core: &Core) -> Gateway {
     Gateway {
-        registry: parts.registry.clone(),
-        hosts: parts.hosts.clone(),
-        sessions: parts.sessions.clone(),
-        twins: parts.twins.clone(),
-        ingest: parts.ingest.clone(),
-        live: parts.live.clone(),
-        metrics: parts.metrics.clone(),
-        provisioning: parts.provisioning.clone(),
+        registry: core.registry.clone(),
+        applications: core.applications.clone(),
+        sessions: core.sessions.clone(),
+        twins: core.twins.clone(),
+        ingest: core.ingest.clone(),
+        live: core.live.clone(),
+        metrics: core.metrics.clone(),
+        provisioning: core.provisioning.clone(),
         admission: Gateway::admission(),
     }
 }
 
-fn front(parts: &Parts, config: &Config, https: SocketAddr) -> Result<Front, ServeError> {
-    let signing_key = signing_key(&parts.folder, &parts.application.id)?;
-    let app = App::new(AppParts {
-        registry: parts.registry.clone(),
-        sessions: parts.sessions.clone(),
-        twins: parts.twins.clone(),
-        telemetry: parts.telemetry.clone(),
-        live: parts.live.clone(),
-        application: parts.application.clone(),
-        signing_key,
-        provisioning_endpoint: format!("https://{}:{}", config.hostname, https.port()),
-    });
+fn front(core: &Core, https: SocketAddr) -> Front {
+    let app = App::new(core.clone(), https.port());
     let hub = HubHttp {
-        registry: parts.registry.clone(),
-        hosts: parts.hosts.clone(),
-        ingest: parts.ingest.clone(),
-        sessions: parts.sessions.clone(),
-        provisioning: parts.provisioning.clone(),
+        registry: core.registry.clone(),
+        applications: core.applications.clone(),
+        ingest: core.ingest.clone(),
+        sessions: core.sessions.clone(),
+        provisioning: core.provisioning.clone(),
     };
-    Ok(Front::new(app, hub, parts.metrics.clone(), parts.sessions.clone(), parts.log.clone()))
+    Front::new(core.clone(), app, hub)
 }
 
 /// Looks at the certificate once a day; new handshakes get the new one, connections stay.
@@ -396,17 +342,15 @@ async fn renew_certificate(
     }
 }
 
-async fn stop(parts: Parts, background: Background) {
-    let Parts { registry, log, twins, provisioning, ingest, .. } = parts;
-    drop((twins, provisioning, ingest));
+async fn stop(core: Core, background: Background) {
     background.stop_events.cancel();
     background.stop_reader.cancel();
     background.tasks.close();
     if tokio::time::timeout(STOP_TIMEOUT, background.tasks.wait()).await.is_err() {
         tracing::warn!("telemetry could not be flushed in time; it is in the log and will be read again");
     }
-    log.close().await;
-    registry.close().await;
+    core.log.clone().close().await;
+    core.registry.close().await;
 }
 
 /// Waits for a signal to stop, or for the token.

@@ -10,57 +10,14 @@
 //! The signature, checked with the named identity's own keys, says who it is; the token's resource only limits its scope. A
 //! device's key does not open its modules.
 
-use std::sync::Arc;
-
 use model::identity::Identity;
 use protocol::auth::sas::{self, SasToken};
 use registry::{DeviceRow, ModuleAuthentication, Registry, StoreError};
 
 use crate::limits::AUTH_CHAIN_LENGTH_MAX;
 
-#[cfg(test)]
-mod tests;
-
 /// The module that speaks for an edge device's children.
 pub const EDGE_HUB_MODULE: &str = "$edgeHub";
-
-/// Which application a host name leads to.
-#[derive(Debug, Clone)]
-pub struct Hosts {
-    hostname: Arc<str>,
-    application: Arc<str>,
-}
-
-impl Hosts {
-    /// The first application is served on the bare host name.
-    pub fn new(hostname: &str, application: &str) -> Self {
-        Self { hostname: hostname.into(), application: application.into() }
-    }
-
-    /// The host name of the first application.
-    pub fn hostname(&self) -> &str {
-        &self.hostname
-    }
-
-    /// The id of the first application.
-    pub fn first_application(&self) -> &Arc<str> {
-        &self.application
-    }
-
-    /// The application of a host name a client used. On the machine itself the loopback names, which the server certificate
-    /// names too, mean the first one.
-    pub fn application(&self, host: &str) -> Option<&Arc<str>> {
-        let is_ours = host.eq_ignore_ascii_case(&self.hostname)
-            || host.eq_ignore_ascii_case("localhost")
-            || matches!(host, "127.0.0.1" | "::1" | "[::1]");
-        is_ours.then_some(&self.application)
-    }
-
-    /// The host name an application's devices are told.
-    pub fn host_of(&self, application: &str) -> Option<&str> {
-        (*self.application == *application).then_some(&*self.hostname)
-    }
-}
 
 /// Checks credentials against the registry. Cheap to clone.
 #[derive(Clone)]

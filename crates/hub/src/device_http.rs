@@ -1,14 +1,14 @@
 //! What devices and edges ask of the hub over HTTPS: module identities, scope calls, telemetry, and provisioning.
 //!
-//! The paths share their first words with the console's (`/devices/…`), so a request counts as the hub's when its path is one of
-//! these and it brings a token or an `api-version`; browsers bring neither.
+//! [`route`] holds the table of paths. Some share their first words with pages of the console: whoever stands in front of both
+//! tells a browser's navigation from a machine's request.
 //!
 //! | Module | Answers |
 //! | --- | --- |
 //! | [`route`] | which call a path is |
 //! | [`modules`] | `/devices/{d}/modules[/{m}]` |
 //! | [`scope`] | `/devices/{edge}/modules/$edgeHub/…` |
-//! | [`messages`] | `/devices/{d}/messages/events` |
+//! | [`messages`] | `/devices/{d}/messages/…` |
 //! | [`registrations`] | `/{scope}/registrations/{reg}/…` |
 //! | [`error`] | error bodies of both dialects |
 
@@ -25,18 +25,19 @@ use axum::body::Body;
 use bytes::Bytes;
 use events::clock::now_secs;
 use events::ingest::Ingest;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use model::identity::Identity;
 use registry::Registry;
 use serde::Serialize;
 
-use crate::authenticate::{AuthenticateError, Authenticator, Claim, Hosts, Principal};
+use crate::applications::Applications;
+use crate::authenticate::{AuthenticateError, Authenticator, Claim, Principal};
 use crate::limits::HUB_HTTP_BODY_BYTES_MAX;
 use crate::provisioning::Provisioning;
 use crate::sessions::Sessions;
 use error::HubHttpError;
-use route::HubRoute;
+use route::{Call as Asked, HubRoute, Ids};
 
 #[cfg(test)]
 mod tests;
@@ -46,8 +47,8 @@ mod tests;
 pub struct HubHttp {
     /// Devices and modules.
     pub registry: Registry,
-    /// Host names.
-    pub hosts: Hosts,
+    /// Which application a host name leads to.
+    pub applications: Applications,
     /// The log.
     pub ingest: Ingest,
     /// Live sessions.
@@ -64,54 +65,47 @@ struct Caller {
 
 /// A request, read whole.
 struct Call<'a> {
-    method: &'a Method,
     headers: &'a HeaderMap,
     query: &'a str,
     body: Bytes,
 }
 
 impl HubHttp {
-    /// Which call the request is, if it is one.
-    pub fn route<B>(request: &Request<B>) -> Option<HubRoute> {
-        let route = HubRoute::parse(request.uri().path())?;
-        let names_version = request.uri().query().is_some_and(|query| query.contains("api-version="));
-        (names_version || request.headers().contains_key(header::AUTHORIZATION)).then_some(route)
-    }
-
     /// Answers a call.
     pub async fn call(&self, route: HubRoute, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let dps_dialect =
-            matches!(route, HubRoute::Register { .. } | HubRoute::Operation { .. } | HubRoute::Registration { .. });
+        let audience = route.audience;
         let answered = match read(body).await {
             Ok(body) => {
                 let query = parts.uri.query().unwrap_or_default();
-                self.answer(route, Call { method: &parts.method, headers: &parts.headers, query, body }).await
+                self.answer(route, Call { headers: &parts.headers, query, body }).await
             }
             Err(error) => Err(error),
         };
-        answered.unwrap_or_else(|error| error.into_response(dps_dialect))
+        answered.unwrap_or_else(|error| error.into_response(audience))
     }
 
     async fn answer(&self, route: HubRoute, call: Call<'_>) -> Result<Response<Body>, HubHttpError> {
-        match (route, call.method.as_str()) {
-            (HubRoute::Modules { device }, "GET") => self.modules_list(&call, &device).await,
-            (HubRoute::Module { device, module }, "GET") => self.module_get(&call, &device, &module).await,
-            (HubRoute::Module { device, module }, "PUT") => self.module_put(&call, &device, &module).await,
-            (HubRoute::Module { device, module }, "DELETE") => self.module_delete(&call, &device, &module).await,
-            (HubRoute::Events { identity }, "POST") => self.message_post(&call, &identity).await,
-            (HubRoute::ScopeOfTarget { edge }, "POST") => self.scope_of_target(&call, &edge).await,
-            (HubRoute::OnBehalfOf { edge }, "POST") => self.on_behalf_of(&call, &edge).await,
-            (HubRoute::OwnScope { edge }, "GET") => self.own_scope(&call, &edge).await,
-            (HubRoute::OneInScope { edge }, "GET") => self.one_in_scope(&call, &edge).await,
-            (HubRoute::Register { scope, registration }, "PUT") => self.register(&call, &scope, &registration).await,
-            (HubRoute::Operation { scope, registration, operation }, "GET") => {
-                self.operation(&call, &scope, &registration, &operation).await
-            }
-            (HubRoute::Registration { scope, registration }, "POST") => {
-                self.registration(&call, &scope, &registration).await
-            }
-            _ => Err(HubHttpError::method_not_allowed()),
+        let HubRoute { audience, call: asked, ids } = route;
+        let asked = asked.map_err(HubHttpError::method_not_allowed)?;
+        let (device, module) = (ids.get("device"), ids.get("module"));
+        let (scope, registration) = (ids.get("scope"), ids.get("registration"));
+        match asked {
+            Asked::ModulesList => self.modules_list(&call, device).await,
+            Asked::ModuleGet => self.module_get(&call, device, module).await,
+            Asked::ModulePut => self.module_put(&call, device, module).await,
+            Asked::ModuleDelete => self.module_delete(&call, device, module).await,
+            Asked::MessagePost => self.message_post(&call, &identity(&ids)).await,
+            Asked::MessageNext => self.message_next(&call, device).await,
+            Asked::MessageSettle => self.message_settle(&call, device, ids.get("lock")).await,
+            Asked::ScopeOfTarget => self.scope_of_target(&call, device).await,
+            Asked::OnBehalfOf => self.on_behalf_of(&call, device).await,
+            Asked::OwnScope => self.own_scope(&call, device).await,
+            Asked::OneInScope => self.one_in_scope(&call, device).await,
+            Asked::Register => self.register(&call, scope, registration).await,
+            Asked::Operation => self.operation(&call, scope, registration, ids.get("operation")).await,
+            Asked::Registration => self.registration(&call, scope, registration).await,
+            Asked::Unbuilt => Err(HubHttpError::unbuilt(audience)),
         }
     }
 
@@ -119,15 +113,17 @@ impl HubHttp {
     async fn caller(&self, call: &Call<'_>, identity: &Identity) -> Result<Caller, HubHttpError> {
         let token = authorization(call)?;
         let named = call.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(without_port);
-        // Audiences name the hub; behind a port mapping or tunnel the Host header may name something else.
-        let hosts = [Some(self.hosts.hostname()), named.filter(|host| self.hosts.application(host).is_some())];
-        let app = Arc::clone(self.hosts.first_application());
+        let named = named.unwrap_or_else(|| self.applications.hostname());
+        let application = self.applications.by_host(named).await?;
+        let application = application.ok_or_else(|| HubHttpError::unknown_host(named))?;
+        // Audiences name the hub, whatever other name of it the request came by.
+        let own = self.applications.host_of(&application);
         let authenticator = Authenticator::new(self.registry.clone());
         let mut refusal = None;
-        for host in hosts.into_iter().flatten() {
-            let claim = Claim { application: &app, host, identity, token, auth_chain: None };
+        for host in [own.as_str(), named] {
+            let claim = Claim { application: &application.id, host, identity, token, auth_chain: None };
             match authenticator.authenticate(claim, now_secs()).await {
-                Ok(principal) => return Ok(Caller { app, principal }),
+                Ok(principal) => return Ok(Caller { app: application.id.as_str().into(), principal }),
                 Err(error @ AuthenticateError::Scope(_)) => refusal = Some(error),
                 Err(error) => return Err(HubHttpError::refused(identity, &error)),
             }
@@ -137,12 +133,21 @@ impl HubHttp {
     }
 }
 
+/// Whom a path names.
+fn identity(ids: &Ids) -> Identity {
+    match ids.find("module") {
+        Some(module) => Identity::module(ids.get("device"), module),
+        None => Identity::device(ids.get("device")),
+    }
+}
+
 fn authorization<'a>(call: &Call<'a>) -> Result<&'a str, HubHttpError> {
     let header = call.headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
     header.ok_or_else(|| HubHttpError::unauthorized("the request has no token"))
 }
 
-fn without_port(host: &str) -> &str {
+/// A host as requests name it, without its port.
+pub fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         // An IPv6 address has colons of its own, and brackets when a port follows.
         Some((name, port))

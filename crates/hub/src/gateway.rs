@@ -26,7 +26,8 @@ use transport::server::{
     TelemetryBatch,
 };
 
-use crate::authenticate::{AuthenticateError, Authenticator, Claim, Hosts, Principal};
+use crate::applications::Applications;
+use crate::authenticate::{AuthenticateError, Authenticator, Claim, Principal};
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
 use crate::provisioning::{Enrollee, Provisioning};
 use crate::sessions::{Registered, SessionId, Sessions};
@@ -52,8 +53,8 @@ const STAMPS: [&str; 9] = [
 pub struct Gateway {
     /// Devices and modules.
     pub registry: Registry,
-    /// Host names.
-    pub hosts: Hosts,
+    /// Which application a host name leads to.
+    pub applications: Applications,
     /// Live sessions.
     pub sessions: Sessions,
     /// Twins.
@@ -200,21 +201,25 @@ impl Gateway {
             tracing::info!(identity = %request.identity, peer = %request.peer, "connection refused: {reason}");
             Refusal::NotAuthorized
         };
-        let Some(app) = self.hosts.application(&request.hub_host) else {
+        let application = self.applications.by_host(&request.hub_host).await.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "a connection could not be authenticated");
+            Refusal::Unavailable
+        })?;
+        let Some(application) = application else {
             return Err(refused(&format_args!("{} is not the name of this hub", request.hub_host)));
         };
         let Credential::Sas(token) = &request.credential else {
             return Err(refused(&"only signed tokens are accepted"));
         };
         let claim = Claim {
-            application: app,
+            application: &application.id,
             host: &request.hub_host,
             identity: &request.identity,
             token,
             auth_chain: request.auth_chain.as_deref(),
         };
         match Authenticator::new(self.registry.clone()).authenticate(claim, now_secs()).await {
-            Ok(principal) => Ok((Arc::clone(app), principal)),
+            Ok(principal) => Ok((application.id.as_str().into(), principal)),
             Err(AuthenticateError::Store(error)) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a connection could not be authenticated");
                 Err(Refusal::Unavailable)

@@ -11,6 +11,7 @@
 //! Whatever is answered to a device is decided here. It refuses to know people, the REST API, and what becomes of a record
 //! after it is durable.
 
+pub mod applications;
 pub mod authenticate;
 pub mod device_http;
 pub mod gateway;

@@ -29,3 +29,6 @@ pub const HUB_HTTP_BODY_BYTES_MAX: usize = 512 * 1024;
 
 /// Devices answered by one page of the scope calls of an edge's hub.
 pub const SCOPE_PAGE_DEVICES_MAX: usize = 1_000;
+
+/// Applications looked up by host name that are remembered; when there are more, remembering starts over.
+pub const APPLICATIONS_REMEMBERED_MAX: usize = 256;

@@ -29,7 +29,7 @@ use registry::{DeviceRow, EnrollmentGroupRow, NewDevice, Registry, RelationshipR
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::authenticate::Hosts;
+use crate::applications::Applications;
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,7 @@ const CODE_NOT_ALLOWED: u32 = 400_209;
 #[derive(Clone)]
 pub struct Provisioning {
     registry: Registry,
-    hosts: Hosts,
+    applications: Applications,
     ingest: Ingest,
     metrics: Metrics,
 }
@@ -50,6 +50,8 @@ pub struct Provisioning {
 #[derive(Debug, Clone)]
 pub struct Enrollee {
     app: Arc<str>,
+    /// The host name its application's devices are told.
+    hub_host: String,
     registration_id: String,
     device_id: String,
     keys: SymmetricKeys,
@@ -58,8 +60,8 @@ pub struct Enrollee {
 
 impl Provisioning {
     /// For a registry.
-    pub fn new(registry: Registry, hosts: Hosts, ingest: Ingest, metrics: Metrics) -> Self {
-        Self { registry, hosts, ingest, metrics }
+    pub fn new(registry: Registry, applications: Applications, ingest: Ingest, metrics: Metrics) -> Self {
+        Self { registry, applications, ingest, metrics }
     }
 
     /// Finds the enrollment whose key made the token.
@@ -78,12 +80,14 @@ impl Provisioning {
         if token.is_expired(now_secs) || !fits || token.policy().is_some_and(|policy| policy != dps::POLICY) {
             return Err(unauthorized());
         }
-        let app =
-            self.registry.application_by_scope(id_scope).await.map_err(store_failed)?.ok_or_else(unauthorized)?.id;
+        let application = self.registry.application_by_scope(id_scope).await.map_err(store_failed)?;
+        let application = application.ok_or_else(unauthorized)?;
+        let hub_host = self.applications.host_of(&application);
+        let app = application.id;
         let known = self.registry.device_id_of_registration(&app, registration_id).await.map_err(store_failed)?;
         let device_id = known.unwrap_or_else(|| registration_id.to_owned());
         let (keys, group) = self.enrollment(&app, &device_id, registration_id, &token).await?;
-        Ok(Enrollee { app: app.into(), registration_id: registration_id.to_owned(), device_id, keys, group })
+        Ok(Enrollee { app: app.into(), hub_host, registration_id: registration_id.to_owned(), device_id, keys, group })
     }
 
     async fn enrollment(
@@ -169,14 +173,13 @@ impl Provisioning {
     }
 
     fn assigned(&self, enrollee: &Enrollee, device: &DeviceRow) -> Result<RegistrationState, DpsError> {
-        let hub = self.hosts.host_of(&enrollee.app).ok_or_else(|| DpsError::internal("the application has no host"))?;
         let group = SymmetricKeyResult { enrollment_group_id: enrollee.group.as_ref().map(|group| group.id.clone()) };
         Ok(RegistrationState {
             created_date_time_utc: Some(rfc3339_ms(device.created_ms)),
             last_updated_date_time_utc: Some(rfc3339_ms(device.updated_ms)),
             etag: Some(device.etag.clone()),
             symmetric_key: Some(group),
-            ..RegistrationState::assigned(&enrollee.registration_id, hub, &device.id)
+            ..RegistrationState::assigned(&enrollee.registration_id, &enrollee.hub_host, &device.id)
         })
     }
 

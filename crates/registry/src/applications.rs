@@ -11,7 +11,7 @@ use super::{EnrollmentGroupRow, Registry, StoreError};
 pub struct ApplicationRow {
     /// Its id, a UUID; the `sr` of its API tokens.
     pub id: String,
-    /// Name shown in the console.
+    /// Name shown in the console, unique in any case; but for the first one also the label of its host name.
     pub name: String,
     /// Scope its devices are provisioned in.
     pub id_scope: String,
@@ -41,6 +41,15 @@ impl Registry {
     pub async fn application_by_scope(&self, id_scope: &str) -> Result<Option<ApplicationRow>, StoreError> {
         let row = sqlx::query("SELECT id, name, id_scope, created_ms FROM applications WHERE id_scope = $1")
             .bind(id_scope)
+            .fetch_optional(self.reader())
+            .await?;
+        Ok(row.as_ref().map(from_row).transpose()?)
+    }
+
+    /// The application of a name, in any case.
+    pub async fn application_by_name(&self, name: &str) -> Result<Option<ApplicationRow>, StoreError> {
+        let row = sqlx::query("SELECT id, name, id_scope, created_ms FROM applications WHERE LOWER(name) = LOWER($1)")
+            .bind(name)
             .fetch_optional(self.reader())
             .await?;
         Ok(row.as_ref().map(from_row).transpose()?)

@@ -7,9 +7,10 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, SqlitePool};
 
 /// Version, title, statements.
-const FILES: [(i64, &str, &str); 2] = [
+const FILES: [(i64, &str, &str); 3] = [
     (1, "registry", include_str!("../migrations/0001_registry.sql")),
     (2, "hub", include_str!("../migrations/0002_hub.sql")),
+    (4, "application names", include_str!("../migrations/0004_application_names.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -1,8 +1,11 @@
 //! Who may do what: the one place where it is decided.
 
+use std::sync::Arc;
+
 use api::access::RoleAssignment;
 use api::endpoint::Guard;
 use api::permission::Permission;
+use registry::ApplicationRow;
 
 use super::{AppError, roles};
 
@@ -58,19 +61,19 @@ impl Actor {
 #[derive(Debug, Clone, Copy)]
 pub struct Resource<'a> {
     /// The application it belongs to.
-    pub application: &'a str,
+    pub application: &'a Arc<ApplicationRow>,
 }
 
 /// Proof that an actor may do something in an application.
 #[derive(Debug, Clone)]
 pub struct Access {
     actor: Actor,
-    application: String,
+    application: Arc<ApplicationRow>,
 }
 
 /// Decides whether an actor may do what a guard protects, on a resource.
 pub fn authorize(actor: &Actor, guard: Guard, resource: Resource<'_>) -> Result<Access, AppError> {
-    if actor.application != resource.application {
+    if actor.application != resource.application.id {
         return Err(AppError::Unauthenticated);
     }
     match guard {
@@ -78,13 +81,23 @@ pub fn authorize(actor: &Actor, guard: Guard, resource: Resource<'_>) -> Result<
         Guard::Permission(permission) if actor.holds(permission) => {}
         Guard::Permission(permission) => return Err(AppError::Forbidden(permission)),
     }
-    Ok(Access { actor: actor.clone(), application: resource.application.to_owned() })
+    Ok(Access { actor: actor.clone(), application: Arc::clone(resource.application) })
 }
 
 impl Access {
-    /// The application the proof is for.
+    /// The id of the application the proof is for.
     pub fn application(&self) -> &str {
-        &self.application
+        &self.application.id
+    }
+
+    /// The name of that application.
+    pub fn application_name(&self) -> &str {
+        &self.application.name
+    }
+
+    /// The scope in which devices of that application are provisioned.
+    pub fn id_scope(&self) -> &str {
+        &self.application.id_scope
     }
 
     /// Who asks.
@@ -105,6 +118,11 @@ mod tests {
 
     use super::*;
 
+    fn application(id: &str) -> Arc<ApplicationRow> {
+        let (name, id_scope) = (id.to_owned(), format!("0ne{id}"));
+        Arc::new(ApplicationRow { id: id.to_owned(), name, id_scope, created_ms: 0 })
+    }
+
     fn actor(role: &str, organization: Option<&str>) -> Actor {
         Actor {
             kind: ActorKind::ApiToken { id: "t".to_owned() },
@@ -115,7 +133,8 @@ mod tests {
 
     #[test]
     fn roles_decide() {
-        let resource = Resource { application: "a" };
+        let application = application("a");
+        let resource = Resource { application: &application };
         let cases = [
             ("Administrator", Permission::ApiTokensManage, true),
             ("Builder", Permission::TemplatesManage, true),
@@ -134,8 +153,11 @@ mod tests {
     fn another_application_or_organization_gives_nothing() {
         let administrator = roles::by_name("administrator").unwrap().id;
         let guard = Guard::Permission(Permission::DevicesView);
-        assert!(authorize(&actor(administrator, None), guard, Resource { application: "b" }).is_err());
-        assert!(authorize(&actor(administrator, Some("north")), guard, Resource { application: "a" }).is_err());
-        assert!(authorize(&actor("unknown", None), guard, Resource { application: "a" }).is_err());
+        assert!(authorize(&actor(administrator, None), guard, Resource { application: &application("b") }).is_err());
+        assert!(
+            authorize(&actor(administrator, Some("north")), guard, Resource { application: &application("a") })
+                .is_err()
+        );
+        assert!(authorize(&actor("unknown", None), guard, Resource { application: &application("a") }).is_err());
     }
 }

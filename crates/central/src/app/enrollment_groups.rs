@@ -17,29 +17,29 @@ fn check_group_id(id: &str) -> Result<(), AppError> {
     Err(AppError::BadRequest(format!("'{id}' is not a valid id of an enrollment group: letters, digits and dashes.")))
 }
 
-impl App {
-    fn group_to_api(&self, row: EnrollmentGroupRow) -> EnrollmentGroup {
-        EnrollmentGroup {
-            id: Some(row.id),
-            display_name: row.display_name,
-            enabled: row.enabled,
-            kind: if row.is_edge { EnrollmentGroupType::IotEdge } else { EnrollmentGroupType::Iot },
-            attestation: GroupAttestation::SymmetricKey { symmetric_key: Some(keys_to_api(row.keys)) },
-            etag: Some(row.etag),
-            id_scope: Some(self.application().id_scope.clone()),
-        }
+fn to_api(access: &Access, row: EnrollmentGroupRow) -> EnrollmentGroup {
+    EnrollmentGroup {
+        id: Some(row.id),
+        display_name: row.display_name,
+        enabled: row.enabled,
+        kind: if row.is_edge { EnrollmentGroupType::IotEdge } else { EnrollmentGroupType::Iot },
+        attestation: GroupAttestation::SymmetricKey { symmetric_key: Some(keys_to_api(row.keys)) },
+        etag: Some(row.etag),
+        id_scope: Some(access.id_scope().to_owned()),
     }
+}
 
+impl App {
     /// Every enrollment group.
     pub async fn enrollment_groups(&self, access: &Access) -> Result<Vec<EnrollmentGroup>, AppError> {
         let rows = self.registry().enrollment_groups_list(access.application()).await?;
-        Ok(rows.into_iter().map(|row| self.group_to_api(row)).collect())
+        Ok(rows.into_iter().map(|row| to_api(access, row)).collect())
     }
 
     /// One enrollment group.
     pub async fn enrollment_group(&self, access: &Access, id: &str) -> Result<EnrollmentGroup, AppError> {
         let row = self.registry().enrollment_group_get(access.application(), id).await?;
-        row.map(|row| self.group_to_api(row)).ok_or_else(|| AppError::not_found("enrollment group", id))
+        row.map(|row| to_api(access, row)).ok_or_else(|| AppError::not_found("enrollment group", id))
     }
 
     /// Makes or replaces an enrollment group. Keys that are not given are kept, or generated for a new group.
@@ -91,7 +91,7 @@ impl App {
         };
         let stored = self.registry().enrollment_group_put(application, &row).await?;
         tracing::info!(actor = access.actor().id(), group = id, "enrollment group stored");
-        Ok(self.group_to_api(stored))
+        Ok(to_api(access, stored))
     }
 
     /// Changes an enrollment group.

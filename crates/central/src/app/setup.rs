@@ -1,6 +1,6 @@
 //! What a new data folder starts with.
 
-use registry::{ApplicationRow, EnrollmentGroupRow, Registry, new_id, new_symmetric_keys, random_bytes};
+use registry::{ApplicationRow, EnrollmentGroupRow, Registry, StoreError, new_id, new_symmetric_keys, random_bytes};
 
 use super::AppError;
 
@@ -12,6 +12,11 @@ pub async fn first_application(registry: &Registry, name: &str, now_ms: i64) -> 
     if let Some(application) = registry.application_list().await?.into_iter().next() {
         return Ok(application);
     }
+    Ok(new_application(registry, name, now_ms).await?)
+}
+
+/// Makes an application with its default enrollment groups; `Duplicate` when the name is taken, in any case.
+pub async fn new_application(registry: &Registry, name: &str, now_ms: i64) -> Result<ApplicationRow, StoreError> {
     let application =
         ApplicationRow { id: new_id(), name: name.to_owned(), id_scope: new_id_scope(), created_ms: now_ms };
     registry.application_create(&application, &DEFAULT_GROUPS.map(|group| default_group(group, now_ms))).await?;

@@ -9,10 +9,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use api::access::RoleAssignment;
+use api::endpoint::Guard;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use events::clock::now_ms;
@@ -20,7 +21,7 @@ use registry::{ApplicationRow, Registry, SecretHash, StoreError, UserRow, new_id
 
 use super::roles::{self, BuiltInRole};
 use super::tokens::read_roles;
-use super::{Access, Actor, ActorKind, App, AppError};
+use super::{Access, Actor, ActorKind, App, AppError, Resource, authorize};
 use crate::limits::{
     SIGN_IN_ADDRESSES_MAX, SIGN_IN_FAILURE_WINDOW, SIGN_IN_FAILURES_MAX, WEB_SESSION_IDLE, WEB_SESSION_LIFE,
 };
@@ -95,15 +96,19 @@ impl SignInLimiter {
 }
 
 impl App {
-    /// Turns a one-time code into a session. Answers the cookie's value and the actor.
-    pub async fn sign_in(&self, code: &str, address: Option<IpAddr>) -> Result<(String, Actor), AppError> {
+    /// Turns a one-time code into a session of an application. Answers the cookie's value and the proof that goes with it.
+    pub async fn sign_in(
+        &self,
+        application: &Arc<ApplicationRow>,
+        code: &str,
+        address: Option<IpAddr>,
+    ) -> Result<(String, Access), AppError> {
         let limiter = self.sign_in_limiter();
         if !limiter.allows(address, Instant::now()) {
             return Err(AppError::TooManyRequests);
         }
-        let application = &self.application().id;
         let now_ms = now_ms();
-        let user = self.registry().sign_in_code_take(application, &SecretHash::of(code), now_ms).await?;
+        let user = self.registry().sign_in_code_take(&application.id, &SecretHash::of(code), now_ms).await?;
         let Some(user) = user else {
             limiter.failed(address, Instant::now());
             tracing::warn!(?address, "sign-in with an unknown, used or expired code");
@@ -111,32 +116,36 @@ impl App {
         };
         let session = new_secret();
         let expires_ms = now_ms.saturating_add(millis(WEB_SESSION_IDLE));
-        self.registry().web_session_create(application, &SecretHash::of(&session), &user, now_ms, expires_ms).await?;
-        let actor = self.user_actor(&user).await?.ok_or(AppError::Unauthenticated)?;
+        let hash = SecretHash::of(&session);
+        self.registry().web_session_create(&application.id, &hash, &user, now_ms, expires_ms).await?;
+        let actor = self.user_actor(application, &user).await?.ok_or(AppError::Unauthenticated)?;
         tracing::info!(actor = actor.id(), "signed in");
-        Ok((session, actor))
+        Ok((session, authorize(&actor, Guard::SignedIn, Resource { application })?))
     }
 
-    /// The actor a session cookie proves, if it does. Extends the session when it is time.
-    pub async fn authenticate_session(&self, session: &str) -> Result<Option<Actor>, AppError> {
-        let application = &self.application().id;
+    /// The actor a session cookie proves to an application, if it does. Extends the session when it is time.
+    pub async fn authenticate_session(
+        &self,
+        application: &ApplicationRow,
+        session: &str,
+    ) -> Result<Option<Actor>, AppError> {
         let hash = SecretHash::of(session);
         let now_ms = now_ms();
-        let Some((user, created_ms, expires_ms)) = self.registry().web_session_user(application, &hash, now_ms).await?
+        let Some((user, created_ms, expires_ms)) =
+            self.registry().web_session_user(&application.id, &hash, now_ms).await?
         else {
             return Ok(None);
         };
         if let Some(extended_ms) = extension(created_ms, expires_ms, now_ms) {
-            self.registry().web_session_extend(application, &hash, extended_ms).await?;
+            self.registry().web_session_extend(&application.id, &hash, extended_ms).await?;
         }
-        self.user_actor(&user).await
+        self.user_actor(application, &user).await
     }
 
-    async fn user_actor(&self, id: &str) -> Result<Option<Actor>, AppError> {
-        let application = &self.application().id;
-        let Some(user) = self.registry().user_get(application, id).await? else { return Ok(None) };
+    async fn user_actor(&self, application: &ApplicationRow, id: &str) -> Result<Option<Actor>, AppError> {
+        let Some(user) = self.registry().user_get(&application.id, id).await? else { return Ok(None) };
         let kind = ActorKind::User { id: user.id, email: user.email };
-        Ok(Some(Actor { kind, application: application.clone(), roles: read_roles(&user.roles)? }))
+        Ok(Some(Actor { kind, application: application.id.clone(), roles: read_roles(&user.roles)? }))
     }
 
     /// Ends a session.
@@ -145,7 +154,8 @@ impl App {
     }
 
     /// Who is signed in, where, and what they may do.
-    pub fn session_of(&self, actor: &Actor) -> api::session::Session {
+    pub fn session_of(&self, access: &Access) -> api::session::Session {
+        let actor = access.actor();
         let email = match &actor.kind {
             ActorKind::User { email, .. } => Some(email.clone()),
             ActorKind::ApiToken { .. } => None,
@@ -155,12 +165,11 @@ impl App {
             .iter()
             .filter_map(|assignment| roles::by_id(&assignment.role))
             .map(|role| api::session::SessionRole { role: role.id.to_owned(), display_name: role.name.to_owned() });
-        let application = self.application();
         api::session::Session {
             user: api::session::SessionUser { id: actor.id().to_owned(), email, roles: roles.collect() },
             application: api::session::SessionApplication {
-                id: application.id.clone(),
-                name: application.name.clone(),
+                id: access.application().to_owned(),
+                name: access.application_name().to_owned(),
             },
             permissions: actor.permissions(),
         }

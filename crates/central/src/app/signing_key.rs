@@ -7,12 +7,19 @@
 //! The signature is HMAC-SHA256 over application, token id, expiry and the time the token was made, a line each; URL-encoded
 //! base64. The time is in the registry only, so that a token made again under the same id does not revive the old text.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use registry::{ApiTokenRow, random_bytes};
 use sha2::Sha256;
+use storage::file_layer::Access;
+
+use crate::data_folder::{DataFolder, DataFolderError};
 
 const KEY_BYTES: usize = 32;
 const SCHEME: &str = "SharedAccessSignature ";
@@ -20,6 +27,51 @@ const SCHEME: &str = "SharedAccessSignature ";
 /// Signs and verifies the API tokens of an application.
 #[derive(Clone)]
 pub struct SigningKey([u8; KEY_BYTES]);
+
+/// The signing keys of the applications, read from the data folder when they are first asked for. Cheap to clone.
+#[derive(Clone)]
+pub struct SigningKeys {
+    folder: DataFolder,
+    known: Arc<Mutex<HashMap<String, SigningKey>>>,
+}
+
+/// A signing key cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningKeyError {
+    /// Its file cannot be read or written.
+    #[error("the key of an application's API tokens cannot be read or written")]
+    Folder(#[from] DataFolderError),
+    /// Its file holds something else.
+    #[error("{} holds no key", .0.display())]
+    Damaged(PathBuf),
+}
+
+impl SigningKeys {
+    /// The keys in a data folder.
+    pub fn new(folder: DataFolder) -> Self {
+        Self { folder, known: Arc::default() }
+    }
+
+    /// The key of an application that exists; made on first use. Blocks for the file then.
+    pub fn of(&self, application: &str) -> Result<SigningKey, SigningKeyError> {
+        // Held while a key is made, so that two callers get the same one.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = known.get(application) {
+            return Ok(key.clone());
+        }
+        let path = self.folder.token_key(application);
+        let key = match self.folder.read(&path)? {
+            Some(text) => SigningKey::from_base64(&text).ok_or(SigningKeyError::Damaged(path))?,
+            None => {
+                let (key, text) = SigningKey::generate();
+                self.folder.write(&path, format!("{text}\n").as_bytes(), Access::Private)?;
+                key
+            }
+        };
+        known.insert(application.to_owned(), key.clone());
+        Ok(key)
+    }
+}
 
 /// The parts of a token's text; nothing about them is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -66,14 +66,18 @@ pub(super) fn check_id(what: &str, id: &str) -> Result<(), AppError> {
 }
 
 impl App {
-    /// The actor an `Authorization` header proves, if it does.
-    pub async fn authenticate_token(&self, header: &str) -> Result<Option<Actor>, AppError> {
+    /// The actor an `Authorization` header proves to an application, if it does.
+    pub async fn authenticate_token(
+        &self,
+        application: &ApplicationRow,
+        header: &str,
+    ) -> Result<Option<Actor>, AppError> {
         let Some(text) = TokenText::parse(header) else { return Ok(None) };
-        if text.application != self.application().id {
+        if text.application != application.id {
             return Ok(None);
         }
         let Some(row) = self.registry().api_token_get(&text.application, &text.id).await? else { return Ok(None) };
-        if !self.signing_key().verify(&text, &row) || row.expires_ms <= now_ms() {
+        if !self.signing_key(&application.id)?.verify(&text, &row) || row.expires_ms <= now_ms() {
             return Ok(None);
         }
         let roles = read_roles(&row.roles)?;
@@ -111,7 +115,7 @@ impl App {
             done => done?,
         }
         tracing::info!(actor = access.actor().id(), token = id, "API token made");
-        let text = self.signing_key().sign(access.application(), &row);
+        let text = self.signing_key(access.application())?.sign(access.application(), &row);
         Ok(ApiToken { token: Some(text), ..to_api(&row)? })
     }
 

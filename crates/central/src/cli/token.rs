@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 use events::clock::{now_ms, rfc3339_ms};
 use registry::StoreError;
 
-use super::user::open_first_application;
+use super::application::{ApplicationArgument, open_application};
+use crate::app::signing_key::SigningKeys;
 use crate::app::tokens::{self, OfflineToken};
-use crate::serve::signing_key;
 
 /// `tidegate token …`
 #[derive(Debug, Subcommand)]
@@ -28,6 +28,8 @@ pub struct CreateArguments {
     /// Data folder.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    #[command(flatten)]
+    application: ApplicationArgument,
     /// Role: its id or a name, any case (Administrator, Builder, Operator, …).
     #[arg(long)]
     role: String,
@@ -42,8 +44,8 @@ pub struct CreateArguments {
 pub(super) async fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
     let TokenCommand::Create(arguments) = command;
     let role = super::user::role(&arguments.role)?;
-    let (folder, registry, application) = open_first_application(&arguments.data).await?;
-    let key = signing_key(&folder, &application.id)?;
+    let (folder, registry, application) = open_application(&arguments.data, &arguments.application).await?;
+    let key = SigningKeys::new(folder).of(&application.id)?;
     let now = now_ms();
     let expires = tokens::default_expiry_ms(now);
     let wanted = OfflineToken { id: &arguments.name, role, expires_ms: expires, now_ms: now };

@@ -1,14 +1,14 @@
 //! `tidegate user`: people who sign in to the console, made on the data folder itself.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use events::clock::now_ms;
-use registry::{ApplicationRow, Registry};
 
+use super::application::{ApplicationArgument, open_application};
 use crate::app::roles::{self, BuiltInRole};
 use crate::app::sign_in;
 use crate::data_folder::DataFolder;
@@ -34,6 +34,8 @@ pub struct CreateArguments {
     /// Data folder.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    #[command(flatten)]
+    application: ApplicationArgument,
     /// E-mail address.
     #[arg(long)]
     email: String,
@@ -51,11 +53,13 @@ pub(super) async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
     if !is_address(&arguments.email) {
         bail!("{:?} is no e-mail address", arguments.email);
     }
-    let (folder, registry, application) = open_first_application(&arguments.data).await?;
+    let (folder, registry, application) = open_application(&arguments.data, &arguments.application).await?;
+    let is_first = registry.application_list().await?.first().is_some_and(|first| first.id == application.id);
     let code = sign_in::invite_offline(&registry, &application, &arguments.email, role, LINK_LIFE, now_ms()).await;
     registry.close().await;
     let code = code.context("cannot store the user")?;
-    print(&arguments, &format!("{}/sign-in#code={code}", origin(&folder)));
+    let origin = origin(&folder, (!is_first).then_some(application.name.as_str()));
+    print(&arguments, &format!("{origin}/sign-in#code={code}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -76,23 +80,15 @@ pub(super) fn role(text: &str) -> anyhow::Result<&'static BuiltInRole> {
     })
 }
 
-/// An existing folder with its registry and first application. Takes no lock: `serve` may run.
-pub(super) async fn open_first_application(data: &Path) -> anyhow::Result<(DataFolder, Registry, ApplicationRow)> {
-    let folder = DataFolder::existing(data)?;
-    let registry = Registry::open(&folder.registry()).await?;
-    let applications = registry.application_list().await.context("cannot read the registry")?;
-    let application = applications.into_iter().next();
-    let application =
-        application.context("the data folder holds no application; `tidegate serve` makes the first one")?;
-    Ok((folder, registry, application))
-}
-
-/// Where the console is, as `serve` last told.
-fn origin(folder: &DataFolder) -> String {
+/// Where the console of an application is, as `serve` last told; no name stands for the first application.
+pub(super) fn origin(folder: &DataFolder, name: Option<&str>) -> String {
     let endpoints = folder.read_endpoints();
     let port = endpoints.as_ref().and_then(|endpoints| endpoints.https_port()).unwrap_or(DEFAULT_HTTPS_PORT);
     let hostname = endpoints.map_or_else(|| "localhost".to_owned(), |endpoints| endpoints.hostname);
-    format!("https://{hostname}:{port}")
+    match name {
+        Some(name) => format!("https://{name}.{hostname}:{port}"),
+        None => format!("https://{hostname}:{port}"),
+    }
 }
 
 fn is_address(text: &str) -> bool {

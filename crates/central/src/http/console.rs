@@ -1,12 +1,15 @@
 //! The console: the files of `web/dist`, built into the program.
 //!
 //! Files under `assets/` carry a hash of their content in the name and never change; `index.html` is asked for anew each time.
-//! A path that is no file and no interface is the console's own: it gets `index.html`, which reads the path.
+//! A path that is no file is a page of the console's to a browser that navigates: it gets `index.html`, which reads the path.
+//! Whoever else asks hears that there is nothing.
 
+use axum::extract::Extension;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use rust_embed::RustEmbed;
 
+use super::BrowserNavigation;
 use crate::app::AppError;
 
 #[derive(RustEmbed)]
@@ -19,15 +22,14 @@ const NOT_BUILT: &str = "<!doctype html><html lang=en><meta charset=utf-8><title
     <h1>The console was not built</h1><p>This program was built without the files of the web console. \
     Run <code>make</code> at the root of the source, which builds the console first. The REST interface works.</p></html>";
 
-pub(super) async fn serve(method: Method, uri: Uri) -> Response {
+pub(super) async fn serve(method: Method, uri: Uri, navigation: Option<Extension<BrowserNavigation>>) -> Response {
     let path = uri.path().trim_start_matches('/');
-    if let Some(response) = file(path) {
+    if let Some(response) = file(path).filter(|_| matches!(method, Method::GET | Method::HEAD)) {
         return response;
     }
     let first = path.split('/').next().unwrap_or_default();
     let is_interface = matches!(first, "api" | "system" | "health" | "metrics" | "assets");
-    // A page is asked for with GET; `devices/…` is a page of the console then, and the hub's interface otherwise.
-    if is_interface || !matches!(method, Method::GET | Method::HEAD) {
+    if is_interface || navigation.is_none() {
         return AppError::NotFound(format!("There is nothing at {}.", uri.path())).into_response();
     }
     file(INDEX).unwrap_or_else(|| (StatusCode::NOT_FOUND, Html(NOT_BUILT)).into_response())

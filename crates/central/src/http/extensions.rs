@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::body::Body;
-use super::guard::{Caller, SESSION_COOKIE, session_cookie};
+use super::guard::{Addressed, Caller, SESSION_COOKIE, session_cookie};
 use super::listing::Listing;
 use super::place::DevicePath;
 use super::routes::Routes;
@@ -61,19 +61,20 @@ fn session_cookie_value(session: &str, life_secs: u64) -> Result<HeaderValue, Ap
 
 async fn sign_in(
     State(app): State<App>,
+    Addressed(application): Addressed,
     peer: Option<Extension<PeerAddress>>,
     Body(request): Body<SignInRequest>,
 ) -> Result<Response, AppError> {
     let address = peer.map(|Extension(PeerAddress(address))| address);
-    let (session, actor) = app.sign_in(&request.code, address).await?;
-    let mut response = Json(app.session_of(&actor)).into_response();
+    let (session, access) = app.sign_in(&application, &request.code, address).await?;
+    let mut response = Json(app.session_of(&access)).into_response();
     let cookie = session_cookie_value(&session, WEB_SESSION_LIFE.as_secs())?;
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)
 }
 
 async fn get_session(State(app): State<App>, Caller(access): Caller) -> Answer<Session> {
-    Ok(Json(app.session_of(access.actor())))
+    Ok(Json(app.session_of(&access)))
 }
 
 async fn sign_out(State(app): State<App>, Caller(access): Caller, headers: HeaderMap) -> Result<Response, AppError> {
@@ -161,9 +162,8 @@ async fn twin(State(app): State<App>, Caller(access): Caller, path: DevicePath, 
     Ok(Json(app.twin(&access, path.name("deviceId"), module).await?))
 }
 
-async fn provisioning(State(app): State<App>, Caller(_): Caller) -> Answer<ProvisioningInfo> {
-    let id_scope = app.application().id_scope.clone();
-    Ok(Json(ProvisioningInfo { id_scope, endpoint: app.provisioning_endpoint().to_owned() }))
+async fn provisioning(State(app): State<App>, Caller(access): Caller) -> Answer<ProvisioningInfo> {
+    Ok(Json(ProvisioningInfo { id_scope: access.id_scope().to_owned(), endpoint: app.provisioning_endpoint() }))
 }
 
 async fn document(Caller(_): Caller) -> Response {

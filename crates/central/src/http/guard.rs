@@ -1,5 +1,7 @@
 //! What every request passes before its handler: the version exists, the caller is known, may do it, and means it.
 
+use std::sync::Arc;
+
 use api::endpoint::{ApiVersion, Endpoint, Guard, Versions};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -7,7 +9,9 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
+use registry::ApplicationRow;
 
+use super::RequestApplication;
 use crate::app::{Access, Actor, App, AppError, Resource, authorize};
 
 /// Name of the cookie that holds a console session.
@@ -49,18 +53,30 @@ async fn admit(app: &App, endpoint: &'static Endpoint, parts: &Parts) -> Result<
         return Ok(Admitted { version, access: None });
     }
     let headers = &parts.headers;
+    let application = application(parts)?;
     let actor = match headers.get(header::AUTHORIZATION) {
-        Some(value) => app.authenticate_token(value.to_str().unwrap_or_default()).await?,
-        None => session_actor(app, endpoint, headers).await?,
+        Some(value) => app.authenticate_token(application, value.to_str().unwrap_or_default()).await?,
+        None => session_actor(app, application, endpoint, headers).await?,
     };
     let actor = actor.ok_or(AppError::Unauthenticated)?;
-    let access = authorize(&actor, endpoint.guard, Resource { application: &app.application().id })?;
+    let access = authorize(&actor, endpoint.guard, Resource { application })?;
     Ok(Admitted { version, access: Some(access) })
 }
 
-async fn session_actor(app: &App, endpoint: &Endpoint, headers: &HeaderMap) -> Result<Option<Actor>, AppError> {
+/// The application the request's host name led to.
+fn application(parts: &Parts) -> Result<&Arc<ApplicationRow>, AppError> {
+    let found = parts.extensions.get::<RequestApplication>().map(|RequestApplication(application)| application);
+    found.ok_or_else(|| AppError::NotFound("The request names no host.".to_owned()))
+}
+
+async fn session_actor(
+    app: &App,
+    application: &ApplicationRow,
+    endpoint: &Endpoint,
+    headers: &HeaderMap,
+) -> Result<Option<Actor>, AppError> {
     let Some(session) = session_cookie(headers) else { return Ok(None) };
-    let Some(actor) = app.authenticate_session(session).await? else { return Ok(None) };
+    let Some(actor) = app.authenticate_session(application, session).await? else { return Ok(None) };
     if endpoint.method.is_write() && !headers.contains_key(FORGERY_HEADER) {
         return Err(AppError::ForgedRequest);
     }
@@ -96,6 +112,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         parts.extensions.get::<Access>().cloned().map(Self).ok_or(AppError::Unauthenticated)
+    }
+}
+
+/// The application of a request whose caller need not be known.
+pub(super) struct Addressed(pub Arc<ApplicationRow>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Addressed {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        application(parts).map(|application| Self(Arc::clone(application)))
     }
 }
 

@@ -11,8 +11,9 @@ use events::clock::now_ms;
 use registry::{ApplicationRow, Registry, StoreError, new_id};
 use storage::file_layer::Access;
 
+use crate::app::signing_key::{SigningKeyError, SigningKeys};
 use crate::app::tokens::{self, OfflineToken};
-use crate::app::{AppError, SigningKey, roles, setup};
+use crate::app::{AppError, roles, setup};
 use crate::data_folder::{DataFolder, DataFolderError};
 
 /// Name of the first application.
@@ -39,9 +40,9 @@ pub enum FirstStartError {
     /// The administrator's token.
     #[error("the administrator's token cannot be made")]
     Token(#[source] StoreError),
-    /// The key of the API tokens is not one.
-    #[error("{} holds no key", .0.display())]
-    Key(PathBuf),
+    /// The key of the API tokens.
+    #[error("the key of the API tokens cannot be used")]
+    Key(#[from] SigningKeyError),
 }
 
 /// Makes an empty file that only the owner may read, unless it is there: SQLite would use the umask.
@@ -56,10 +57,14 @@ pub(super) fn create_private(path: &Path) -> Result<(), FirstStartError> {
 }
 
 /// The first application, with its secrets in the folder.
-pub(super) async fn set_up(folder: &DataFolder, registry: &Registry) -> Result<ApplicationRow, FirstStartError> {
+pub(super) async fn set_up(
+    folder: &DataFolder,
+    registry: &Registry,
+    keys: &SigningKeys,
+) -> Result<ApplicationRow, FirstStartError> {
     let application = setup::first_application(registry, APPLICATION_NAME, now_ms()).await;
     let application = application.map_err(FirstStartError::Application)?;
-    let key = signing_key(folder, &application.id)?;
+    let key = keys.of(&application.id)?;
     if folder.read(&folder.admin_token())?.is_none() {
         let role = roles::by_name("Administrator").expect("the administrator is a built-in role");
         let now = now_ms();
@@ -72,15 +77,4 @@ pub(super) async fn set_up(folder: &DataFolder, registry: &Registry) -> Result<A
         folder.write(&folder.admin_token(), format!("{token}\n").as_bytes(), Access::Private)?;
     }
     Ok(application)
-}
-
-/// The key that signs an application's API tokens, made on first use.
-pub(crate) fn signing_key(folder: &DataFolder, application: &str) -> Result<SigningKey, FirstStartError> {
-    let path = folder.token_key(application);
-    if let Some(text) = folder.read(&path)? {
-        return SigningKey::from_base64(&text).ok_or(FirstStartError::Key(path));
-    }
-    let (key, text) = SigningKey::generate();
-    folder.write(&path, format!("{text}\n").as_bytes(), Access::Private)?;
-    Ok(key)
 }

@@ -80,11 +80,11 @@ impl TestCentral {
     }
 
     pub fn app(&self) -> &str {
-        &self.running.application.id
+        &self.running.core.applications.first().id
     }
 
     pub fn id_scope(&self) -> &str {
-        &self.running.application.id_scope
+        &self.running.core.applications.first().id_scope
     }
 
     pub fn tls(&self) -> Arc<rustls::ClientConfig> {
@@ -101,7 +101,7 @@ impl TestCentral {
     }
 
     pub async fn group(&self, id: &str) -> EnrollmentGroupRow {
-        self.running.registry.enrollment_group_get(self.app(), id).await.unwrap().unwrap()
+        self.running.core.registry.enrollment_group_get(self.app(), id).await.unwrap().unwrap()
     }
 
     /// A device registered through the devices' group, over HTTPS.
@@ -142,7 +142,7 @@ impl TestCentral {
     }
 
     pub fn watch(&self, device: &str) -> LiveStream {
-        self.running.live.subscribe(self.app(), Some(device.to_owned())).unwrap()
+        self.running.core.live.subscribe(self.app(), Some(device.to_owned())).unwrap()
     }
 }
 

@@ -77,7 +77,7 @@ async fn a_restart_keeps_twins_last_values_and_series() {
     let mut live = central.watch("d1");
     client.send((0..10).map(number).collect()).await.unwrap();
     client.patch_reported(Bytes::from_static(br#"{"serial":"x1"}"#)).await.unwrap();
-    central.running.twins.patch_desired(central.app(), &identity, json!({ "rate": 5 })).await.unwrap();
+    central.running.core.twins.patch_desired(central.app(), &identity, json!({ "rate": 5 })).await.unwrap();
     for _ in 0..10 {
         await_live(&mut live, is_telemetry).await;
     }
@@ -85,19 +85,19 @@ async fn a_restart_keeps_twins_last_values_and_series() {
     central.stop().await;
 
     let central = TestCentral::start(&data).await;
-    let twin = central.running.twins.get(central.app(), &identity).await.unwrap();
+    let twin = central.running.core.twins.get(central.app(), &identity).await.unwrap();
     assert_eq!((twin.desired.version, &twin.reported.properties["serial"]), (2, &json!("x1")));
-    let store = central.running.telemetry.application(central.app()).unwrap();
+    let store = central.running.core.telemetry.application(central.app()).unwrap();
     let last = store.last_value("d1", None, None, "n").unwrap().unwrap();
     assert_eq!(last.value, Value::Integer(9));
-    let seen = central.running.sessions.status(central.app(), &identity);
+    let seen = central.running.core.sessions.status(central.app(), &identity);
     assert!(!seen.connected && seen.last_seen_ms.is_some());
     // Raw messages come again from the log; a message sent now tells that the reader has passed them.
     let mut live = central.watch("d1");
     let (client, _events) = central.connect(&device).await;
     client.send(vec![number(10)]).await.unwrap();
     await_live(&mut live, is_telemetry).await;
-    assert_eq!(central.running.telemetry.messages(central.app(), "d1", None, None, 100).len(), 11);
+    assert_eq!(central.running.core.telemetry.messages(central.app(), "d1", None, None, 100).len(), 11);
     client.stop().await;
     central.stop().await;
     assert_eq!(stored_numbers(&data, "d1").await, (0..=10).collect::<Vec<_>>());
@@ -120,10 +120,10 @@ async fn segments_are_written_while_running_and_merged() {
     client.stop().await;
     let running = central.running.clone();
     central.stop().await;
-    let app = running.application.id.clone();
-    let segments = running.telemetry.catalog().of_application(&app);
+    let app = running.core.applications.first().id.clone();
+    let segments = running.core.telemetry.catalog().of_application(&app);
     assert!(segments.iter().any(|meta| meta.generation > 0), "none was merged");
-    let folder = running.telemetry.folder_of(&app);
+    let folder = running.core.telemetry.folder_of(&app);
     let files = std::fs::read_dir(folder).unwrap().count();
     assert_eq!(files, segments.len(), "merged files are deleted");
     assert_eq!(stored_numbers(&data, "d1").await, (0..rounds).collect::<Vec<_>>());
@@ -138,7 +138,7 @@ async fn a_full_log_refuses_without_acknowledging_and_recovers() {
     // The reader cannot write: what it has not covered keeps the log full.
     let central = TestCentral::start_with(&data, config).await;
     let device = central.provision("d1").await;
-    let folder = central.running.telemetry.folder_of(central.app());
+    let folder = central.running.core.telemetry.folder_of(central.app());
     std::fs::remove_dir_all(&folder).unwrap();
     std::fs::write(&folder, b"in the way").unwrap();
     let (client, _events) = central.connect(&device).await;
@@ -155,14 +155,14 @@ async fn a_full_log_refuses_without_acknowledging_and_recovers() {
         }
     }
     assert!(refused, "a full log must refuse");
-    let problems = central.running.metrics.problems();
+    let problems = central.running.core.metrics.problems();
     assert!(problems.iter().any(|problem| problem.contains("log is full")), "{problems:?}");
 
     // Room again: the next message is taken once the reader could write.
     std::fs::remove_file(&folder).unwrap();
     std::fs::create_dir(&folder).unwrap();
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    while client.send(vec![number(2)]).await.is_err() || !central.running.metrics.problems().is_empty() {
+    while client.send(vec![number(2)]).await.is_err() || !central.running.core.metrics.problems().is_empty() {
         assert!(tokio::time::Instant::now() < deadline, "the log stays full");
     }
     client.stop().await;

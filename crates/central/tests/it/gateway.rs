@@ -30,18 +30,18 @@ async fn a_provisioned_device_sends_and_is_seen() {
     assert_eq!(Value::Object(values.clone()), json!({ "temperature": 21.5, "state": "on" }));
     assert_eq!(*component, None);
 
-    let telemetry = &central.running.telemetry;
+    let telemetry = &central.running.core.telemetry;
     let raw = telemetry.messages(central.app(), "sensor-1", None, None, 10);
     assert_eq!(raw.len(), 1);
     assert_eq!(raw[0].body, r#"{"temperature":21.5,"state":"on"}"#);
     let last = telemetry.last_values_of_device(central.app(), "sensor-1").unwrap();
     assert!(last.iter().any(|value| &*value.name == "temperature"));
-    let status = central.running.sessions.status(central.app(), &Identity::device("sensor-1"));
+    let status = central.running.core.sessions.status(central.app(), &Identity::device("sensor-1"));
     assert!(status.connected && status.last_seen_ms.is_some());
 
     client.stop().await;
     await_live(&mut live, |event| matches!(event, LiveEvent::Connection { connected: false, .. })).await;
-    assert!(!central.running.sessions.status(central.app(), &Identity::device("sensor-1")).connected);
+    assert!(!central.running.core.sessions.status(central.app(), &Identity::device("sensor-1")).connected);
     central.stop().await;
 }
 
@@ -55,7 +55,8 @@ async fn twins_go_both_ways() {
 
     let twin: Value = serde_json::from_slice(&client.twin().await.unwrap()).unwrap();
     assert_eq!(twin, json!({ "desired": { "$version": 1 }, "reported": { "$version": 1 } }));
-    let version = central.running.twins.patch_desired(central.app(), &identity, json!({ "rate": 5 })).await.unwrap();
+    let version =
+        central.running.core.twins.patch_desired(central.app(), &identity, json!({ "rate": 5 })).await.unwrap();
     let ClientEvent::Desired { version: told, patch } = next(&mut events).await else { panic!("a patch was expected") };
     assert_eq!((version, told), (2, 2));
     assert_eq!(serde_json::from_slice::<Value>(&patch).unwrap(), json!({ "rate": 5, "$version": 2 }));
@@ -64,7 +65,7 @@ async fn twins_go_both_ways() {
     let reported = client.patch_reported(Bytes::from_static(br#"{"rate":{"value":5,"ac":200,"av":2}}"#)).await.unwrap();
     assert_eq!(reported, 2);
     await_live(&mut live, |event| matches!(event, LiveEvent::Properties { .. })).await;
-    let stored = central.running.twins.get(central.app(), &identity).await.unwrap();
+    let stored = central.running.core.twins.get(central.app(), &identity).await.unwrap();
     assert_eq!(stored.reported.properties["rate"]["av"], 2);
     let refused = client.patch_reported(Bytes::from_static(b"[1]")).await.unwrap_err();
     assert!(matches!(refused, transport::client::RequestError::Refused { status: 400, .. }), "{refused:?}");
@@ -81,7 +82,7 @@ async fn a_method_reaches_the_device_and_its_answer_comes_back() {
     let central = TestCentral::start(&data).await;
     let device = central.provision("d1").await;
     let identity = Identity::device("d1");
-    let sessions = central.running.sessions.clone();
+    let sessions = central.running.core.sessions.clone();
     let app = central.app().to_owned();
 
     let absent = sessions.invoke(&app, &identity, "reset", Bytes::new(), timeouts(Duration::ZERO)).await;
@@ -110,12 +111,12 @@ async fn the_newer_connection_stays_and_the_identity_stays_connected() {
     let ClientEvent::Disconnected { .. } = next(&mut first_events).await else { panic!("the first must go") };
     first.stop().await;
     second.send(vec![message("{}")]).await.unwrap();
-    assert!(central.running.sessions.status(central.app(), &Identity::device("d1")).connected);
+    assert!(central.running.core.sessions.status(central.app(), &Identity::device("d1")).connected);
     central.stop().await;
 }
 
 /// Waits until the hub refused the client.
-async fn await_refusal(client: &HubClient) {
+pub async fn await_refusal(client: &HubClient) {
     let mut state = client.state();
     let refused = state.wait_for(|state| matches!(state, LinkState::Refused { .. } | LinkState::Waiting { .. }));
     tokio::time::timeout(PATIENCE, refused).await.expect("the refusal comes in time").unwrap();
@@ -136,7 +137,7 @@ async fn wrong_keys_unknown_devices_and_other_hosts_are_refused() {
         await_refusal(&client).await;
         client.stop().await;
     }
-    assert_eq!(central.running.sessions.count(), 0);
+    assert_eq!(central.running.core.sessions.count(), 0);
     central.stop().await;
 }
 
@@ -146,7 +147,7 @@ async fn disabling_a_device_cuts_it_and_keeps_it_out() {
     let central = TestCentral::start(&data).await;
     let device = central.provision("d1").await;
     let (client, mut events) = central.connect(&device).await;
-    let row = central.running.registry.device_get(central.app(), "d1").await.unwrap().unwrap();
+    let row = central.running.core.registry.device_get(central.app(), "d1").await.unwrap().unwrap();
     let change = registry::DeviceChange {
         display_name: row.display_name,
         template: row.template,
@@ -154,8 +155,8 @@ async fn disabling_a_device_cuts_it_and_keeps_it_out() {
         organization: None,
         updated_ms: now_ms(),
     };
-    central.running.registry.device_update(central.app(), "d1", change, None).await.unwrap();
-    central.running.sessions.disconnect_device(central.app(), "d1", CloseReason::Disabled);
+    central.running.core.registry.device_update(central.app(), "d1", change, None).await.unwrap();
+    central.running.core.sessions.disconnect_device(central.app(), "d1", CloseReason::Disabled);
     let ClientEvent::Disconnected { .. } = next(&mut events).await else { panic!("it must be cut") };
     await_refusal(&client).await;
     central.stop().await;
@@ -165,7 +166,7 @@ async fn disabling_a_device_cuts_it_and_keeps_it_out() {
 async fn an_edge_speaks_for_its_children_only() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
-    let registry = &central.running.registry;
+    let registry = &central.running.core.registry;
     let _edge = central.provision_in("SAS-IoT-Edge-Devices", "edge-1", None).await;
     let keys = new_symmetric_keys();
     let change = ModuleChange {

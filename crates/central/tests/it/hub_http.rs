@@ -141,7 +141,7 @@ async fn a_message_posted_over_https_is_telemetry() {
     let event = await_live(&mut live, is_telemetry).await;
     let LiveEvent::Telemetry { component, values, .. } = &*event else { unreachable!("it is telemetry") };
     assert_eq!((component.as_deref(), values["level"].as_i64()), (Some("pump"), Some(3)));
-    let raw = central.running.telemetry.messages(central.app(), "d1", None, None, 1);
+    let raw = central.running.core.telemetry.messages(central.app(), "d1", None, None, 1);
     assert_eq!(raw[0].properties().application.get("line").map(String::as_str), Some("3"));
     assert!(!String::from_utf8_lossy(&raw[0].bag).contains("forged"));
 
@@ -168,5 +168,59 @@ async fn health_and_metrics_answer() {
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         assert!(String::from_utf8_lossy(answer.body()).contains(part), "{path}");
     }
+    central.stop().await;
+}
+
+/// Case B01 and its like: whoever is no browser hears what is there, as JSON or not at all, and never gets a page.
+#[tokio::test]
+async fn machines_never_get_a_page() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let device = central.provision("dev1").await;
+    let caller = Caller::device(&central, &device);
+    let cases = [
+        (Method::GET, "/devices/dev1/messages/devicebound", 204),
+        (Method::GET, "/devices/dev1/messages/deviceBound/", 204),
+        (Method::DELETE, "/devices/dev1/messages/deviceBound/lock", 412),
+        (Method::POST, "/devices/dev1/messages/deviceBound/lock/abandon", 412),
+        (Method::PUT, "/devices/dev1/messages/deviceBound", 405),
+        (Method::GET, "/devices/dev1/messages/events", 405),
+        (Method::POST, "/devices/dev1/files", 501),
+        (Method::POST, "/devices/dev1/files/notifications", 501),
+        (Method::GET, "/$iothub/websocket", 501),
+        (Method::GET, "/twins/dev1", 404),
+        (Method::PATCH, "/twins/dev1", 404),
+        (Method::POST, "/twins/dev1/methods", 404),
+        (Method::GET, "/devices/dev1", 404),
+        (Method::GET, "/devices", 404),
+        (Method::GET, "/statistics/devices", 404),
+        (Method::GET, "/jobs/v2/1", 404),
+        (Method::GET, "/enrollmentGroups/x", 404),
+        (Method::GET, "/configurations", 404),
+        (Method::POST, "/messages/serviceBound/feedback", 404),
+        (Method::GET, "/foo", 404),
+        (Method::POST, "/foo", 404),
+    ];
+    for (method, path, expected) in cases {
+        for accept in ["*/*", "application/json", "text/html"] {
+            let answer = caller.send(method.clone(), path, &[("accept", accept)], "").await;
+            assert_eq!(answer.status(), expected, "{method} {path}");
+            if expected == 204 {
+                assert!(answer.body().is_empty());
+            } else {
+                let kind = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
+                assert!(
+                    kind.starts_with("application/json") && json_of(&answer).is_object(),
+                    "{method} {path}: {kind}"
+                );
+            }
+            if expected == 405 {
+                assert!(answer.headers().contains_key(header::ALLOW), "{method} {path}");
+            }
+        }
+    }
+    let stranger = Caller { token: "SharedAccessSignature sr=x&sig=AA%3D%3D&se=1".into(), ..caller };
+    let refused = stranger.send(Method::GET, "/devices/dev1/messages/devicebound", &[], "").await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     central.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Central as its users meet it: over TLS, through the command line, across restarts.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests say what they need by failing")]
 
+mod applications;
 mod central;
 mod durability;
 mod gateway;

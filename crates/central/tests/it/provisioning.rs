@@ -34,7 +34,7 @@ async fn a_group_key_registers_an_unknown_device_over_mqtt() {
     assert_eq!(state.status, AssignmentStatus::Assigned);
     assert_eq!(state.symmetric_key.unwrap().enrollment_group_id.as_deref(), Some("SAS-IoT-Devices"));
     assert!(state.created_date_time_utc.is_some() && state.etag.is_some());
-    let device = central.running.registry.device_get(central.app(), "Dev-1").await.unwrap().unwrap();
+    let device = central.running.core.registry.device_get(central.app(), "Dev-1").await.unwrap().unwrap();
     assert!(device.provisioned && device.enabled && !device.is_edge);
     // Both keys are stored: the device connected with one, and may change over to the other.
     assert_eq!(device.secondary_key.as_deref(), Some(&*key));
@@ -48,7 +48,7 @@ async fn the_edge_group_makes_edge_devices_and_a_payload_ties_children_to_them()
     let central = TestCentral::start(&data).await;
     central.provision_in("SAS-IoT-Edge-Devices", "gw", None).await;
     central.provision_in("SAS-IoT-Devices", "child", Some(json!({ "iotcGateway": { "iotcGatewayId": "gw" } }))).await;
-    let registry = &central.running.registry;
+    let registry = &central.running.core.registry;
     assert!(registry.device_get(central.app(), "gw").await.unwrap().unwrap().is_edge);
     let child = registry.device_get(central.app(), "child").await.unwrap().unwrap();
     assert_eq!(child.gateway.as_deref(), Some("gw"));
@@ -60,16 +60,16 @@ async fn registering_again_keeps_the_device_and_its_data() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
     let device = central.provision("d1").await;
-    let before = central.running.registry.device_get(central.app(), "d1").await.unwrap().unwrap();
+    let before = central.running.core.registry.device_get(central.app(), "d1").await.unwrap().unwrap();
     let identity = Identity::device("d1");
-    central.running.twins.patch_desired(central.app(), &identity, json!({ "a": 1 })).await.unwrap();
+    central.running.core.twins.patch_desired(central.app(), &identity, json!({ "a": 1 })).await.unwrap();
 
     // Another spelling of the same registration, with a key derived from the lower-cased id.
     over_https(&central, "D1", &device.key).await.unwrap();
-    let after = central.running.registry.device_get(central.app(), "d1").await.unwrap().unwrap();
+    let after = central.running.core.registry.device_get(central.app(), "d1").await.unwrap().unwrap();
     assert_eq!((before.generation_id, before.primary_key), (after.generation_id, after.primary_key));
-    assert_eq!(central.running.registry.device_get(central.app(), "D1").await.unwrap(), None);
-    let twin = central.running.twins.get(central.app(), &identity).await.unwrap();
+    assert_eq!(central.running.core.registry.device_get(central.app(), "D1").await.unwrap(), None);
+    let twin = central.running.core.twins.get(central.app(), &identity).await.unwrap();
     assert_eq!(twin.desired.properties["a"], 1);
     central.stop().await;
 }
@@ -78,7 +78,7 @@ async fn registering_again_keeps_the_device_and_its_data() {
 async fn an_individual_key_wins_over_the_group() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
-    let registry = &central.running.registry;
+    let registry = &central.running.core.registry;
     let device = NewDevice { id: "solo".into(), enabled: true, created_ms: now_ms(), ..NewDevice::default() };
     registry.device_create(central.app(), device).await.unwrap();
     let keys = new_symmetric_keys();
@@ -98,7 +98,7 @@ async fn an_individual_key_wins_over_the_group() {
 async fn blocked_devices_closed_groups_and_wrong_keys_are_told_apart() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
-    let registry = &central.running.registry;
+    let registry = &central.running.core.registry;
     let blocked = NewDevice { id: "blocked".into(), enabled: false, created_ms: now_ms(), ..NewDevice::default() };
     registry.device_create(central.app(), blocked).await.unwrap();
     let group = central.group("SAS-IoT-Devices").await;

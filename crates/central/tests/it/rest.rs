@@ -1,7 +1,7 @@
 //! The REST interface, over TLS, with every answer held against the OpenAPI document that promises it.
 
 mod access;
-mod client;
+pub mod client;
 mod commands;
 mod devices;
 mod edge_device;

@@ -8,6 +8,7 @@ use central::data_folder::{DataFolder, Endpoints};
 use central::serve::{GuardError, ServeError};
 
 use crate::central::{TestCentral, config, data, message, options};
+use crate::rest::client::Rest;
 
 fn tidegate(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tidegate")).args(arguments).output().unwrap()
@@ -68,6 +69,36 @@ async fn a_second_process_is_refused_and_commands_are_not() {
     assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_application_is_made_while_central_serves() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let folder = data.to_str().unwrap();
+    let create = |name: &str| tidegate(&["application", "create", "--data", folder, "--name", name, "--json"]);
+    let made = create("plant-7");
+    assert!(made.status.success(), "{}", said(&made));
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made["url"], format!("https://plant-7.localhost:{}", central.https_port()));
+    for name in ["plant-7", "tidegate", "Plant", "a.b", ""] {
+        assert!(!create(name).status.success(), "{name}");
+    }
+
+    let of_plant =
+        |arguments: &[&str]| tidegate(&[arguments, &["--data", folder, "--application", "plant-7"]].concat());
+    let token = of_plant(&["token", "create", "--role", "Administrator", "--name", "t1"]);
+    let token = String::from_utf8(token.stdout).unwrap();
+    assert!(token.contains(made["id"].as_str().unwrap()), "{token}");
+    let rest = Rest::anonymous(&central).with("host", "plant-7.localhost").with("authorization", token.trim());
+    assert_eq!(rest.get("/api/apiTokens").await["value"].as_array().unwrap().len(), 1);
+    let user = of_plant(&["user", "create", "--role", "Operator", "--email", "a@example.test"]);
+    let link = String::from_utf8_lossy(&user.stdout).into_owned();
+    assert!(link.starts_with(&format!("https://plant-7.localhost:{}/sign-in#code=", central.https_port())), "{link}");
+    let none =
+        tidegate(&["user", "create", "--data", folder, "--application", "x", "--role", "Operator", "--email", "a@b"]);
+    assert!(said(&none).contains("there is no application x"), "{}", said(&none));
+    central.stop().await;
+}
+
 #[test]
 fn a_wrong_configuration_ends_with_78_and_names_key_and_line() {
     let (dir, data) = data();
@@ -118,7 +149,7 @@ async fn a_removed_folder_is_said_and_gone_on_without_only_when_told() {
         let mut accepting = options(&data, config());
         accepting.accept_data_loss = true;
         let central = TestCentral::try_start(accepting).await.unwrap();
-        let losses = central.running.registry.data_losses_list().await.unwrap();
+        let losses = central.running.core.registry.data_losses_list().await.unwrap();
         assert!(losses.iter().any(|(_, detail)| detail.contains(name)), "{losses:?}");
         let (client, _events) = central.connect(&device).await;
         client.send(vec![message(r#"{"a":2}"#)]).await.unwrap();

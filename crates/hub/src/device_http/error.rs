@@ -8,6 +8,7 @@ use protocol::dps::DpsError;
 use registry::{StoreError, new_id};
 use serde_json::json;
 
+use super::route::Audience;
 use crate::authenticate::AuthenticateError;
 
 /// A refusal, in words that are safe to show.
@@ -19,11 +20,13 @@ pub struct HubHttpError {
     message: String,
     /// What the provisioning service says, where it refused.
     dps: Option<DpsError>,
+    /// The methods a path takes, where the method was wrong.
+    allow: Option<String>,
 }
 
 impl HubHttpError {
     fn new(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
-        Self { status, name, message: message.into(), dps: None }
+        Self { status, name, message: message.into(), dps: None, allow: None }
     }
 
     /// 400.
@@ -46,9 +49,32 @@ impl HubHttpError {
         Self::new(StatusCode::NOT_FOUND, "ModuleNotFound", format!("no module {module}"))
     }
 
-    /// 405.
-    pub fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "the path takes other methods")
+    /// 404 for a host name of no application.
+    pub fn unknown_host(host: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFound", format!("{host} is not the name of this hub"))
+    }
+
+    /// 405, naming the methods the path takes.
+    pub fn method_not_allowed(methods: String) -> Self {
+        let message = format!("the path takes {methods}");
+        Self { allow: Some(methods), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message) }
+    }
+
+    /// A part of the interface that is not there: 404 for back ends, for whom the hub has no interface at all, else 501.
+    pub fn unbuilt(audience: Audience) -> Self {
+        match audience {
+            Audience::Service => {
+                Self::new(StatusCode::NOT_FOUND, "NotFound", "the hub's service API is not available in this version")
+            }
+            Audience::Device | Audience::Provisioning => {
+                Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "this is not available in this version")
+            }
+        }
+    }
+
+    /// 412 for a lock that is not held.
+    pub fn lock_lost() -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "DeviceMessageLockLost", "no message is locked with this token")
     }
 
     /// 412.
@@ -83,11 +109,14 @@ impl HubHttpError {
         }
     }
 
-    /// The answer. `dps_dialect` for paths of the provisioning service.
-    pub fn into_response(self, dps_dialect: bool) -> Response<Body> {
+    /// The answer, in the words of the audience's service.
+    pub fn into_response(self, audience: Audience) -> Response<Body> {
         let (tracking, now) = (new_id(), rfc3339_ms(now_ms()));
         let mut builder = Response::builder();
-        let (status, body) = if dps_dialect {
+        if let Some(methods) = self.allow {
+            builder = builder.header(header::ALLOW, methods);
+        }
+        let (status, body) = if audience == Audience::Provisioning {
             let error = self.dps.unwrap_or(DpsError {
                 status: self.status.as_u16(),
                 code: u32::from(self.status.as_u16()) * 1_000,

@@ -80,6 +80,26 @@ impl HubHttp {
     }
 }
 
+impl HubHttp {
+    /// The next message for a device: none, since nothing sends messages to devices yet.
+    pub(super) async fn message_next(&self, call: &Call<'_>, device: &str) -> Result<Response<Body>, HubHttpError> {
+        self.caller(call, &Identity::device(device)).await?;
+        Ok(no_content())
+    }
+
+    /// Settles a message for a device; no message is ever locked, so no lock is held.
+    pub(super) async fn message_settle(
+        &self,
+        call: &Call<'_>,
+        device: &str,
+        lock: &str,
+    ) -> Result<Response<Body>, HubHttpError> {
+        self.caller(call, &Identity::device(device)).await?;
+        tracing::debug!(device, lock, "a message was settled that is not locked");
+        Err(HubHttpError::lock_lost())
+    }
+}
+
 fn records(
     caller: &Caller,
     identity: &Identity,

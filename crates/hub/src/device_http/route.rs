@@ -1,82 +1,161 @@
-//! Which call a path is. Fixed words are matched without regard to case, ids keep theirs; a trailing slash is tolerated.
+//! Which call a request of a machine is: a table of audience, method and path.
 //!
-//! ```text
-//! /devices/{d}/modules                                                   GET
-//! /devices/{d}/modules/{m}                                               GET PUT DELETE
-//! /devices/{d}[/modules/{m}]/messages/events                             POST
-//! /devices/{e}/modules/$edgeHub/devicesAndModulesInTargetDeviceScope     POST
-//! /devices/{e}/modules/$edgeHub/getDeviceAndModuleOnBehalfOf             POST
-//! /devices/{e}/modules/$edgeHub/devicesAndModulesInDeviceScope           GET
-//! /devices/{e}/modules/$edgeHub/deviceAndModuleInDeviceScope             GET
-//! /{scope}/registrations/{reg}                                           POST
-//! /{scope}/registrations/{reg}/register                                  PUT
-//! /{scope}/registrations/{reg}/operations/{op}                           GET
-//! ```
+//! Fixed words are matched without regard to case, ids keep theirs; a trailing slash is tolerated. A path that stands here with
+//! other methods is refused with 405 and their names. Paths of parts that are not built stand here too, so that a client of
+//! theirs hears what is missing instead of being shown a page.
 
-use model::identity::Identity;
 use protocol::hub::bag;
 
 #[cfg(test)]
 mod tests;
 
-/// A call of the device API, with its ids decoded.
+/// Whom a path is for; it decides how a refusal is worded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Devices, modules and edges, with credentials of their own.
+    Device,
+    /// Whoever wants to become a device.
+    Provisioning,
+    /// Back ends, with the credentials of a policy.
+    Service,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the table below says what each is")]
+pub enum Call {
+    ModulesList,
+    ModuleGet,
+    ModulePut,
+    ModuleDelete,
+    MessagePost,
+    MessageNext,
+    MessageSettle,
+    ScopeOfTarget,
+    OnBehalfOf,
+    OwnScope,
+    OneInScope,
+    Register,
+    Operation,
+    Registration,
+    /// A part of the hub's interface that this version does not have.
+    Unbuilt,
+}
+
+/// One row of the table.
+struct Row {
+    audience: Audience,
+    method: &'static str,
+    /// Segments; `{name}` is an id, a last `**` is any rest, also none.
+    path: &'static str,
+    call: Call,
+}
+
+const fn row(audience: Audience, method: &'static str, path: &'static str, call: Call) -> Row {
+    Row { audience, method, path, call }
+}
+
+/// Any method.
+const ANY: &str = "*";
+
+use Audience::{Device, Provisioning, Service};
+
+const ROWS: &[Row] = &[
+    row(Device, "GET", "/devices/{device}/modules", Call::ModulesList),
+    row(Device, "GET", "/devices/{device}/modules/{module}", Call::ModuleGet),
+    row(Device, "PUT", "/devices/{device}/modules/{module}", Call::ModulePut),
+    row(Device, "DELETE", "/devices/{device}/modules/{module}", Call::ModuleDelete),
+    row(Device, "POST", "/devices/{device}/messages/events", Call::MessagePost),
+    row(Device, "POST", "/devices/{device}/modules/{module}/messages/events", Call::MessagePost),
+    row(Device, "GET", "/devices/{device}/messages/deviceBound", Call::MessageNext),
+    row(Device, "DELETE", "/devices/{device}/messages/deviceBound/{lock}", Call::MessageSettle),
+    row(Device, "POST", "/devices/{device}/messages/deviceBound/{lock}/abandon", Call::MessageSettle),
+    row(Device, "POST", "/devices/{device}/files", Call::Unbuilt),
+    row(Device, "POST", "/devices/{device}/files/notifications", Call::Unbuilt),
+    row(Device, "POST", "/devices/{device}/files/notifications/{correlation}", Call::Unbuilt),
+    row(Device, "POST", "/devices/{device}/modules/$edgeHub/devicesAndModulesInTargetDeviceScope", Call::ScopeOfTarget),
+    row(Device, "POST", "/devices/{device}/modules/$edgeHub/getDeviceAndModuleOnBehalfOf", Call::OnBehalfOf),
+    row(Device, "GET", "/devices/{device}/modules/$edgeHub/devicesAndModulesInDeviceScope", Call::OwnScope),
+    row(Device, "GET", "/devices/{device}/modules/$edgeHub/deviceAndModuleInDeviceScope", Call::OneInScope),
+    row(Device, "GET", "/$iothub/websocket", Call::Unbuilt),
+    row(Service, ANY, "/devices", Call::Unbuilt),
+    row(Service, ANY, "/devices/{device}", Call::Unbuilt),
+    row(Service, ANY, "/twins/**", Call::Unbuilt),
+    row(Service, ANY, "/digitaltwins/**", Call::Unbuilt),
+    row(Service, ANY, "/statistics/**", Call::Unbuilt),
+    row(Service, ANY, "/configurations/**", Call::Unbuilt),
+    row(Service, ANY, "/jobs/**", Call::Unbuilt),
+    row(Service, ANY, "/messages/**", Call::Unbuilt),
+    row(Service, ANY, "/enrollments/**", Call::Unbuilt),
+    row(Service, ANY, "/enrollmentGroups/**", Call::Unbuilt),
+    row(Service, ANY, "/registrations/**", Call::Unbuilt),
+    row(Provisioning, "POST", "/{scope}/registrations/{registration}", Call::Registration),
+    row(Provisioning, "PUT", "/{scope}/registrations/{registration}/register", Call::Register),
+    row(Provisioning, "GET", "/{scope}/registrations/{registration}/operations/{operation}", Call::Operation),
+];
+
+/// The ids of a path, decoded, by the names the table gives them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids(Vec<(&'static str, String)>);
+
+impl Ids {
+    /// The id of a name; empty when the path has none.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, id)| id)
+    }
+
+    /// The id of a name, if the path has one.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, id)| id.as_str())
+    }
+}
+
+/// A path of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the members are the ids of the path drawn above")]
-pub enum HubRoute {
-    Modules { device: String },
-    Module { device: String, module: String },
-    Events { identity: Identity },
-    ScopeOfTarget { edge: String },
-    OnBehalfOf { edge: String },
-    OwnScope { edge: String },
-    OneInScope { edge: String },
-    Register { scope: String, registration: String },
-    Operation { scope: String, registration: String, operation: String },
-    Registration { scope: String, registration: String },
+pub struct HubRoute {
+    /// Whom it is for.
+    pub audience: Audience,
+    /// What is asked for, or else the methods the path takes.
+    pub call: Result<Call, String>,
+    /// The ids in the path.
+    pub ids: Ids,
 }
 
 impl HubRoute {
-    /// Reads a path.
-    pub fn parse(path: &str) -> Option<Self> {
+    /// Looks the method and path up; `None` when no row has the path.
+    pub fn find(method: &str, path: &str) -> Option<Self> {
         let path = path.strip_prefix('/')?;
         let path = path.strip_suffix('/').unwrap_or(path);
-        let parts: Vec<&str> = path.split('/').collect();
-        if parts.iter().any(|part| part.is_empty()) {
-            return None;
+        let segments: Vec<&str> = path.split('/').collect();
+        let mut allowed: Option<Self> = None;
+        for row in ROWS {
+            let Some(ids) = matches(row.path, &segments) else { continue };
+            if row.method == ANY || row.method == method {
+                return Some(Self { audience: row.audience, call: Ok(row.call), ids });
+            }
+            let other = allowed.get_or_insert(Self { audience: row.audience, call: Err(String::new()), ids });
+            if let Err(methods) = &mut other.call {
+                let comma = if methods.is_empty() { "" } else { ", " };
+                *methods = format!("{methods}{comma}{}", row.method);
+            }
         }
-        let is = |index: usize, word: &str| parts.get(index).is_some_and(|part| part.eq_ignore_ascii_case(word));
-        let id = |index: usize| bag::decode(parts[index].as_bytes()).into_owned();
-        if is(0, "devices") {
-            let of_module = is(2, "modules");
-            return match parts.len() {
-                3 if of_module => Some(Self::Modules { device: id(1) }),
-                4 if of_module => Some(Self::Module { device: id(1), module: id(3) }),
-                4 if is(2, "messages") && is(3, "events") => Some(Self::Events { identity: Identity::device(&id(1)) }),
-                5 if of_module && is(3, "$edgeHub") => Self::scope_call(parts[4], id(1)),
-                6 if of_module && is(4, "messages") && is(5, "events") => {
-                    Some(Self::Events { identity: Identity::module(&id(1), &id(3)) })
-                }
-                _ => None,
-            };
-        }
-        if !is(1, "registrations") {
-            return None;
-        }
-        match parts.len() {
-            3 => Some(Self::Registration { scope: id(0), registration: id(2) }),
-            4 if is(3, "register") => Some(Self::Register { scope: id(0), registration: id(2) }),
-            5 if is(3, "operations") => Some(Self::Operation { scope: id(0), registration: id(2), operation: id(4) }),
-            _ => None,
-        }
+        allowed
     }
+}
 
-    fn scope_call(word: &str, edge: String) -> Option<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "devicesandmodulesintargetdevicescope" => Some(Self::ScopeOfTarget { edge }),
-            "getdeviceandmoduleonbehalfof" => Some(Self::OnBehalfOf { edge }),
-            "devicesandmodulesindevicescope" => Some(Self::OwnScope { edge }),
-            "deviceandmoduleindevicescope" => Some(Self::OneInScope { edge }),
-            _ => None,
+fn matches(pattern: &'static str, segments: &[&str]) -> Option<Ids> {
+    let mut ids = Ids::default();
+    let mut rest = segments.iter();
+    for word in pattern.split('/').skip(1) {
+        if word == "**" {
+            return Some(ids);
+        }
+        let segment = rest.next().filter(|segment| !segment.is_empty())?;
+        match word.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => ids.0.push((name, bag::decode(segment.as_bytes()).into_owned())),
+            None if word.eq_ignore_ascii_case(segment) => {}
+            None => return None,
         }
     }
+    rest.next().is_none().then_some(ids)
 }

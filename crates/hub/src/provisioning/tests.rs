@@ -8,6 +8,7 @@ use super::*;
 fn enrollee(registration_id: &str) -> Enrollee {
     Enrollee {
         app: "a".into(),
+        hub_host: "localhost".into(),
         registration_id: registration_id.into(),
         device_id: registration_id.into(),
         keys: new_symmetric_keys(),

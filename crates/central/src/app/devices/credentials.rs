@@ -83,7 +83,7 @@ impl App {
             Some(attestation) => Some(attestation.keys),
             None => self.derived_keys(access, &row.id, row.enrollment_group.as_deref(), row.is_edge).await?,
         };
-        let id_scope = self.application().id_scope.clone();
+        let id_scope = access.id_scope().to_owned();
         Ok(DeviceCredentials { id_scope, symmetric_key: keys.map(keys_to_api) })
     }
 

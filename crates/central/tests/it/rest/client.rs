@@ -67,6 +67,11 @@ impl Rest {
         self
     }
 
+    /// A header it sends.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value).unwrap()
+    }
+
     /// The same in another version.
     pub fn in_version(mut self, version: ApiVersion) -> Self {
         self.version = version;

@@ -30,7 +30,7 @@ async fn probe(central: &TestCentral) -> (HubClient, mpsc::Receiver<ClientEvent>
         authentication: Some(ModuleAuthentication::Sas(keys.clone())),
         if_match: None,
     };
-    let registry = &central.running.registry;
+    let registry = &central.running.core.registry;
     registry.module_put(central.app(), "gw-04", "vibrationProbe", change, now_ms()).await.unwrap();
     connect(central.client_options(Identity::module("gw-04", "vibrationProbe"), &keys.primary)).await
 }

@@ -50,8 +50,8 @@ async fn the_fleet_counts_and_filters() {
 async fn the_console_gets_pages_and_the_interface_does_not() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
-    let rest = Rest::anonymous(&central);
-    for path in ["/", "/templates/x", "/sign-in"] {
+    let rest = Rest::anonymous(&central).with("accept", "text/html,*/*;q=0.8");
+    for path in ["/", "/templates/x", "/sign-in", "/devices/d1", "/devices/d1/modules"] {
         let page = rest.raw("GET", path, "").await;
         assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"), "{path}");
         assert!(page.headers["content-security-policy"].to_str().unwrap().contains("default-src 'self'"));

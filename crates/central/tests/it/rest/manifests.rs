@@ -56,7 +56,7 @@ async fn applying_a_manifest_replaces_the_desired_properties_of_its_modules() {
         "modules": { "vibrationProbe": { "runtimeStatus": "running", "exitCode": 0, "restartCount": 1,
             "lastStartTimeUtc": "2024-03-05T09:12:44Z", "lastExitTimeUtc": "0001-01-01T00:00:00Z" } } });
     let agent = Identity::module("edge", "$edgeAgent");
-    central.running.twins.patch_reported(central.app(), &agent, running).await.unwrap();
+    central.running.core.twins.patch_reported(central.app(), &agent, running).await.unwrap();
     let view = rest.get("/api/ext/v1/devices/edge/edge").await;
     assert_eq!((&view["appliedVersion"], &view["appliedStatus"]["code"]), (&json!(2), &json!(200)));
     let probe = view["modules"].as_array().unwrap().iter().find(|module| module["id"] == "vibrationProbe").unwrap();
@@ -97,7 +97,7 @@ async fn a_template_made_from_a_manifest_can_be_published_and_used() {
     let probe = Identity::module("gw-04", "vibrationProbe");
     let version = read["$metadata"]["sampleSeconds"]["desiredVersion"].clone();
     let reported = json!({ "sampleSeconds": { "value": 2, "ac": 200, "av": version, "ad": "ok" } });
-    central.running.twins.patch_reported(central.app(), &probe, reported).await.unwrap();
+    central.running.core.twins.patch_reported(central.app(), &probe, reported).await.unwrap();
     assert_eq!(rest.get(path).await["sampleSeconds"], 2);
     central.stop().await;
 }

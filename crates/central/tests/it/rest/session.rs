@@ -12,9 +12,16 @@ use crate::central::{TestCentral, data};
 async fn code(central: &TestCentral, life: Duration) -> String {
     let operator = roles::by_name("Operator").unwrap();
     let running = &central.running;
-    sign_in::invite_offline(&running.registry, &running.application, "Ada@example.com", operator, life, now_ms())
-        .await
-        .unwrap()
+    sign_in::invite_offline(
+        &running.core.registry,
+        running.core.applications.first(),
+        "Ada@example.com",
+        operator,
+        life,
+        now_ms(),
+    )
+    .await
+    .unwrap()
 }
 
 const SESSION: &str = "/api/ext/v1/session";

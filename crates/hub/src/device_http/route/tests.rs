@@ -4,35 +4,48 @@
 use super::*;
 
 #[test]
-fn paths_are_recognised() {
-    let (device, edge) = (|| "d 1".to_owned(), || "e1".to_owned());
-    let (scope, registration) = (|| "0ne1".to_owned(), || "r1".to_owned());
+fn calls_are_recognised() {
     let cases = [
-        ("/devices/d%201/modules", Some(HubRoute::Modules { device: device() })),
-        ("/devices/d%201/modules/", Some(HubRoute::Modules { device: device() })),
-        ("/Devices/d%201/Modules/$edgeAgent", Some(HubRoute::Module { device: device(), module: "$edgeAgent".into() })),
-        ("/devices/a+b/messages/events", Some(HubRoute::Events { identity: Identity::device("a+b") })),
-        ("/devices/e1/modules/m/messages/events", Some(HubRoute::Events { identity: Identity::module("e1", "m") })),
-        (
-            "/devices/e1/modules/$edgeHub/devicesAndModulesInTargetDeviceScope",
-            Some(HubRoute::ScopeOfTarget { edge: edge() }),
-        ),
-        ("/devices/e1/modules/%24edgehub/getDeviceAndModuleOnBehalfOf", None),
-        ("/devices/e1/modules/$edgeHub/getDeviceAndModuleOnBehalfOf", Some(HubRoute::OnBehalfOf { edge: edge() })),
-        ("/devices/e1/modules/$edgeHub/other", None),
-        ("/0ne1/registrations/r1", Some(HubRoute::Registration { scope: scope(), registration: registration() })),
-        ("/0ne1/registrations/r1/register", Some(HubRoute::Register { scope: scope(), registration: registration() })),
-        (
-            "/0ne1/registrations/r1/operations/4.ab",
-            Some(HubRoute::Operation { scope: scope(), registration: registration(), operation: "4.ab".into() }),
-        ),
-        ("/devices", None),
-        ("/devices/d1", None),
-        ("/devices//modules", None),
-        ("/api/devices", None),
-        ("/", None),
+        ("GET", "/devices/d%201/modules", Call::ModulesList, "device=d 1"),
+        ("GET", "/devices/d%201/modules/", Call::ModulesList, "device=d 1"),
+        ("PUT", "/Devices/d/Modules/$edgeAgent", Call::ModulePut, "device=d module=$edgeAgent"),
+        ("POST", "/devices/a+b/messages/events", Call::MessagePost, "device=a+b"),
+        ("POST", "/devices/e/modules/m/messages/events", Call::MessagePost, "device=e module=m"),
+        ("GET", "/devices/d/messages/devicebound", Call::MessageNext, "device=d"),
+        ("DELETE", "/devices/d/messages/deviceBound/l", Call::MessageSettle, "device=d lock=l"),
+        ("POST", "/devices/d/messages/deviceBound/l/abandon", Call::MessageSettle, "device=d lock=l"),
+        ("POST", "/devices/e/modules/$edgeHub/getDeviceAndModuleOnBehalfOf", Call::OnBehalfOf, "device=e"),
+        ("POST", "/devices/e/modules/$edgeHub/devicesAndModulesInTargetDeviceScope", Call::ScopeOfTarget, "device=e"),
+        ("POST", "/0ne1/registrations/r1", Call::Registration, "scope=0ne1 registration=r1"),
+        ("PUT", "/0ne1/registrations/r1/register", Call::Register, "scope=0ne1 registration=r1"),
+        ("GET", "/0ne1/registrations/r1/operations/4.ab", Call::Operation, "scope=0ne1 registration=r1 operation=4.ab"),
+        ("GET", "/twins/d1", Call::Unbuilt, ""),
+        ("PATCH", "/twins", Call::Unbuilt, ""),
+        ("GET", "/devices", Call::Unbuilt, ""),
+        ("DELETE", "/devices/d1", Call::Unbuilt, "device=d1"),
+        ("GET", "/jobs/v2/1", Call::Unbuilt, ""),
+        ("GET", "/$iothub/websocket", Call::Unbuilt, ""),
     ];
-    for (path, expected) in cases {
-        assert_eq!(HubRoute::parse(path), expected, "{path}");
+    for (method, path, call, ids) in cases {
+        let found = HubRoute::find(method, path).unwrap_or_else(|| panic!("{path} is not found"));
+        let shown: Vec<String> = found.ids.0.iter().map(|(name, id)| format!("{name}={id}")).collect();
+        assert_eq!((found.call, shown.join(" ").as_str()), (Ok(call), ids), "{path}");
+    }
+}
+
+#[test]
+fn other_methods_are_told_which_there_are() {
+    let refused = |method, path| HubRoute::find(method, path).unwrap().call.unwrap_err();
+    assert_eq!(refused("PATCH", "/devices/d/modules/m"), "GET, PUT, DELETE");
+    assert_eq!(refused("GET", "/devices/d/messages/events"), "POST");
+    assert_eq!(refused("HEAD", "/0ne1/registrations/r1/register"), "PUT");
+}
+
+#[test]
+fn other_paths_are_nobodys() {
+    for path in
+        ["/", "", "/api/devices", "/devices//modules", "/devices/e/modules/$edgeHub/other", "/templates", "/a/b/c"]
+    {
+        assert_eq!(HubRoute::find("GET", path), None, "{path}");
     }
 }

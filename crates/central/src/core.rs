@@ -1,0 +1,68 @@
+//! What Central is made of, as one value: opened once, handed on whole, cheap to clone.
+//!
+//! Nothing in it belongs to one application. Which one a request is for is decided from its host name, and carried by the
+//! [`Access`](crate::app::Access) that every read and write takes.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use events::ingest::Ingest;
+use events::live::Live;
+use events::metrics::Metrics;
+use hub::applications::Applications;
+use hub::provisioning::Provisioning;
+use hub::sessions::Sessions;
+use hub::twins::Twins;
+use readers::timeseries::Telemetry;
+use registry::Registry;
+use storage::log::Log;
+
+use crate::app::signing_key::SigningKeys;
+use crate::data_folder::DataFolder;
+
+/// The parts.
+pub struct Parts {
+    /// The data folder, locked by this process.
+    pub folder: DataFolder,
+    /// Everything that is neither telemetry nor log.
+    pub registry: Registry,
+    /// Which application a host name leads to.
+    pub applications: Applications,
+    /// The log.
+    pub log: Log,
+    /// The way into the log.
+    pub ingest: Ingest,
+    /// Live updates.
+    pub live: Live,
+    /// Who is connected.
+    pub sessions: Sessions,
+    /// Twins.
+    pub twins: Twins,
+    /// Telemetry.
+    pub telemetry: Telemetry,
+    /// Provisioning.
+    pub provisioning: Provisioning,
+    /// Counters and conditions.
+    pub metrics: Metrics,
+    /// Keys that sign API tokens, one an application.
+    pub signing_keys: SigningKeys,
+}
+
+/// A handle on the [`Parts`].
+#[derive(Clone)]
+pub struct Core(Arc<Parts>);
+
+impl Core {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Core {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
