@@ -28,7 +28,8 @@ use crate::hub::{EdgeHub, HubMethods, HubOptions, OpenHubError, UpstreamScope};
 use crate::identity::hub_api::HubApi;
 use crate::identity::{FileSigner, IdentityFolder, OpenIdentityError, Provisioned, SignError, Signer};
 use crate::lifecycle::agent::{Agent, AgentInputs, AgentOptions};
-use crate::lifecycle::deployment::Surroundings;
+use crate::lifecycle::clock::Clock;
+use crate::lifecycle::deployment::GatewayInfo;
 use crate::lifecycle::execute::Executor;
 use crate::lifecycle::history::Histories;
 use crate::lifecycle::methods::AgentMethods;
@@ -131,7 +132,7 @@ struct Foundation {
     trust_bundle_pem: String,
     tls: Arc<rustls::ClientConfig>,
     board: Arc<Board>,
-    runtime: ProcessRuntime,
+    runtime: Arc<ProcessRuntime>,
     orders: Orders,
     _lock: File,
 }
@@ -142,7 +143,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
     let api = ManagementApi {
         board: Arc::clone(&foundation.board),
         orders: foundation.orders.clone(),
-        logs_dir: foundation.layout.logs_dir(),
+        logs: Arc::clone(&foundation.runtime) as _,
     };
     let _socket = unix_http::serve(&foundation.layout.management_socket(), 0o660, Arc::new(api))?;
     let mut provisioned = match &foundation.config.provisioning {
@@ -187,6 +188,7 @@ impl Foundation {
         let runtime = ProcessRuntime::open(config.processes.clone(), &layout.logs_dir(), &records_dir)
             .await
             .map_err(|source| DaemonError::Folder { path: records_dir, source })?;
+        let runtime = Arc::new(runtime);
         let (orders, received) = mpsc::channel(16);
         let board = Arc::new(Board::default());
         board.set("version", env!("CARGO_PKG_VERSION"));
@@ -247,7 +249,7 @@ impl Foundation {
 
         let methods = Arc::new(AgentMethods {
             orders: self.orders.clone(),
-            logs_dir: self.layout.logs_dir(),
+            logs: Arc::clone(&self.runtime) as _,
             hub_host: device.hub_host.clone(),
             device_id: device.device_id.clone(),
         });
@@ -338,7 +340,7 @@ impl Foundation {
         });
         let device = signer.device();
         let options = AgentOptions {
-            surroundings: Surroundings {
+            gateway: GatewayInfo {
                 hub_host: device.hub_host.clone(),
                 device_id: device.device_id.clone(),
                 hostname: self.config.hostname.clone(),
@@ -351,8 +353,9 @@ impl Foundation {
             deployment_path: self.layout.at("lifecycle/deployment.json"),
             board: Arc::clone(&self.board),
             reports,
+            clock: Clock::system(),
         };
-        let executor = Executor::new(self.runtime.clone(), Some(workload));
+        let executor = Executor::new(Arc::clone(&self.runtime), Some(workload), Clock::system());
         let histories = Histories::open(self.layout.at("lifecycle/restarts.json"))?;
         Ok(Agent::new(options, executor, histories))
     }

@@ -29,9 +29,9 @@ mod twin_link;
 pub mod unix_http;
 pub mod workload;
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::Poll;
+/// Runs futures side by side on this task and waits for all. Each is polled first in the order given, which
+/// `first_polls_keep_the_order` holds: messages of one sender are handed on that way.
+pub(crate) use futures_util::future::join_all;
 
 /// An error with its causes, in one line.
 pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
@@ -45,25 +45,23 @@ pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Runs futures side by side on this task and waits for all. They are polled in the order given, so what each does first
-/// happens in that order.
-pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<Option<Pin<Box<F>>>> = futures.into_iter().map(|future| Some(Box::pin(future))).collect();
-    let mut outputs: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        let mut pending = false;
-        for (slot, output) in running.iter_mut().zip(&mut outputs) {
-            let Some(future) = slot else { continue };
-            match future.as_mut().poll(context) {
-                Poll::Ready(value) => {
-                    *output = Some(value);
-                    *slot = None;
-                }
-                Poll::Pending => pending = true,
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    #[tokio::test]
+    async fn first_polls_keep_the_order() {
+        let begun = RefCell::new(Vec::new());
+        let futures = (0..1000).map(|number| {
+            let begun = &begun;
+            async move {
+                begun.borrow_mut().push(number);
+                tokio::task::yield_now().await;
+                number
             }
-        }
-        if pending { Poll::Pending } else { Poll::Ready(()) }
-    })
-    .await;
-    outputs.into_iter().flatten().collect()
+        });
+        let outputs = super::join_all(futures).await;
+        assert_eq!(outputs, (0..1000).collect::<Vec<_>>());
+        assert_eq!(begun.into_inner(), outputs);
+    }
 }

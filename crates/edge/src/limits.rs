@@ -38,6 +38,9 @@ pub const LOG_LINES_MAX: usize = 100_000;
 /// How long a module has between SIGTERM and SIGKILL.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// Operators' orders that wait for one module whose task is busy; more are refused with 503.
+pub const ORDERS_WAITING_MAX: usize = 8;
+
 /// First wait before a failed module is started again; doubled for each further restart.
 pub const RESTART_WAIT_FIRST: Duration = Duration::from_secs(10);
 

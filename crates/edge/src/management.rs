@@ -4,7 +4,6 @@
 //! and deleting modules) is the lifecycle's business here and answered 403. `GET /status` is ours.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -14,7 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::runtime::log_file::{self, LogFilter, LogLine, Stream};
+use crate::runtime::ModuleLogs;
+use crate::runtime::log_file::{LogFilter, LogLine, Stream};
 use crate::unix_http::{Answer, Api, Call, Refused, empty, raw, refused, reply};
 use crate::workload::ListModules;
 
@@ -99,8 +99,8 @@ pub struct ManagementApi {
     pub board: Arc<Board>,
     /// The way to the lifecycle.
     pub orders: Orders,
-    /// Folder of the modules' logs.
-    pub logs_dir: PathBuf,
+    /// Output of modules.
+    pub logs: Arc<dyn ModuleLogs>,
 }
 
 type Outcome = Result<Answer, Refused>;
@@ -116,7 +116,7 @@ impl ManagementApi {
         match (&call.method, call.path().as_slice()) {
             (&Method::GET, ["modules"]) => Ok(reply(StatusCode::OK, &self.board.list())),
             (&Method::GET, ["modules", name]) => Ok(reply(StatusCode::OK, &self.module(name)?)),
-            (&Method::GET, ["modules", name, "logs"]) => self.logs(name, call),
+            (&Method::GET, ["modules", name, "logs"]) => self.logs(name, call).await,
             (&Method::POST, ["modules", name, "restart"]) => self.order(name, ModuleAction::Restart).await,
             (&Method::POST, ["modules", name, "start"]) => self.order(name, ModuleAction::Start).await,
             (&Method::POST, ["modules", name, "stop"]) => self.order(name, ModuleAction::Stop).await,
@@ -144,16 +144,18 @@ impl ManagementApi {
         }
     }
 
-    fn logs(&self, name: &str, call: &Call) -> Outcome {
+    async fn logs(&self, name: &str, call: &Call) -> Outcome {
         self.module(name)?;
         if call.query("follow").is_some_and(|follow| follow == "true") {
             return Err(refused(StatusCode::BAD_REQUEST, "follow is not supported: ask again with since"));
         }
         let filter = log_filter(call)?;
         let timestamps = call.query("timestamps").is_some_and(|wanted| wanted == "true");
-        let lines = log_file::read(&self.logs_dir.join(name), &filter).map_err(|failure| {
-            refused(StatusCode::INTERNAL_SERVER_ERROR, format!("the log cannot be read: {failure}"))
-        })?;
+        let lines = self
+            .logs
+            .read(name, &filter)
+            .await
+            .map_err(|error| refused(StatusCode::INTERNAL_SERVER_ERROR, crate::error_chain(&error)))?;
         Ok(raw(StatusCode::OK, "application/octet-stream", frame(&lines, timestamps)))
     }
 }

@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::deployment::{Deployment, Surroundings, wanted_modules};
+use super::clock::Clock;
+use super::deployment::{Deployment, GatewayInfo, wanted_modules};
 use super::execute::Executor;
 use super::history::Histories;
 use super::plan::{WantedModule, plan};
@@ -19,13 +20,13 @@ use super::report::{DesiredOutcome, ReportInput, management_list, reported};
 use crate::identity::hub_api::HubApi;
 use crate::identity::modules::ModuleIdentities;
 use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
-use crate::management::{Board, ModuleAction, ModuleOrder};
+use crate::management::{Board, ModuleOrder};
 use crate::runtime::ModuleRuntime;
 
 /// What the loop works with.
 pub struct AgentOptions {
     /// What modules are told.
-    pub surroundings: Surroundings,
+    pub gateway: GatewayInfo,
     /// Identities of modules.
     pub identities: Arc<ModuleIdentities>,
     /// Where identities come from; without it only known ones are used.
@@ -36,6 +37,8 @@ pub struct AgentOptions {
     pub board: Arc<Board>,
     /// Where the reported section goes.
     pub reports: watch::Sender<Value>,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 /// What the loop is told.
@@ -68,6 +71,7 @@ impl<R: ModuleRuntime> Agent<R> {
     /// Begins with the last good deployment, if there is one.
     pub fn new(options: AgentOptions, executor: Executor<R>, histories: Histories) -> Self {
         let not_seen = DesiredOutcome { version: 0, code: 406, description: "no deployment was seen yet".to_owned() };
+        let started_at = options.clock.now();
         let mut agent = Self {
             options,
             executor,
@@ -78,7 +82,7 @@ impl<R: ModuleRuntime> Agent<R> {
             without_identity: BTreeMap::new(),
             identity_rounds: mpsc::channel(4),
             identity_task: None,
-            started_at: OffsetDateTime::now_utc(),
+            started_at,
         };
         agent.restore();
         agent
@@ -102,27 +106,29 @@ impl<R: ModuleRuntime> Agent<R> {
     pub async fn run(mut self, mut inputs: AgentInputs, stop: CancellationToken) -> mpsc::Receiver<ModuleOrder> {
         let changed = self.executor.runtime().changed();
         loop {
-            let wake_at = self.pass().await;
+            let wake_at = self.pass();
+            let now = self.options.clock.now();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(deployment) = inputs.desired.recv() => self.take_deployment(deployment),
-                Some(order) = inputs.orders.recv() => self.take_order(order).await,
+                Some(order) = inputs.orders.recv() => self.executor.order(order),
                 Some(failures) = self.identity_rounds.1.recv() => self.without_identity = failures,
+                () = self.executor.task_ended(&mut self.histories) => {}
                 () = changed.notified() => {}
-                () = sleep_until(wake_at) => {}
+                () = sleep_until(wake_at, now) => {}
             }
         }
         self.executor.stop_all().await;
         inputs.orders
     }
 
-    /// One pass: plan, execute, report. Says when the next wait is over.
-    async fn pass(&mut self) -> Option<OffsetDateTime> {
+    /// One pass: plan, begin what it says, report. Waits for nothing; says when the next wait is over.
+    fn pass(&mut self) -> Option<OffsetDateTime> {
         let wanted = self.wanted();
-        let now = OffsetDateTime::now_utc();
-        let steps = plan(&wanted, &self.executor.present(), self.histories.modules(), now).steps;
-        self.executor.execute(steps, &mut self.histories).await;
+        let plan = plan(&wanted, &self.executor.present(), self.histories.modules(), self.options.clock.now());
+        let wake_at = plan.wake_at;
+        self.executor.follow(plan, &wanted, &mut self.histories);
         let present = self.executor.present();
         self.judge(&wanted);
         let input = ReportInput {
@@ -132,6 +138,7 @@ impl<R: ModuleRuntime> Agent<R> {
             present: &present,
             history: self.histories.modules(),
             without_identity: &self.without_identity,
+            pulling: &self.executor.pulling(),
             daemon_started_at: self.started_at,
         };
         self.options.board.set_modules(management_list(&input));
@@ -141,12 +148,12 @@ impl<R: ModuleRuntime> Agent<R> {
             *known = section;
             differs
         });
-        plan(&wanted, &present, self.histories.modules(), OffsetDateTime::now_utc()).wake_at
+        wake_at
     }
 
     fn wanted(&self) -> BTreeMap<String, WantedModule> {
         let Some(desired) = &self.desired else { return BTreeMap::new() };
-        wanted_modules(desired, &self.options.surroundings, |name| self.options.identities.known(name))
+        wanted_modules(desired, &self.options.gateway, |name| self.options.identities.known(name))
     }
 
     /// Says what came of the deployment in force.
@@ -225,26 +232,6 @@ impl<R: ModuleRuntime> Agent<R> {
         });
         self.identity_task = Some(AbortOnDropHandle::new(task));
     }
-
-    async fn take_order(&mut self, order: ModuleOrder) {
-        let name = &order.module;
-        let outcome = if self.executor.present().contains_key(name) {
-            let runtime = self.executor.runtime();
-            let done = match order.action {
-                ModuleAction::Restart => match runtime.stop(name).await {
-                    Ok(()) => runtime.start(name).await,
-                    Err(error) => Err(error),
-                },
-                ModuleAction::Start => runtime.start(name).await,
-                ModuleAction::Stop => runtime.stop(name).await,
-            };
-            done.map_err(|error| (500, crate::error_chain(&error)))
-        } else {
-            Err((404, format!("there is no module {name}")))
-        };
-        // Nobody waits any more: nothing to tell.
-        let _ = order.done.send(outcome);
-    }
 }
 
 async fn identity_round(api: &HubApi, identities: &ModuleIdentities, names: &[String]) -> WithoutIdentity {
@@ -269,9 +256,9 @@ async fn identity_round(api: &HubApi, identities: &ModuleIdentities, names: &[St
 }
 
 /// The wall clock may jump: a wait is never longer than a minute before the plan is made again.
-async fn sleep_until(at: Option<OffsetDateTime>) {
+async fn sleep_until(at: Option<OffsetDateTime>, now: OffsetDateTime) {
     let Some(at) = at else { return std::future::pending().await };
-    let left = (at - OffsetDateTime::now_utc()).max(time::Duration::ZERO);
+    let left = (at - now).max(time::Duration::ZERO);
     tokio::time::sleep(left.unsigned_abs().min(RETRY_WAIT_MAX)).await;
 }
 

@@ -7,7 +7,7 @@ use model::manifest::agent::{AgentDesired, DesiredStatus, Module};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::plan::{ModuleBuild, WantedModule};
+use super::plan::WantedModule;
 use crate::identity::modules::ModuleIdentity;
 use crate::runtime::ModuleSpec;
 use crate::state::{self, State, StateError, StateKind};
@@ -38,9 +38,9 @@ impl State for Deployment {
     const KIND: &'static StateKind = &state::DESIRED;
 }
 
-/// What every module is told about where it is.
+/// What every module is told about the gateway it runs on.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
+pub struct GatewayInfo {
     /// The hub's name.
     pub hub_host: String,
     /// This device.
@@ -61,52 +61,50 @@ const MQTTS_PORT: u16 = 8883;
 /// The modules of a deployment that have an identity, as the planner wants them.
 pub fn wanted_modules(
     desired: &AgentDesired,
-    surroundings: &Surroundings,
+    gateway: &GatewayInfo,
     identity: impl Fn(&str) -> Option<ModuleIdentity>,
 ) -> BTreeMap<String, WantedModule> {
     let with_identity = desired.modules.iter().filter_map(|(name, module)| Some((name, module, identity(name)?)));
     with_identity
         .map(|(name, module, identity)| {
+            let credentials = desired.runtime.registry_credentials.values();
             let spec = ModuleSpec {
                 name: name.clone(),
                 image: module.image.as_str().to_owned(),
-                env: environment(module, &identity, surroundings),
-            };
-            let wanted = WantedModule {
-                build: ModuleBuild {
-                    spec,
-                    create_options: Value::Object(module.create_options.clone()).to_string(),
-                    version: module.version.clone(),
-                },
-                running: module.status == DesiredStatus::Running,
+                digest: module.digest.clone(),
+                pull_policy: module.image_pull_policy,
+                registry_credential: module.image.credential(credentials).cloned(),
+                create_options: module.create_options.clone(),
+                env: environment(module, &identity, gateway),
                 restart_policy: module.restart_policy,
                 startup_order: module.startup_order,
+                version: module.version.clone(),
             };
-            (name.clone(), wanted)
+            (name.clone(), WantedModule { spec, running: module.status == DesiredStatus::Running })
         })
         .collect()
 }
 
 /// `Env` of the create options, then the deployment's variables, then ours, which nobody may override: they say who the
 /// module is.
-fn environment(module: &Module, identity: &ModuleIdentity, at: &Surroundings) -> BTreeMap<String, String> {
+fn environment(module: &Module, identity: &ModuleIdentity, gateway: &GatewayInfo) -> BTreeMap<String, String> {
     let mut env = create_options_env(&module.create_options);
     env.extend(module.env.iter().map(|(name, value)| (name.clone(), value.clone())));
-    let socket = workload::socket_path(&at.sockets_dir, &identity.module_id);
+    let socket = workload::socket_path(&gateway.sockets_dir, &identity.module_id);
     let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
     set("IOTEDGE_WORKLOADURI", &format!("unix://{}", socket.display()));
     set("IOTEDGE_AUTHSCHEME", "sasToken");
     set("IOTEDGE_APIVERSION", workload::API_VERSION);
     set("IOTEDGE_MODULEID", &identity.module_id);
     set("IOTEDGE_MODULEGENERATIONID", &identity.generation_id);
-    set("IOTEDGE_DEVICEID", &at.device_id);
-    set("IOTEDGE_IOTHUBHOSTNAME", &at.hub_host);
-    set("IOTEDGE_GATEWAYHOSTNAME", &at.hostname);
-    if let Some(parent) = &at.parent_hostname {
+    set("IOTEDGE_DEVICEID", &gateway.device_id);
+    set("IOTEDGE_IOTHUBHOSTNAME", &gateway.hub_host);
+    set("IOTEDGE_GATEWAYHOSTNAME", &gateway.hostname);
+    if let Some(parent) = &gateway.parent_hostname {
         set("IOTEDGE_PARENTHOSTNAME", parent);
     }
-    if at.mqtts_port != MQTTS_PORT {
-        set("TIDEGATE_GATEWAY_MQTTS_PORT", &at.mqtts_port.to_string());
+    if gateway.mqtts_port != MQTTS_PORT {
+        set("TIDEGATE_GATEWAY_MQTTS_PORT", &gateway.mqtts_port.to_string());
     }
     env
 }

@@ -1,42 +1,95 @@
-//! Carries out a plan, step by step. A step that fails does not stop the others; it is noted and planned again later.
+//! Carries out plans: each module has a task of its own, so that a slow step of one delays no other.
+//!
+//! ```text
+//! plan ──▶ module idle ───────────────▶ its step begins, as a task
+//!      ──▶ module busy with that step ─▶ goes on
+//!      ──▶ module busy with another ───▶ a pull is given up; anything else is let finish
+//! order ─▶ module idle: begins; busy: waits for its turn, before the next step of the plan
+//! task ended ─▶ outcome into the history ─▶ plan again
+//! ```
+//! There is no queue of steps that could grow old: the latest wish of a module is the plan, which is made anew whenever
+//! anything happened. What began is known here alone; only tasks call the runtime, and they hold nothing else.
+//!
+//! A step that fails does not stop the others; it is noted and planned again later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use time::OffsetDateTime;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
 use super::history::Histories;
-use super::plan::{ModuleBuild, PresentModule, Step};
-use crate::runtime::{ModuleRuntime, RuntimeError};
+use super::plan::{Plan, PresentModule, Step, WantedModule};
+use crate::limits::{ORDERS_WAITING_MAX, STOP_GRACE};
+use crate::management::{ModuleAction, ModuleOrder};
+use crate::runtime::{ModuleRuntime, ModuleSpec, PullProgress, RuntimeError};
 use crate::unix_http::{ServeSocketError, Socket};
 use crate::workload::WorkloadContext;
 
-/// What was made, with its workload socket: what the runtime itself does not remember.
-pub struct Made {
-    build: ModuleBuild,
-    _socket: Option<Socket>,
-}
-
 /// The only one who changes the runtime.
 pub struct Executor<R> {
-    runtime: R,
+    runtime: Arc<R>,
     workload: Option<Arc<WorkloadContext>>,
-    made: BTreeMap<String, Made>,
+    clock: Clock,
+    /// Workload sockets, of every module that is wanted or there.
+    sockets: BTreeMap<String, Socket>,
+    tasks: JoinSet<Ended>,
+    /// What each busy module's task is about.
+    busy: BTreeMap<String, Busy>,
+    /// Names of the tasks: one that panicked cannot say whose it was.
+    names: HashMap<tokio::task::Id, String>,
+    /// Orders for modules that are busy.
+    orders: BTreeMap<String, VecDeque<ModuleOrder>>,
 }
 
-/// A step failed.
-#[derive(Debug, thiserror::Error)]
-enum StepError {
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    #[error("cannot open the module's workload socket")]
-    Socket(#[from] ServeSocketError),
+struct Busy {
+    work: Work,
+    /// Cancelled when another step is wanted; a pull heeds it.
+    superseded: CancellationToken,
+    progress: PullProgress,
 }
+
+#[derive(PartialEq)]
+enum Work {
+    Step(Step),
+    Order,
+}
+
+/// How a task ended.
+enum Ended {
+    /// The step was carried out, or failed for this reason.
+    Step(Result<(), String>),
+    /// It was given up for another.
+    Superseded,
+    /// An operator's order; who gave it was told.
+    Order,
+}
+
+/// An order that is not carried out: status and words.
+type Refusal = (u16, String);
 
 impl<R: ModuleRuntime> Executor<R> {
-    /// For a runtime; modules get workload sockets from `workload`, where there is one.
-    pub fn new(runtime: R, workload: Option<Arc<WorkloadContext>>) -> Self {
-        Self { runtime, workload, made: BTreeMap::new() }
+    /// For a runtime; modules get workload sockets from `workload`, where there is one. Modules that are there already, from
+    /// a daemon before this, get theirs at once.
+    pub fn new(runtime: Arc<R>, workload: Option<Arc<WorkloadContext>>, clock: Clock) -> Self {
+        let mut executor = Self {
+            runtime,
+            workload,
+            clock,
+            sockets: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            busy: BTreeMap::new(),
+            names: HashMap::new(),
+            orders: BTreeMap::new(),
+        };
+        for state in executor.runtime.observe() {
+            if let Err(error) = executor.open_socket(&state.name) {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(module = state.name, error, "a module that runs already has no workload socket");
+            }
+        }
+        executor
     }
 
     /// The runtime.
@@ -48,75 +101,151 @@ impl<R: ModuleRuntime> Executor<R> {
     pub fn present(&self) -> BTreeMap<String, PresentModule> {
         let states = self.runtime.observe().into_iter();
         states
-            .filter_map(|state| {
-                let build = self.made.get(&state.name)?.build.clone();
-                Some((state.name, PresentModule { build, run: state.run, started_at: state.started_at }))
+            .map(|state| {
+                let settings_hash = state.settings_hash;
+                (state.name, PresentModule { settings_hash, run: state.run, started_at: state.started_at })
             })
             .collect()
     }
 
-    /// Carries out the steps and notes what came of them.
-    pub async fn execute(&mut self, steps: Vec<Step>, histories: &mut Histories) {
-        for step in steps {
-            let name = name_of(&step).to_owned();
-            tracing::debug!(module = name, ?step, "step");
-            // A module that could not be made is not started either: the failure on record is the one that counts.
-            let made = self.made.contains_key(&name);
-            if matches!(step, Step::Start(_) | Step::Restart(_)) && !made {
-                continue;
+    /// What modules whose image is being pulled are doing, for people.
+    pub fn pulling(&self) -> BTreeMap<String, String> {
+        let pulling = self.busy.iter().filter_map(|(name, busy)| Some((name.clone(), busy.progress.get()?)));
+        pulling.map(|(name, pulled)| (name, format!("pulling the image, {pulled}"))).collect()
+    }
+
+    /// Begins what the plan says of modules that are idle, and gives up what it no longer says of others.
+    pub fn follow(&mut self, plan: Plan, wanted: &BTreeMap<String, WantedModule>, histories: &mut Histories) {
+        for busy in self.busy.values() {
+            let still_wanted = match &busy.work {
+                Work::Step(step) => plan.steps.contains(step),
+                Work::Order => true,
+            };
+            if !still_wanted {
+                busy.superseded.cancel();
             }
-            let counted = matches!(step, Step::Create(_) | Step::Start(_) | Step::Restart(_));
-            match self.step(step, histories).await {
-                Ok(()) if counted => histories.succeeded(&name),
-                Ok(()) => {}
-                Err(error) => {
-                    let reason = crate::error_chain(&error);
-                    tracing::warn!(module = name, reason, "a step failed");
-                    histories.failed(&name, reason, OffsetDateTime::now_utc());
-                }
+        }
+        for step in plan.steps {
+            if let Step::ForgetRestarts(name) = &step {
+                histories.forget_restarts(name);
+            } else if !self.busy.contains_key(step.module()) {
+                self.begin(step, histories);
             }
+        }
+        let present = self.runtime.observe();
+        let busy = &self.busy;
+        self.sockets.retain(|name, _| {
+            wanted.contains_key(name) || busy.contains_key(name) || present.iter().any(|module| module.name == *name)
+        });
+    }
+
+    fn begin(&mut self, step: Step, histories: &mut Histories) {
+        let name = step.module().to_owned();
+        tracing::debug!(module = name, step = step.word(), "step");
+        match &step {
+            // Durable before it happens.
+            Step::Restart(_) => histories.restarted(&name, self.clock.now()),
+            Step::Stop(_) => histories.stopped_on_request(&name),
+            Step::Remove(_) => histories.forget_restarts(&name),
+            Step::Create(_) | Step::Start(_) | Step::ForgetRestarts(_) => {}
+        }
+        if matches!(step, Step::Create(_) | Step::Start(_) | Step::Restart(_))
+            && let Err(error) = self.open_socket(&name)
+        {
+            let reason = format!("cannot open the module's workload socket: {}", crate::error_chain(&error));
+            tracing::warn!(module = name, reason, "a step failed");
+            histories.failed(&name, reason, self.clock.now());
+            return;
+        }
+        let superseded = CancellationToken::new();
+        let progress = PullProgress::new(self.runtime.changed());
+        let busy = Busy { work: Work::Step(step.clone()), superseded: superseded.clone(), progress: progress.clone() };
+        let runtime = Arc::clone(&self.runtime);
+        self.spawn(name, busy, async move { carry_out(&*runtime, step, &progress, superseded).await });
+    }
+
+    /// Takes an operator's order: for a module that is busy it waits for its turn.
+    pub fn order(&mut self, order: ModuleOrder) {
+        let name = order.module.clone();
+        let is_there = self.runtime.observe().iter().any(|state| state.name == name);
+        let waiting = self.orders.get(&name).map_or(0, VecDeque::len);
+        if !is_there {
+            refuse(order, (404, format!("there is no module {name}")));
+        } else if !self.busy.contains_key(&name) {
+            self.begin_order(order);
+        } else if waiting < ORDERS_WAITING_MAX {
+            self.orders.entry(name).or_default().push_back(order);
+        } else {
+            refuse(order, (503, format!("{waiting} orders for module {name} wait already")));
         }
     }
 
-    async fn step(&mut self, step: Step, histories: &mut Histories) -> Result<(), StepError> {
-        match step {
-            Step::Create(build) => self.create(*build).await,
-            Step::Start(name) => Ok(self.runtime.start(&name).await?),
-            Step::Restart(name) => {
-                histories.restarted(&name, OffsetDateTime::now_utc());
-                Ok(self.runtime.start(&name).await?)
+    fn begin_order(&mut self, order: ModuleOrder) {
+        let progress = PullProgress::new(self.runtime.changed());
+        let busy = Busy { work: Work::Order, superseded: CancellationToken::new(), progress };
+        let runtime = Arc::clone(&self.runtime);
+        self.spawn(order.module.clone(), busy, async move {
+            let ModuleOrder { module, action, done } = order;
+            let outcome = carry_out_order(&*runtime, &module, action).await;
+            // Nobody waits any more: nothing to tell.
+            let _ = done.send(outcome.map_err(|error| (500, crate::error_chain(&error))));
+            Ended::Order
+        });
+    }
+
+    fn spawn(&mut self, name: String, busy: Busy, task: impl Future<Output = Ended> + Send + 'static) {
+        self.busy.insert(name.clone(), busy);
+        let id = self.tasks.spawn(task).id();
+        self.names.insert(id, name);
+    }
+
+    /// Waits until a module's task has ended and notes what came of it; for ever while none runs. Nothing is lost when the
+    /// future is dropped.
+    pub async fn task_ended(&mut self, histories: &mut Histories) {
+        let Some(joined) = self.tasks.join_next_with_id().await else { return std::future::pending().await };
+        let (id, ended) = match joined {
+            Ok((id, ended)) => (id, ended),
+            Err(error) => (error.id(), Ended::Step(Err("the step ended unexpectedly".to_owned()))),
+        };
+        let Some(name) = self.names.remove(&id) else { return };
+        let work = self.busy.remove(&name).map(|busy| busy.work);
+        match (work, ended) {
+            (Some(Work::Step(Step::Create(_) | Step::Start(_) | Step::Restart(_))), Ended::Step(Ok(()))) => {
+                histories.succeeded(&name);
             }
-            Step::Stop(name) => {
-                histories.stopped_on_request(&name);
-                Ok(self.runtime.stop(&name).await?)
+            (Some(Work::Step(_)), Ended::Step(Err(reason))) => {
+                tracing::warn!(module = name, reason, "a step failed");
+                histories.failed(&name, reason, self.clock.now());
             }
-            Step::Remove(name) => {
-                histories.forget_restarts(&name);
-                self.runtime.remove(&name).await?;
-                self.made.remove(&name);
-                Ok(())
+            (Some(Work::Step(step)), Ended::Superseded) => {
+                tracing::info!(module = name, step = step.word(), "given up for a newer deployment");
             }
-            Step::ForgetRestarts(name) => {
-                histories.forget_restarts(&name);
-                Ok(())
-            }
+            _ => {}
+        }
+        if let Some(order) = self.orders.get_mut(&name).and_then(VecDeque::pop_front) {
+            self.begin_order(order);
+        } else {
+            self.orders.remove(&name);
         }
     }
 
-    async fn create(&mut self, build: ModuleBuild) -> Result<(), StepError> {
-        let name = build.spec.name.clone();
-        // The old socket's file goes when it is dropped: before the new one is made under the same name.
-        self.made.remove(&name);
-        self.runtime.create(build.spec.clone()).await?;
-        let socket = self.workload.as_ref().map(|workload| workload.open_socket(&name)).transpose()?;
-        self.made.insert(name, Made { build, _socket: socket });
+    fn open_socket(&mut self, name: &str) -> Result<(), ServeSocketError> {
+        if let Some(workload) = &self.workload
+            && !self.sockets.contains_key(name)
+        {
+            let socket = workload.open_socket(name)?;
+            self.sockets.insert(name.to_owned(), socket);
+        }
         Ok(())
     }
 
-    /// Stops everything, all at once.
+    /// Gives up what is under way and stops everything, all at once.
     pub async fn stop_all(&mut self) {
+        self.orders.clear();
+        self.tasks.shutdown().await;
+        self.busy.clear();
         let names: Vec<_> = self.runtime.observe().into_iter().map(|state| state.name).collect();
-        let stops = names.iter().map(|name| self.runtime.stop(name));
+        let stops = names.iter().map(|name| self.runtime.stop(name, STOP_GRACE));
         for stopped in crate::join_all(stops).await {
             if let Err(error) = stopped {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a module was not stopped");
@@ -125,15 +254,47 @@ impl<R: ModuleRuntime> Executor<R> {
     }
 }
 
-fn name_of(step: &Step) -> &str {
-    match step {
-        Step::Create(build) => &build.spec.name,
-        Step::Start(name)
-        | Step::Restart(name)
-        | Step::Stop(name)
-        | Step::Remove(name)
-        | Step::ForgetRestarts(name) => name,
+async fn carry_out<R: ModuleRuntime>(
+    runtime: &R,
+    step: Step,
+    progress: &PullProgress,
+    superseded: CancellationToken,
+) -> Ended {
+    let done = match &step {
+        Step::Create(spec) => match superseded.run_until_cancelled(runtime.pull(spec, progress)).await {
+            None => return Ended::Superseded,
+            Some(pulled) => create(runtime, spec, pulled).await,
+        },
+        Step::Start(name) | Step::Restart(name) => runtime.start(name).await,
+        Step::Stop(name) => runtime.stop(name, STOP_GRACE).await,
+        Step::Remove(name) => runtime.remove(name, STOP_GRACE).await,
+        Step::ForgetRestarts(_) => Ok(()),
+    };
+    Ended::Step(done.map_err(|error| crate::error_chain(&error)))
+}
+
+async fn create<R: ModuleRuntime>(
+    runtime: &R,
+    spec: &ModuleSpec,
+    pulled: Result<(), RuntimeError>,
+) -> Result<(), RuntimeError> {
+    pulled?;
+    runtime.create(spec, STOP_GRACE).await
+}
+
+async fn carry_out_order<R: ModuleRuntime>(runtime: &R, name: &str, action: ModuleAction) -> Result<(), RuntimeError> {
+    if matches!(action, ModuleAction::Stop | ModuleAction::Restart) {
+        runtime.stop(name, STOP_GRACE).await?;
     }
+    if matches!(action, ModuleAction::Start | ModuleAction::Restart) {
+        runtime.start(name).await?;
+    }
+    Ok(())
+}
+
+fn refuse(order: ModuleOrder, refusal: Refusal) {
+    // Nobody waits any more: nothing to tell.
+    let _ = order.done.send(Err(refusal));
 }
 
 #[cfg(test)]

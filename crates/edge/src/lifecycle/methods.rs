@@ -1,6 +1,6 @@
 //! Direct methods of `$edgeAgent`.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 
 use crate::limits::MODULE_LOGS_ANSWER_BYTES_MAX;
 use crate::management::{ModuleAction, Orders, order};
-use crate::runtime::log_file::{self, LogFilter, LogLine};
+use crate::runtime::log_file::{LogFilter, LogLine};
+use crate::runtime::{ModuleLogs, RuntimeError};
 use crate::twin_link::AnswerMethods;
 
 const KNOWN: &str = "ping, RestartModule, GetModuleLogs";
@@ -18,8 +19,8 @@ const KNOWN: &str = "ping, RestartModule, GetModuleLogs";
 pub struct AgentMethods {
     /// The way to the lifecycle.
     pub orders: Orders,
-    /// Folder of the modules' logs.
-    pub logs_dir: PathBuf,
+    /// Output of modules.
+    pub logs: Arc<dyn ModuleLogs>,
     /// For structured log lines.
     pub hub_host: String,
     /// For structured log lines.
@@ -31,7 +32,7 @@ impl AnswerMethods for AgentMethods {
         let answered = match name.to_ascii_lowercase().as_str() {
             "ping" => Ok(None),
             "restartmodule" => self.restart(payload).await.map(|()| None),
-            "getmodulelogs" => self.logs(payload).map(Some),
+            "getmodulelogs" => self.logs(payload).await.map(Some),
             _ => Err((400, format!("method {name} is not known; known are {KNOWN}"))),
         };
         match answered {
@@ -101,7 +102,7 @@ impl AgentMethods {
         outcome.map_err(|(_, message)| (500, message))
     }
 
-    fn logs(&self, payload: Value) -> Result<Value, Refusal> {
+    async fn logs(&self, payload: Value) -> Result<Value, Refusal> {
         let request: LogsRequest = read(payload)?;
         check_version(&request.schema_version)?;
         if !matches!(request.encoding.as_deref(), None | Some("none")) {
@@ -119,11 +120,11 @@ impl AgentMethods {
         let selections = items.into_iter().map(select).collect::<Result<Vec<_>, _>>()?;
         let mut answers = Vec::new();
         let mut bytes = 0;
-        for name in self.modules_with_logs()? {
+        for name in self.logs.modules().await.map_err(unreadable)? {
             let Some(selection) = selections.iter().find(|selection| selection.modules.is_match(&name)) else {
                 continue;
             };
-            let payload = self.payload(&name, selection, structured)?;
+            let payload = self.payload(&name, selection, structured).await?;
             bytes += payload.len();
             if bytes > MODULE_LOGS_ANSWER_BYTES_MAX {
                 let message = format!(
@@ -139,19 +140,8 @@ impl AgentMethods {
         Ok(Value::Array(answers))
     }
 
-    fn modules_with_logs(&self) -> Result<Vec<String>, Refusal> {
-        let failed = |error: std::io::Error| (500, format!("the logs cannot be listed: {error}"));
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.logs_dir).map_err(failed)? {
-            names.extend(entry.map_err(failed)?.file_name().into_string());
-        }
-        names.sort();
-        Ok(names)
-    }
-
-    fn payload(&self, name: &str, selection: &Selection, structured: bool) -> Result<String, Refusal> {
-        let lines = log_file::read(&self.logs_dir.join(name), &selection.filter)
-            .map_err(|error| (500, format!("the log of {name} cannot be read: {error}")))?;
+    async fn payload(&self, name: &str, selection: &Selection, structured: bool) -> Result<String, Refusal> {
+        let lines = self.logs.read(name, &selection.filter).await.map_err(unreadable)?;
         let lines = lines.iter().filter(|line| selection.takes(line));
         if !structured {
             return Ok(lines.map(|line| text_line(line, selection.timestamps)).collect());
@@ -164,6 +154,10 @@ impl AgentMethods {
         });
         Ok(Value::Array(objects.collect()).to_string())
     }
+}
+
+fn unreadable(error: RuntimeError) -> Refusal {
+    (500, crate::error_chain(&error))
 }
 
 impl Selection {

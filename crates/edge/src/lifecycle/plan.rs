@@ -11,6 +11,13 @@
 //! trying at the longest wait and report `failed` meanwhile, because a module on a remote site must come back when its cause
 //! goes away. It starts a clean exit again on its next pass, 5 seconds later at most; we keep that time.
 //! It recreates a module when only the restart policy or order changed; we do not disturb it.
+//!
+//! A plan holds the next step of each module, not the way to the end: what comes after is planned when the step has ended,
+//! from what is there then. So modules go their ways side by side, and no step is carried out that a newer deployment made
+//! pointless.
+//!
+//! **Start order.** A module is brought up (made, or started for the first time) when every module with a smaller order was
+//! brought up or has failed at it. Whatever runs already, or is started again after it ended, waits for nobody.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,47 +26,32 @@ use model::manifest::agent::RestartPolicy;
 use time::OffsetDateTime;
 
 use crate::limits::{HEALTHY_AFTER, RESTART_WAIT_FIRST, RESTART_WAIT_MAX, RESTARTS_REPORTED_FAILED};
-use crate::runtime::{ModuleSpec, RunState};
+use crate::runtime::{ModuleSpec, RunState, SettingsHash};
 
 /// The pause after a clean exit under `on-failure` and `on-unhealthy`.
 pub const CLEAN_EXIT_WAIT: Duration = Duration::from_secs(5);
 
-/// What a module is made of: when it differs from what was made, the module is made again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModuleBuild {
-    /// What the runtime starts.
-    pub spec: ModuleSpec,
-    /// Create options, as they came.
-    pub create_options: String,
-    /// The deployment's free text.
-    pub version: String,
-}
-
 /// A module as the deployment wants it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WantedModule {
-    /// What it is made of.
-    pub build: ModuleBuild,
+    /// What it is made from; when its settings differ from what was made, the module is made again.
+    pub spec: ModuleSpec,
     /// Whether it shall run.
     pub running: bool,
-    /// When it is started again.
-    pub restart_policy: RestartPolicy,
-    /// Smaller numbers are started first.
-    pub startup_order: u32,
 }
 
 impl WantedModule {
     /// The module's name.
     pub fn name(&self) -> &str {
-        &self.build.spec.name
+        &self.spec.name
     }
 }
 
 /// A module as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresentModule {
-    /// What it was made of.
-    pub build: ModuleBuild,
+    /// What it was made from.
+    pub settings_hash: SettingsHash,
     /// Whether it runs.
     pub run: RunState,
     /// Last start.
@@ -91,12 +83,12 @@ pub struct StepFailure {
 }
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Stop and forget a module that is no longer wanted.
     Remove(String),
-    /// Make a module, replacing one of the same name.
-    Create(Box<ModuleBuild>),
+    /// Bring a module's image here and make it, replacing one of the same name.
+    Create(Box<ModuleSpec>),
     /// Start a module.
     Start(String),
     /// Start a module that ended, counting it.
@@ -107,10 +99,36 @@ pub enum Step {
     ForgetRestarts(String),
 }
 
-/// Steps in order, and when to look again although nothing happened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+impl Step {
+    /// The module it is about.
+    pub fn module(&self) -> &str {
+        match self {
+            Self::Create(spec) => &spec.name,
+            Self::Remove(name)
+            | Self::Start(name)
+            | Self::Restart(name)
+            | Self::Stop(name)
+            | Self::ForgetRestarts(name) => name,
+        }
+    }
+
+    /// What it is called in the log.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Remove(_) => "remove",
+            Self::Create(_) => "create",
+            Self::Start(_) => "start",
+            Self::Restart(_) => "restart",
+            Self::Stop(_) => "stop",
+            Self::ForgetRestarts(_) => "forget restarts",
+        }
+    }
+}
+
+/// The next step of each module, and when to look again although nothing happened.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// What to do.
+    /// What to do, at most one step a module.
     pub steps: Vec<Step>,
     /// When the next wait is over.
     pub wake_at: Option<OffsetDateTime>,
@@ -138,54 +156,80 @@ pub fn plan(
     let mut plan = Plan::default();
     plan.steps.extend(present.keys().filter(|name| !wanted.contains_key(*name)).cloned().map(Step::Remove));
     let mut in_order: Vec<_> = wanted.values().collect();
-    in_order.sort_by_key(|module| (module.startup_order, module.name().to_owned()));
+    in_order.sort_by_key(|module| (module.spec.startup_order, module.name().to_owned()));
     let none = ModuleHistory::default();
+    // The smallest order of a module that is yet to be brought up: larger ones wait.
+    let mut coming_up = u32::MAX;
     for module in in_order {
         let history = history.get(module.name()).unwrap_or(&none);
-        match present.get(module.name()) {
-            Some(present) if present.build == module.build => plan_present(&mut plan, module, present, history, now),
-            _ => plan_create(&mut plan, module, history, now),
+        let next = match present.get(module.name()) {
+            Some(present) if present.settings_hash == module.spec.settings_hash() => {
+                next_of_present(&mut plan, module, present, history, now)
+            }
+            _ => next_of_absent(&mut plan, module, history, now),
+        };
+        match next {
+            Next::Nothing => {}
+            Next::BringUp(_) if module.spec.startup_order > coming_up => {}
+            Next::BringUp(step) => {
+                coming_up = module.spec.startup_order;
+                plan.steps.push(step);
+            }
+            Next::Step(step) => plan.steps.push(step),
         }
     }
     plan
 }
 
-fn plan_create(plan: &mut Plan, module: &WantedModule, history: &ModuleHistory, now: OffsetDateTime) {
-    if waits_after_failure(plan, history, now) {
-        return;
-    }
-    plan.steps.push(Step::Create(Box::new(module.build.clone())));
-    if module.running {
-        plan.steps.push(Step::Start(module.name().to_owned()));
-    }
+/// What comes next for one module.
+enum Next {
+    Nothing,
+    /// A step on its way to run for the first time, in start order.
+    BringUp(Step),
+    /// Any other step.
+    Step(Step),
 }
 
-fn plan_present(
+fn next_of_absent(plan: &mut Plan, module: &WantedModule, history: &ModuleHistory, now: OffsetDateTime) -> Next {
+    if waits_after_failure(plan, history, now) {
+        return Next::Nothing;
+    }
+    let create = Step::Create(Box::new(module.spec.clone()));
+    if module.running { Next::BringUp(create) } else { Next::Step(create) }
+}
+
+fn next_of_present(
     plan: &mut Plan,
     module: &WantedModule,
     present: &PresentModule,
     history: &ModuleHistory,
     now: OffsetDateTime,
-) {
+) -> Next {
     let name = module.name().to_owned();
     match &present.run {
-        RunState::Running { .. } if !module.running => plan.steps.push(Step::Stop(name)),
+        RunState::Running { .. } if !module.running => Next::Step(Step::Stop(name)),
         RunState::Running { .. } => {
-            if let (1.., Some(started_at)) = (history.restarts, present.started_at) {
-                let well_at = started_at + HEALTHY_AFTER;
-                if now >= well_at { plan.steps.push(Step::ForgetRestarts(name)) } else { plan.wake(well_at) }
+            let (1.., Some(started_at)) = (history.restarts, present.started_at) else { return Next::Nothing };
+            let well_at = started_at + HEALTHY_AFTER;
+            if now >= well_at {
+                return Next::Step(Step::ForgetRestarts(name));
             }
+            plan.wake(well_at);
+            Next::Nothing
         }
-        _ if !module.running => {}
-        _ if waits_after_failure(plan, history, now) => {}
-        RunState::Created => plan.steps.push(Step::Start(name)),
-        RunState::Exited { .. } if history.stopped_on_request => plan.steps.push(Step::Start(name)),
-        RunState::Exited { code, at } => match next_start(module.restart_policy, *code, *at, history) {
-            NextStart::Never => {}
+        _ if !module.running => Next::Nothing,
+        _ if waits_after_failure(plan, history, now) => Next::Nothing,
+        RunState::Created => Next::BringUp(Step::Start(name)),
+        RunState::Exited { .. } if history.stopped_on_request => Next::BringUp(Step::Start(name)),
+        RunState::Exited { code, at } => match next_start(module.spec.restart_policy, *code, *at, history) {
+            NextStart::Never => Next::Nothing,
             NextStart::At { at, counted } if now >= at => {
-                plan.steps.push(if counted { Step::Restart(name) } else { Step::Start(name) });
+                Next::Step(if counted { Step::Restart(name) } else { Step::Start(name) })
             }
-            NextStart::At { at, .. } => plan.wake(at),
+            NextStart::At { at, .. } => {
+                plan.wake(at);
+                Next::Nothing
+            }
         },
     }
 }
@@ -241,7 +285,7 @@ pub fn status(module: &WantedModule, present: Option<&PresentModule>, history: O
         Some(RunState::Running { .. }) => say("running", String::new()),
         Some(RunState::Created) => say("stopped", "never started".to_owned()),
         Some(RunState::Exited { .. }) if !module.running || history.stopped_on_request => say("stopped", String::new()),
-        Some(RunState::Exited { code, at }) => match next_start(module.restart_policy, *code, *at, history) {
+        Some(RunState::Exited { code, at }) => match next_start(module.spec.restart_policy, *code, *at, history) {
             NextStart::Never if *code == 0 => say("stopped", "ended cleanly".to_owned()),
             NextStart::Never => say("failed", format!("ended with code {code}")),
             NextStart::At { .. } if history.restarts >= RESTARTS_REPORTED_FAILED => {

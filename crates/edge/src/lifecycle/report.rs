@@ -42,6 +42,8 @@ pub struct ReportInput<'a> {
     pub history: &'a BTreeMap<String, ModuleHistory>,
     /// Modules without identity, and why.
     pub without_identity: &'a BTreeMap<String, String>,
+    /// Modules whose image is being pulled, and how far that is.
+    pub pulling: &'a BTreeMap<String, String>,
     /// When this daemon started.
     pub daemon_started_at: OffsetDateTime,
 }
@@ -137,7 +139,7 @@ impl ModuleView {
         let (word, description) = match (input.wanted.get(name), input.without_identity.get(name)) {
             (Some(wanted), _) => {
                 let status = status(wanted, present, input.history.get(name));
-                (status.word, status.description)
+                (status.word, input.pulling.get(name).cloned().unwrap_or(status.description))
             }
             (None, Some(reason)) => ("unknown", reason.clone()),
             (None, None) => ("unknown", "waiting for its identity".to_owned()),

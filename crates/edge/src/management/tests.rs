@@ -1,14 +1,17 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::config::Processes;
 use crate::runtime::log_file::LogWriter;
+use crate::runtime::process::ProcessRuntime;
 use crate::unix_http;
 
-fn api(dir: &std::path::Path) -> (Arc<ManagementApi>, mpsc::Receiver<ModuleOrder>) {
+async fn api(dir: &std::path::Path) -> (Arc<ManagementApi>, mpsc::Receiver<ModuleOrder>) {
     let board = Arc::new(Board::default());
     board.set_modules(json!([{ "id": "m", "name": "m" }]));
     board.set("provisioning", "done");
     let (orders, received) = mpsc::channel(1);
-    (Arc::new(ManagementApi { board, orders, logs_dir: dir.join("logs") }), received)
+    let logs = ProcessRuntime::open(Processes::default(), &dir.join("logs"), &dir.join("runtime")).await.unwrap();
+    (Arc::new(ManagementApi { board, orders, logs: Arc::new(logs) }), received)
 }
 
 async fn get(dir: &std::path::Path, path: &str) -> (u16, Bytes) {
@@ -20,7 +23,7 @@ async fn get(dir: &std::path::Path, path: &str) -> (u16, Bytes) {
 #[tokio::test]
 async fn modules_and_status_are_told() {
     let dir = tempfile::tempdir().unwrap();
-    let (api, _orders) = api(dir.path());
+    let (api, _orders) = api(dir.path()).await;
     let _socket = unix_http::serve(&dir.path().join("mgmt.sock"), 0o660, api).unwrap();
     let (status, body) = get(dir.path(), "/modules?api-version=2018-06-28").await;
     assert_eq!((status, &body[..]), (200, br#"{"modules":[{"id":"m","name":"m"}]}"#.as_slice()));
@@ -35,7 +38,7 @@ async fn logs_are_framed_as_the_engine_does() {
     for (stream, text) in [(Stream::Stdout, "out"), (Stream::Stderr, "err")] {
         log.write(&LogLine { at: OffsetDateTime::now_utc(), stream, text: text.into() }).unwrap();
     }
-    let (api, _orders) = api(dir.path());
+    let (api, _orders) = api(dir.path()).await;
     let _socket = unix_http::serve(&dir.path().join("mgmt.sock"), 0o660, api).unwrap();
     let (status, body) = get(dir.path(), "/modules/m/logs?tail=all").await;
     assert_eq!(status, 200);
@@ -48,7 +51,7 @@ async fn logs_are_framed_as_the_engine_does() {
 #[tokio::test]
 async fn a_restart_is_ordered_and_its_outcome_told() {
     let dir = tempfile::tempdir().unwrap();
-    let (api, mut orders) = api(dir.path());
+    let (api, mut orders) = api(dir.path()).await;
     let socket = dir.path().join("mgmt.sock");
     let _socket = unix_http::serve(&socket, 0o660, api).unwrap();
     let restart = tokio::spawn(async move {

@@ -4,25 +4,30 @@
 //! line by line into [`log_file`](super::log_file). Before a process counts as started its id and start time are on disk, so
 //! that a daemon that was killed leaves no orphans: the next one finds the group by that record and ends it first
 //! ([`leftover`]).
+//!
+//! What steps mean here: there is nothing to pull, so a pull finds out whether the image is mapped to a program. Of the create
+//! options only `Env` has an effect. Output of modules that left stays until it is rotated away.
 
 mod leftover;
 mod output;
 mod program;
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use time::OffsetDateTime;
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
 
-use super::{ModuleRuntime, ModuleSpec, ModuleState, RunState, RuntimeError};
+use super::log_file::{self, LogFilter, LogLine};
+use super::{LogAnswer, ModuleLogs, ModuleRuntime, ModuleSpec, ModuleState, PullProgress, RunState, RuntimeError};
 use crate::config::Processes;
-use crate::limits::STOP_GRACE;
 
 pub use program::resolve;
 
@@ -65,9 +70,17 @@ impl ProcessRuntime {
         })
     }
 
-    /// Where a module's output is.
-    pub fn log_dir(&self, name: &str) -> PathBuf {
+    fn log_dir(&self, name: &str) -> PathBuf {
         self.shared.logs_dir.join(name)
+    }
+
+    fn log_dirs(&self) -> std::io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.shared.logs_dir)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        names.sort();
+        Ok(names)
     }
 }
 
@@ -98,19 +111,35 @@ impl Shared {
     }
 }
 
+impl ModuleLogs for ProcessRuntime {
+    fn modules(&self) -> LogAnswer<'_, Vec<String>> {
+        let failed = |source| RuntimeError::System { act: "list the logs of", name: "(any)".to_owned(), source };
+        Box::pin(ready(self.log_dirs().map_err(failed)))
+    }
+
+    fn read<'a>(&'a self, module: &'a str, filter: &'a LogFilter) -> LogAnswer<'a, Vec<LogLine>> {
+        let failed = |source| RuntimeError::System { act: "read the log of", name: module.to_owned(), source };
+        Box::pin(ready(log_file::read(&self.log_dir(module), filter).map_err(failed)))
+    }
+}
+
 impl ModuleRuntime for ProcessRuntime {
-    async fn create(&self, spec: ModuleSpec) -> Result<(), RuntimeError> {
-        let shared = &self.shared;
-        if shared.processes.find(&spec.image).is_none() {
-            return Err(RuntimeError::NoProgram { image: spec.image });
+    async fn pull(&self, spec: &ModuleSpec, _: &PullProgress) -> Result<(), RuntimeError> {
+        match self.shared.processes.find(&spec.image) {
+            Some(_) => Ok(()),
+            None => Err(RuntimeError::NoProgram { image: spec.image.clone() }),
         }
-        self.stop(&spec.name).await.or_else(|error| match error {
-            RuntimeError::Unknown { .. } => Ok(()),
-            other => Err(other),
-        })?;
-        let module = Module { spec, run: RunState::Created, started_at: None, ended: watch::channel(true).1 };
-        shared.with_modules(|modules| modules.insert(module.spec.name.clone(), module));
-        shared.changed.notify_one();
+    }
+
+    async fn create(&self, spec: &ModuleSpec, grace: Duration) -> Result<(), RuntimeError> {
+        match self.stop(&spec.name, grace).await {
+            Ok(()) | Err(RuntimeError::Unknown { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let module =
+            Module { spec: spec.clone(), run: RunState::Created, started_at: None, ended: watch::channel(true).1 };
+        self.shared.with_modules(|modules| modules.insert(module.spec.name.clone(), module));
+        self.shared.changed.notify_one();
         Ok(())
     }
 
@@ -146,14 +175,14 @@ impl ModuleRuntime for ProcessRuntime {
         Ok(())
     }
 
-    async fn stop(&self, name: &str) -> Result<(), RuntimeError> {
+    async fn stop(&self, name: &str, grace: Duration) -> Result<(), RuntimeError> {
         let found = self
             .shared
             .with_modules(|modules| modules.get(name).map(|module| (module.run.clone(), module.ended.clone())));
         let (run, mut ended) = found.ok_or_else(|| RuntimeError::Unknown { name: name.to_owned() })?;
         let RunState::Running { pid } = run else { return Ok(()) };
         signal_group(pid, Signal::TERM);
-        if tokio::time::timeout(STOP_GRACE, ended.wait_for(|ended| *ended)).await.is_err() {
+        if tokio::time::timeout(grace, ended.wait_for(|ended| *ended)).await.is_err() {
             tracing::warn!(module = name, pid, "module did not end when asked, killing it");
             signal_group(pid, Signal::KILL);
             // A killed process ends; the sender lives as long as its watcher, so an error means the same.
@@ -162,8 +191,8 @@ impl ModuleRuntime for ProcessRuntime {
         Ok(())
     }
 
-    async fn remove(&self, name: &str) -> Result<(), RuntimeError> {
-        match self.stop(name).await {
+    async fn remove(&self, name: &str, grace: Duration) -> Result<(), RuntimeError> {
+        match self.stop(name, grace).await {
             Ok(()) | Err(RuntimeError::Unknown { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -176,6 +205,7 @@ impl ModuleRuntime for ProcessRuntime {
         self.shared.with_modules(|modules| {
             let state = |module: &Module| ModuleState {
                 name: module.spec.name.clone(),
+                settings_hash: module.spec.settings_hash(),
                 run: module.run.clone(),
                 started_at: module.started_at,
             };

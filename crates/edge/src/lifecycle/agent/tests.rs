@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::identity::testing;
-use crate::runtime::fake::FakeRuntime;
+use crate::management::ModuleAction;
+use crate::runtime::RunState;
+use crate::runtime::fake::{Act, FakeRuntime};
 
-/// A running agent on a runtime in memory.
+/// A running agent on an engine in memory.
 struct Running {
-    runtime: FakeRuntime,
+    runtime: Arc<FakeRuntime>,
     desired: mpsc::Sender<Deployment>,
     orders: mpsc::Sender<ModuleOrder>,
     reports: watch::Receiver<Value>,
@@ -19,10 +22,15 @@ struct Running {
 }
 
 fn start(dir: &std::path::Path) -> Running {
-    let identities = Arc::clone(testing::signer(dir, "edge", &[("a", "key"), ("b", "key")]).modules());
+    let clock = Clock::of_runtime();
+    start_on(dir, Arc::new(FakeRuntime::new(clock.clone())), clock)
+}
+
+fn start_on(dir: &std::path::Path, runtime: Arc<FakeRuntime>, clock: Clock) -> Running {
+    let keys = ["a", "b", "c"].map(|name| (name, "key"));
     let (reports, reports_received) = watch::channel(Value::Null);
     let options = AgentOptions {
-        surroundings: Surroundings {
+        gateway: GatewayInfo {
             hub_host: "hub".into(),
             device_id: "edge".into(),
             hostname: "gateway".into(),
@@ -30,15 +38,15 @@ fn start(dir: &std::path::Path) -> Running {
             mqtts_port: 8883,
             sockets_dir: dir.join("mnt"),
         },
-        identities,
+        identities: Arc::clone(testing::signer(dir, "edge", &keys).modules()),
         api: None,
         deployment_path: dir.join("deployment.json"),
         board: Arc::default(),
         reports,
+        clock: clock.clone(),
     };
-    let runtime = FakeRuntime::default();
     let histories = Histories::open(dir.join("restarts.json")).unwrap();
-    let agent = Agent::new(options, Executor::new(runtime.clone(), None), histories);
+    let agent = Agent::new(options, Executor::new(Arc::clone(&runtime), None, clock), histories);
     let (desired, desired_received) = mpsc::channel(1);
     let (orders, orders_received) = mpsc::channel(1);
     let stop = CancellationToken::new();
@@ -55,7 +63,24 @@ impl Running {
     /// Waits for a report in which this holds.
     async fn reported(&mut self, holds: impl Fn(&Value) -> bool) -> Value {
         let waiting = self.reports.wait_for(|report| holds(report));
-        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it is reported soon").unwrap().clone()
+        tokio::time::timeout(Duration::from_secs(100_000), waiting).await.expect("it is reported soon").unwrap().clone()
+    }
+
+    /// Waits for all of these to run.
+    async fn running(&mut self, names: &[&str]) {
+        self.reported(|report| names.iter().all(|name| status_of(report, name) == "running")).await;
+    }
+
+    async fn restart(&self, name: &str) -> oneshot::Receiver<Result<(), (u16, String)>> {
+        let (done, outcome) = oneshot::channel();
+        self.orders.send(ModuleOrder { module: name.into(), action: ModuleAction::Restart, done }).await.unwrap();
+        outcome
+    }
+
+    /// `kill -9`: nothing is stopped, nothing is said.
+    async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
     }
 
     async fn end(self) {
@@ -82,7 +107,7 @@ fn status_of<'r>(report: &'r Value, name: &str) -> &'r str {
     report["modules"][name]["runtimeStatus"].as_str().unwrap_or_default()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deployment_is_carried_out_reported_and_survives_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
@@ -101,7 +126,7 @@ async fn a_deployment_is_carried_out_reported_and_survives_a_restart() {
     again.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bad_deployment_is_reported_with_its_version_and_stops_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
@@ -122,7 +147,7 @@ async fn a_bad_deployment_is_reported_with_its_version_and_stops_nothing() {
     agent.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_done_is_a_500_that_names_the_module() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
@@ -138,7 +163,7 @@ async fn what_cannot_be_done_is_a_500_that_names_the_module() {
     agent.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_exit_is_reported_and_a_module_that_left_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
@@ -154,17 +179,161 @@ async fn an_exit_is_reported_and_a_module_that_left_is_removed() {
     agent.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn orders_are_carried_out_or_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
     agent.deploy(1, deployment(json!({ "a": module("always") }))).await;
     agent.reported(|report| status_of(report, "a") == "running").await;
     for (name, expected) in [("a", Ok(())), ("absent", Err((404, "there is no module absent".to_owned())))] {
-        let (done, outcome) = oneshot::channel();
-        let order = ModuleOrder { module: name.into(), action: ModuleAction::Restart, done };
-        agent.orders.send(order).await.unwrap();
-        assert_eq!(outcome.await.unwrap(), expected);
+        assert_eq!(agent.restart(name).await.await.unwrap(), expected);
     }
     agent.end().await;
+}
+
+const SLOW: Duration = Duration::from_secs(60);
+
+fn of_version(version: &str) -> Value {
+    let mut module = module("always");
+    module["version"] = version.into();
+    module
+}
+
+fn in_order(startup_order: u32) -> Value {
+    let mut module = module("always");
+    module["startupOrder"] = startup_order.into();
+    module
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_module_that_stops_slowly_delays_no_other_no_order_and_no_deployment() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut agent = start(dir.path());
+    agent.deploy(1, deployment(json!({ "a": module("always"), "b": of_version("1") }))).await;
+    agent.running(&["a", "b"]).await;
+    agent.runtime.slow(Act::Stop, "a", SLOW);
+    let begun = Instant::now();
+
+    // The deployment takes `a` off and changes `b`: `b` runs anew while `a` is still stopping.
+    agent.deploy(2, deployment(json!({ "b": of_version("2") }))).await;
+    let starts_of_b = || agent.runtime.begun().into_iter().filter(|begun| *begun == (Act::Start, "b".into())).count();
+    while starts_of_b() < 2 {
+        tokio::task::yield_now().await;
+    }
+    // An order for another module is answered at once.
+    assert_eq!(agent.restart("b").await.await.unwrap(), Ok(()));
+    // So is a deployment that arrives in between.
+    agent.deploy(3, deployment(json!({ "b": of_version("2"), "c": module("always") }))).await;
+    agent.running(&["b", "c"]).await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(agent.runtime.observe().iter().any(|state| state.name == "a"), "it is still stopping");
+
+    while agent.runtime.observe().len() > 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!((SLOW..SLOW + Duration::from_secs(1)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    agent.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_for_a_busy_module_is_carried_out_in_its_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut agent = start(dir.path());
+    agent.runtime.slow(Act::Start, "a", SLOW);
+    let begun = Instant::now();
+    agent.deploy(1, deployment(json!({ "a": module("always") }))).await;
+    agent.reported(|report| report["lastDesiredVersion"] == 1 && status_of(report, "a") == "stopped").await;
+    let outcome = agent.restart("a").await;
+    assert_eq!(outcome.await.unwrap(), Ok(()));
+    // The start, then the restart.
+    assert_eq!(begun.elapsed(), 2 * SLOW);
+    agent.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_pull_leaves_the_old_module_running_is_told_and_gives_way_to_a_newer_deployment() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut agent = start(dir.path());
+    agent.deploy(1, deployment(json!({ "a": of_version("1") }))).await;
+    agent.running(&["a"]).await;
+    let before = agent.runtime.observe();
+    agent.runtime.slow(Act::Pull, "a", 1000 * SLOW);
+    let begun = Instant::now();
+    agent.deploy(2, deployment(json!({ "a": of_version("2") }))).await;
+    let told = |report: &Value| report["modules"]["a"]["statusDescription"] == "pulling the image, 0.0 of 1.0 MiB";
+    let report = agent.reported(told).await;
+    assert_eq!(status_of(&report, "a"), "running");
+
+    // Another version takes the place of the one that is being pulled.
+    agent.runtime.slow(Act::Pull, "a", Duration::from_secs(2));
+    agent.deploy(3, deployment(json!({ "a": of_version("3") }))).await;
+    agent.reported(|report| report["modules"]["a"]["version"] == "3" && !told(report)).await;
+    agent.running(&["a"]).await;
+    assert_eq!(agent.runtime.pulls_given_up(), 1);
+    assert_eq!(begun.elapsed(), Duration::from_secs(2));
+    assert_ne!(agent.runtime.observe()[0].settings_hash, before[0].settings_hash);
+
+    // Back to what runs while the next is being pulled: it was never disturbed.
+    let before = agent.runtime.observe();
+    agent.runtime.slow(Act::Pull, "a", 1000 * SLOW);
+    agent.deploy(4, deployment(json!({ "a": of_version("4") }))).await;
+    agent.reported(told).await;
+    agent.deploy(5, deployment(json!({ "a": of_version("3") }))).await;
+    agent.reported(|report| report["lastDesiredVersion"] == 5 && !told(report)).await;
+    assert_eq!(agent.runtime.pulls_given_up(), 2);
+    assert_eq!(agent.runtime.observe(), before);
+    agent.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_start_order_holds_and_equals_start_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut agent = start(dir.path());
+    for name in ["a", "b", "c"] {
+        agent.runtime.slow(Act::Start, name, SLOW);
+    }
+    let begun = Instant::now();
+    agent.deploy(1, deployment(json!({ "a": in_order(2), "b": in_order(1), "c": in_order(2) }))).await;
+    agent.running(&["b"]).await;
+    assert_eq!(begun.elapsed(), SLOW);
+    agent.running(&["a", "b", "c"]).await;
+    assert_eq!(begun.elapsed(), 2 * SLOW);
+    let first: Vec<_> = agent.runtime.begun().into_iter().take(3).collect();
+    assert_eq!(first, [Act::Pull, Act::Create, Act::Start].map(|act| (act, "b".to_owned())));
+    agent.end().await;
+}
+
+/// At every step of the way to a new deployment the daemon is killed, and the next one gets there.
+#[tokio::test(start_paused = true)]
+async fn killed_halfway_the_next_start_reconciles() {
+    for (act, name) in [(Act::Pull, "a"), (Act::Create, "a"), (Act::Start, "a"), (Act::Stop, "a"), (Act::Stop, "b")] {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::of_runtime();
+        let runtime = Arc::new(FakeRuntime::new(clock.clone()));
+        let mut agent = start_on(dir.path(), Arc::clone(&runtime), clock.clone());
+        let all = json!({ "a": of_version("1"), "b": module("always"), "c": module("always") });
+        agent.deploy(1, deployment(all)).await;
+        agent.running(&["a", "b", "c"]).await;
+        let undisturbed = runtime.observe().pop().unwrap();
+
+        runtime.slow(act, name, SLOW);
+        let before = runtime.begun().len();
+        agent.deploy(2, deployment(json!({ "a": of_version("2"), "c": module("always") }))).await;
+        while !runtime.begun()[before..].contains(&(act, name.to_owned())) {
+            tokio::task::yield_now().await;
+        }
+        agent.kill().await;
+
+        let mut again = start_on(dir.path(), Arc::clone(&runtime), clock);
+        // Nothing is reported of the end of a module that is no longer wanted.
+        while runtime.observe().len() > 2 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        again.reported(|report| report["modules"]["a"]["version"] == "2" && status_of(report, "a") == "running").await;
+        let there = runtime.observe();
+        assert!(there.iter().all(|state| matches!(state.run, RunState::Running { .. })), "{act:?} {name}: {there:?}");
+        assert_eq!(there.iter().map(|state| state.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(there[1], undisturbed, "{act:?} {name}: a module nobody changed goes on across the daemons");
+        again.kill().await;
+    }
 }

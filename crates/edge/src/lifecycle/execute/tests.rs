@@ -1,58 +1,134 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::lifecycle::plan::ModuleBuild;
-use crate::runtime::fake::FakeRuntime;
-use crate::runtime::{ModuleSpec, RunState};
+use std::time::Duration;
 
-fn build(name: &str) -> Box<ModuleBuild> {
-    let spec = ModuleSpec { name: name.into(), image: "image".into(), env: BTreeMap::new() };
-    Box::new(ModuleBuild { spec, create_options: String::new(), version: String::new() })
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::runtime::RunState;
+use crate::runtime::fake::{Act, FakeRuntime};
+
+struct Rig {
+    runtime: Arc<FakeRuntime>,
+    executor: Executor<FakeRuntime>,
+    histories: Histories,
+    _dir: tempfile::TempDir,
 }
 
-fn histories(dir: &tempfile::TempDir) -> Histories {
-    Histories::open(dir.path().join("restarts.json")).unwrap()
+impl Rig {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::of_runtime();
+        let runtime = Arc::new(FakeRuntime::new(clock.clone()));
+        let executor = Executor::new(Arc::clone(&runtime), None, clock);
+        let histories = Histories::open(dir.path().join("restarts.json")).unwrap();
+        Self { runtime, executor, histories, _dir: dir }
+    }
+
+    fn follow(&mut self, steps: Vec<Step>) {
+        self.executor.follow(Plan { steps, wake_at: None }, &BTreeMap::new(), &mut self.histories);
+    }
+
+    /// Carries out steps that are not in each other's way.
+    async fn carry_out(&mut self, steps: Vec<Step>) {
+        self.follow(steps);
+        self.settle().await;
+    }
+
+    async fn settle(&mut self) {
+        while !self.executor.busy.is_empty() {
+            self.executor.task_ended(&mut self.histories).await;
+        }
+    }
+
+    fn order(&mut self, name: &str) -> oneshot::Receiver<Result<(), Refusal>> {
+        let (done, outcome) = oneshot::channel();
+        self.executor.order(ModuleOrder { module: name.into(), action: ModuleAction::Restart, done });
+        outcome
+    }
+
+    fn run(&self, name: &str) -> RunState {
+        self.executor.present()[name].run.clone()
+    }
 }
 
-#[tokio::test]
+fn create(name: &str) -> Step {
+    Step::Create(Box::new(ModuleSpec::plain(name, "image:1")))
+}
+
+fn start(name: &str) -> Step {
+    Step::Start(name.into())
+}
+
+#[tokio::test(start_paused = true)]
 async fn steps_are_carried_out_and_seen() {
-    let dir = tempfile::tempdir().unwrap();
-    let (runtime, mut histories) = (FakeRuntime::default(), histories(&dir));
-    let mut executor = Executor::new(runtime.clone(), None);
-    executor.execute(vec![Step::Create(build("m")), Step::Start("m".into())], &mut histories).await;
-    assert!(matches!(executor.present()["m"].run, RunState::Running { .. }));
-    executor.execute(vec![Step::Stop("m".into())], &mut histories).await;
-    assert!(histories.modules()["m"].stopped_on_request);
-    executor.execute(vec![Step::Remove("m".into())], &mut histories).await;
-    assert!(executor.present().is_empty());
+    let mut rig = Rig::new();
+    rig.carry_out(vec![create("m")]).await;
+    rig.carry_out(vec![start("m")]).await;
+    assert!(matches!(rig.run("m"), RunState::Running { .. }));
+    rig.carry_out(vec![Step::Stop("m".into())]).await;
+    assert!(rig.histories.modules()["m"].stopped_on_request);
+    rig.carry_out(vec![Step::Remove("m".into())]).await;
+    assert!(rig.executor.present().is_empty());
 }
 
-#[tokio::test]
-async fn a_failing_module_does_not_stop_the_others_and_its_first_reason_stays() {
-    let dir = tempfile::tempdir().unwrap();
-    let (runtime, mut histories) = (FakeRuntime::default(), histories(&dir));
-    runtime.refuse("bad");
-    let mut executor = Executor::new(runtime.clone(), None);
-    let steps = vec![
-        Step::Create(build("bad")),
-        Step::Start("bad".into()),
-        Step::Create(build("good")),
-        Step::Start("good".into()),
-    ];
-    executor.execute(steps, &mut histories).await;
-    let reason = &histories.modules()["bad"].failure.as_ref().unwrap().reason;
+#[tokio::test(start_paused = true)]
+async fn a_failing_module_does_not_stop_the_others() {
+    let mut rig = Rig::new();
+    rig.runtime.refuse("bad");
+    rig.carry_out(vec![create("bad"), create("good")]).await;
+    let reason = &rig.histories.modules()["bad"].failure.as_ref().unwrap().reason;
     assert!(reason.starts_with("no container engine"), "{reason}");
-    assert!(matches!(executor.present()["good"].run, RunState::Running { .. }));
+    assert_eq!(rig.run("good"), RunState::Created);
 }
 
-#[tokio::test]
-async fn a_restart_is_counted() {
-    let dir = tempfile::tempdir().unwrap();
-    let (runtime, mut histories) = (FakeRuntime::default(), histories(&dir));
-    let mut executor = Executor::new(runtime.clone(), None);
-    executor.execute(vec![Step::Create(build("m")), Step::Start("m".into())], &mut histories).await;
-    runtime.exit("m", 1);
-    executor.execute(vec![Step::Restart("m".into())], &mut histories).await;
-    assert_eq!(histories.modules()["m"].restarts, 1);
-    executor.stop_all().await;
-    assert!(matches!(executor.present()["m"].run, RunState::Exited { .. }));
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_counted_once_however_long_it_takes() {
+    let mut rig = Rig::new();
+    rig.carry_out(vec![create("m")]).await;
+    rig.carry_out(vec![start("m")]).await;
+    rig.runtime.exit("m", 1);
+    rig.runtime.slow(Act::Start, "m", Duration::from_secs(60));
+    rig.follow(vec![Step::Restart("m".into())]);
+    rig.follow(vec![Step::Restart("m".into())]);
+    rig.settle().await;
+    assert_eq!(rig.histories.modules()["m"].restarts, 1);
+    assert!(matches!(rig.run("m"), RunState::Running { .. }));
+    rig.executor.stop_all().await;
+    assert!(matches!(rig.run("m"), RunState::Exited { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pull_that_is_no_longer_wanted_is_given_up_and_anything_else_finishes() {
+    let mut rig = Rig::new();
+    rig.runtime.slow(Act::Pull, "a", Duration::from_secs(3600));
+    rig.runtime.slow(Act::Create, "b", Duration::from_secs(60));
+    rig.follow(vec![create("a"), create("b")]);
+    // Both have begun.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(rig.executor.pulling()["a"], "pulling the image, 0.0 of 1.0 MiB");
+    let begun = Instant::now();
+    rig.follow(vec![]);
+    rig.settle().await;
+    assert_eq!(rig.runtime.pulls_given_up(), 1);
+    assert_eq!(rig.executor.present().keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(begun.elapsed(), Duration::from_secs(59));
+    assert_eq!(rig.histories.modules().get("a"), None, "given up is not failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_for_a_busy_module_wait_up_to_the_limit() {
+    let mut rig = Rig::new();
+    rig.carry_out(vec![create("m")]).await;
+    rig.runtime.slow(Act::Start, "m", Duration::from_secs(60));
+    rig.follow(vec![start("m")]);
+    let waiting: Vec<_> = (0..ORDERS_WAITING_MAX).map(|_| rig.order("m")).collect();
+    let beyond = rig.order("m").await.unwrap().unwrap_err();
+    assert_eq!(beyond, (503, format!("{ORDERS_WAITING_MAX} orders for module m wait already")));
+    rig.settle().await;
+    for outcome in waiting {
+        assert_eq!(outcome.await.unwrap(), Ok(()));
+    }
+    let starts = rig.runtime.begun().iter().filter(|(act, _)| *act == Act::Start).count();
+    assert_eq!(starts, 1 + ORDERS_WAITING_MAX);
 }

@@ -1,24 +1,27 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::config::Processes;
 use crate::runtime::log_file::{LogWriter, Stream};
+use crate::runtime::process::ProcessRuntime;
 use tokio::sync::mpsc;
 
-fn methods(dir: &std::path::Path) -> (AgentMethods, mpsc::Receiver<crate::management::ModuleOrder>) {
+async fn methods(dir: &std::path::Path) -> (AgentMethods, mpsc::Receiver<crate::management::ModuleOrder>) {
     let (orders, received) = mpsc::channel(1);
+    let logs = ProcessRuntime::open(Processes::default(), &dir.join("logs"), &dir.join("runtime")).await.unwrap();
     for name in ["sensor", "filter"] {
-        let mut log = LogWriter::open(&dir.join(name)).unwrap();
+        let mut log = LogWriter::open(&dir.join("logs").join(name)).unwrap();
         for text in ["<3>broken", "fine"] {
             log.write(&LogLine { at: OffsetDateTime::UNIX_EPOCH, stream: Stream::Stdout, text: text.into() }).unwrap();
         }
     }
-    let methods = AgentMethods { orders, logs_dir: dir.to_owned(), hub_host: "hub".into(), device_id: "edge".into() };
+    let methods = AgentMethods { orders, logs: Arc::new(logs), hub_host: "hub".into(), device_id: "edge".into() };
     (methods, received)
 }
 
 #[tokio::test]
 async fn answers_by_table() {
     let dir = tempfile::tempdir().unwrap();
-    let (methods, _orders) = methods(dir.path());
+    let (methods, _orders) = methods(dir.path()).await;
     let cases = [
         ("PING", json!({ "anything": 1 }), 200, Value::Null),
         ("NoSuch", Value::Null, 400, json!({ "message": format!("method NoSuch is not known; known are {KNOWN}") })),
@@ -59,8 +62,8 @@ async fn answers_by_table() {
 #[tokio::test]
 async fn logs_beyond_the_limit_are_refused_not_cut() {
     let dir = tempfile::tempdir().unwrap();
-    let (methods, _orders) = methods(dir.path());
-    let mut log = LogWriter::open(&dir.path().join("big")).unwrap();
+    let (methods, _orders) = methods(dir.path()).await;
+    let mut log = LogWriter::open(&dir.path().join("logs/big")).unwrap();
     let text = "x".repeat(1000);
     for _ in 0..130 {
         log.write(&LogLine { at: OffsetDateTime::UNIX_EPOCH, stream: Stream::Stdout, text: text.clone() }).unwrap();
@@ -72,7 +75,7 @@ async fn logs_beyond_the_limit_are_refused_not_cut() {
 #[tokio::test]
 async fn restart_goes_to_the_lifecycle() {
     let dir = tempfile::tempdir().unwrap();
-    let (methods, mut orders) = methods(dir.path());
+    let (methods, mut orders) = methods(dir.path()).await;
     let payload = json!({ "schemaVersion": "1.0", "id": "sensor" });
     let (answer, ()) = tokio::join!(methods.answer("RestartModule".into(), payload), async {
         let order = orders.recv().await.unwrap();

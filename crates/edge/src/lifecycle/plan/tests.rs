@@ -7,20 +7,27 @@ fn at(second: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(NOW + second).unwrap()
 }
 
-fn build(name: &str, image: &str) -> ModuleBuild {
-    ModuleBuild {
-        spec: ModuleSpec { name: name.into(), image: image.into(), env: BTreeMap::new() },
-        create_options: String::new(),
-        version: String::new(),
-    }
+fn wanted(name: &str, restart_policy: RestartPolicy) -> WantedModule {
+    WantedModule { spec: ModuleSpec { restart_policy, ..ModuleSpec::plain(name, "image:1") }, running: true }
 }
 
-fn wanted(name: &str, restart_policy: RestartPolicy) -> WantedModule {
-    WantedModule { build: build(name, "image:1"), running: true, restart_policy, startup_order: u32::MAX }
+fn ordered(name: &str, startup_order: u32) -> WantedModule {
+    let mut module = wanted(name, RestartPolicy::Always);
+    module.spec.startup_order = startup_order;
+    module
 }
 
 fn present(name: &str, run: RunState) -> PresentModule {
-    PresentModule { build: build(name, "image:1"), run, started_at: Some(at(-30)) }
+    let settings_hash = ModuleSpec::plain(name, "image:1").settings_hash();
+    PresentModule { settings_hash, run, started_at: Some(at(-30)) }
+}
+
+fn create(module: &WantedModule) -> Step {
+    Step::Create(Box::new(module.spec.clone()))
+}
+
+fn by_name<const N: usize>(modules: [WantedModule; N]) -> BTreeMap<String, WantedModule> {
+    modules.into_iter().map(|module| (module.name().to_owned(), module)).collect()
 }
 
 fn exited(code: i32, second: i64) -> RunState {
@@ -90,34 +97,64 @@ fn what_shall_not_run_is_stopped_and_stays_so() {
     }
 }
 
+/// From nothing to all running: each round carries out the whole plan.
 #[test]
-fn a_new_module_is_made_and_started_in_startup_order_after_what_goes_is_removed() {
-    let mut wanted_modules = BTreeMap::new();
-    for (name, order, running) in [("late", 9, true), ("early", 1, true), ("idle", 5, false)] {
-        let module = WantedModule { startup_order: order, running, ..wanted(name, RestartPolicy::Always) };
-        wanted_modules.insert(name.to_owned(), module);
-    }
-    let plan = plan(&wanted_modules, &one("old", present("old", RunState::Created)), &BTreeMap::new(), at(0));
-    let create = |name| Step::Create(Box::new(build(name, "image:1")));
-    let expected = [
-        Step::Remove("old".into()),
-        create("early"),
-        Step::Start("early".into()),
-        create("idle"),
-        create("late"),
-        Step::Start("late".into()),
+fn modules_are_brought_up_in_start_order_after_nothing_that_goes() {
+    let (early, late, same) = (ordered("early", 1), ordered("late", 9), ordered("same", 9));
+    let idle = WantedModule { running: false, ..ordered("idle", 5) };
+    let all = by_name([early.clone(), late.clone(), same.clone(), idle.clone()]);
+    let mut there = one("old", present("old", RunState::Running { pid: 7 }));
+    let start = |name: &str| Step::Start(name.to_owned());
+    let rounds = [
+        vec![Step::Remove("old".into()), create(&early), create(&idle)],
+        vec![start("early")],
+        vec![create(&late), create(&same)],
+        vec![start("late"), start("same")],
+        vec![],
     ];
-    assert_eq!(plan.steps, expected);
+    for (number, expected) in rounds.into_iter().enumerate() {
+        let steps = plan(&all, &there, &BTreeMap::new(), at(0)).steps;
+        assert_eq!(steps, expected, "round {number}");
+        for step in steps {
+            let name = step.module().to_owned();
+            match step {
+                Step::Remove(_) => drop(there.remove(&name)),
+                Step::Create(_) => drop(there.insert(name.clone(), present(&name, RunState::Created))),
+                _ => drop(there.insert(name.clone(), present(&name, RunState::Running { pid: 1 }))),
+            }
+        }
+    }
 }
 
 #[test]
-fn a_changed_build_is_made_again_and_a_changed_policy_is_not() {
+fn who_fails_to_come_up_holds_up_nobody_and_who_runs_waits_for_nobody() {
+    let (early, late) = (ordered("early", 1), ordered("late", 9));
+    let all = by_name([early.clone(), late.clone()]);
+    let failed = ModuleHistory {
+        failure: Some(StepFailure { count: 1, at: at(-1), reason: "no".into() }),
+        ..ModuleHistory::default()
+    };
+    let steps = plan(&all, &BTreeMap::new(), &one("early", failed), at(0)).steps;
+    assert_eq!(steps, [create(&late)]);
+    // The late one ended by itself: its restart is nothing that the early one's first start is waited for with.
+    let steps = plan(&all, &one("late", present("late", exited(1, -10))), &BTreeMap::new(), at(0)).steps;
+    assert_eq!(steps, [create(&early), Step::Restart("late".into())]);
+    // The late one runs and is to be made anew: not before the early one has come up.
+    let mut newer = late.clone();
+    newer.spec.version = "2".into();
+    let running = one("late", present("late", RunState::Running { pid: 7 }));
+    let steps = plan(&by_name([early.clone(), newer]), &running, &BTreeMap::new(), at(0)).steps;
+    assert_eq!(steps, [create(&early)]);
+}
+
+#[test]
+fn changed_settings_are_made_again_and_a_changed_policy_is_not() {
     let mut module = wanted("m", RestartPolicy::Never);
     let running = RunState::Running { pid: 7 };
     assert_eq!(plan_one(module.clone(), running.clone(), ModuleHistory::default()), Plan::default());
-    module.build.version = "2".into();
+    module.spec.version = "2".into();
     let steps = plan_one(module.clone(), running, ModuleHistory::default()).steps;
-    assert_eq!(steps, [Step::Create(Box::new(module.build)), Step::Start("m".into())]);
+    assert_eq!(steps, [create(&module)]);
 }
 
 #[test]

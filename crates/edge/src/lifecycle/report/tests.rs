@@ -22,6 +22,7 @@ fn before_any_deployment_the_report_is_complete_and_says_so() {
         present: &BTreeMap::new(),
         history: &BTreeMap::new(),
         without_identity: &BTreeMap::new(),
+        pulling: &BTreeMap::new(),
         daemon_started_at: OffsetDateTime::UNIX_EPOCH,
     };
     let report = reported(&input);

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::config::Process;
+use crate::limits::STOP_GRACE;
 use crate::runtime::contract::{self, ContractModules};
-use crate::runtime::log_file::{self, LogFilter};
 
 fn shell(script: &str) -> Process {
     Process { program: "sh".into(), args: vec!["-c".into(), script.into()] }
@@ -10,7 +10,7 @@ fn shell(script: &str) -> Process {
 
 fn spec(name: &str, image: &str) -> ModuleSpec {
     let env = BTreeMap::from([("GREETING".to_owned(), format!("hello from {name}"))]);
-    ModuleSpec { name: name.into(), image: image.into(), env }
+    ModuleSpec { env, ..ModuleSpec::plain(name, image) }
 }
 
 async fn open(dir: &Path, scripts: &[(&str, &str)]) -> ProcessRuntime {
@@ -36,21 +36,22 @@ async fn output_is_captured_and_the_environment_is_the_modules_own() {
     let dir = tempfile::tempdir().unwrap();
     let script = "echo \"$GREETING\"; echo oops >&2; env | grep -c CARGO_PKG_NAME";
     let runtime = open(dir.path(), &[("talker", script)]).await;
-    runtime.create(spec("m", "talker")).await.unwrap();
+    runtime.create(&spec("m", "talker"), STOP_GRACE).await.unwrap();
     runtime.start("m").await.unwrap();
     contract::until(&runtime, "m", |run| matches!(run, RunState::Exited { .. })).await;
-    let texts = || {
-        let lines = log_file::read(&runtime.log_dir("m"), &LogFilter::default()).unwrap();
+    let texts = async || {
+        let lines = runtime.read("m", &LogFilter::default()).await.unwrap();
         let mut texts: Vec<_> = lines.into_iter().map(|line| (line.stream.as_str(), line.text)).collect();
         texts.sort();
         texts
     };
     // The readers of the pipes may be a moment behind the end of the process.
-    while texts().len() < 3 {
+    while texts().await.len() < 3 {
         tokio::task::yield_now().await;
     }
     let expected = [("stderr", "oops"), ("stdout", "0"), ("stdout", "hello from m")];
-    assert_eq!(texts(), expected.map(|(stream, text)| (stream, text.to_owned())));
+    assert_eq!(texts().await, expected.map(|(stream, text)| (stream, text.to_owned())));
+    assert_eq!(runtime.modules().await.unwrap(), ["m"]);
 }
 
 #[tokio::test]
@@ -60,7 +61,7 @@ async fn what_a_module_started_ends_with_it() {
     let pid_file = dir.path().join("child.pid");
     let mut spec = spec("m", "parent");
     spec.env.insert("PIDFILE".into(), pid_file.display().to_string());
-    runtime.create(spec).await.unwrap();
+    runtime.create(&spec, STOP_GRACE).await.unwrap();
     runtime.start("m").await.unwrap();
     contract::until(&runtime, "m", |run| matches!(run, RunState::Exited { .. })).await;
     let child = std::fs::read_to_string(pid_file).unwrap();
@@ -76,7 +77,7 @@ async fn a_program_that_is_not_there_is_named() {
     let missing = Process { program: "/no/such/program".into(), args: vec![] };
     let processes = Processes::from_entries([("image".to_owned(), missing)]);
     let runtime = ProcessRuntime::open(processes, &dir.path().join("logs"), &dir.path().join("run")).await.unwrap();
-    runtime.create(spec("m", "image")).await.unwrap();
+    runtime.create(&spec("m", "image"), STOP_GRACE).await.unwrap();
     let error = runtime.start("m").await.unwrap_err();
     assert_eq!(error.to_string(), "the program /no/such/program of image image is not found");
 }
