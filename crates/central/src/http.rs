@@ -33,6 +33,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::{Router, extract::Request};
 use registry::ApplicationRow;
+use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::limits::HTTP_BODY_BYTES_MAX;
@@ -68,6 +69,8 @@ pub fn router(app: App) -> Router {
         .finish()
         .fallback(console::serve)
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
+        // Lists and the console's files shrink to a fraction; the live stream and small answers are left as they are.
+        .layer(CompressionLayer::new())
         .layer(middleware::from_fn(security_headers))
 }
 

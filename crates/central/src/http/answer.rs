@@ -2,14 +2,13 @@
 
 use std::error::Error as _;
 use std::fmt::Write as _;
+use std::time::SystemTime;
 
 use api::error::{Error, ErrorDetails, InnerError};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use registry::random_bytes;
-use time::OffsetDateTime;
-use time::macros::format_description;
 
 use crate::app::AppError;
 
@@ -18,13 +17,6 @@ pub(super) type Answer<T> = Result<Json<T>, AppError>;
 
 /// A success without a body.
 pub(super) type Empty = Result<StatusCode, AppError>;
-
-/// The date form of HTTP (RFC 1123), in UTC.
-fn http_date(time: OffsetDateTime) -> String {
-    let form =
-        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-    time.format(form).expect("every part of this form exists in a date with time")
-}
 
 fn status_and_code(error: &AppError) -> (StatusCode, &'static str) {
     match error {
@@ -80,7 +72,7 @@ impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let (status, code) = status_and_code(&self);
         let request_id = format!("{:016x}", u64::from_be_bytes(random_bytes()));
-        let time = http_date(OffsetDateTime::now_utc());
+        let time = httpdate::fmt_http_date(SystemTime::now());
         if status.is_server_error() {
             tracing::error!(request_id, code, error = chain(&self), "request failed");
         } else {
@@ -108,14 +100,7 @@ impl IntoResponse for AppError {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use time::macros::datetime;
-
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_http() {
-        assert_eq!(http_date(datetime!(2024-03-05 09:12:44 UTC)), "Tue, 05 Mar 2024 09:12:44 GMT");
-    }
 
     #[test]
     fn failures_of_ours_are_not_told() {

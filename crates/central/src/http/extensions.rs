@@ -1,6 +1,7 @@
 //! Our own operations, and the private ones of IoT Central.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use api::command::DirectMethodRequest;
 use api::edge::EdgeView;
@@ -13,6 +14,7 @@ use axum::extract::{Extension, State};
 use axum::http::header::InvalidHeaderValue;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use cookie::{Cookie, SameSite};
 use events::clock::{now_ms, parse_iso8601_ms};
 use serde_json::Value;
 
@@ -54,9 +56,11 @@ pub(super) fn add(routes: Routes) -> Routes {
         .serve("Private_RunModuleMethod", module_method)
 }
 
-fn session_cookie_value(session: &str, life_secs: u64) -> Result<HeaderValue, AppError> {
-    let cookie = format!("{SESSION_COOKIE}={session}; Path=/; Max-Age={life_secs}; HttpOnly; Secure; SameSite=Strict");
-    cookie.parse().map_err(|error: InvalidHeaderValue| AppError::internal("a cookie is no header", error))
+fn session_cookie_value(session: &str, life: Duration) -> Result<HeaderValue, AppError> {
+    let life = life.try_into().map_err(|error| AppError::internal("a cookie's life is too long", error))?;
+    let cookie = Cookie::build((SESSION_COOKIE, session)).path("/").max_age(life);
+    let cookie = cookie.http_only(true).secure(true).same_site(SameSite::Strict).build();
+    cookie.to_string().parse().map_err(|error: InvalidHeaderValue| AppError::internal("a cookie is no header", error))
 }
 
 async fn sign_in(
@@ -68,7 +72,7 @@ async fn sign_in(
     let address = peer.map(|Extension(PeerAddress(address))| address);
     let (session, access) = app.sign_in(&application, &request.code, address).await?;
     let mut response = Json(app.session_of(&access)).into_response();
-    let cookie = session_cookie_value(&session, WEB_SESSION_LIFE.as_secs())?;
+    let cookie = session_cookie_value(&session, WEB_SESSION_LIFE)?;
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)
 }
@@ -82,7 +86,7 @@ async fn sign_out(State(app): State<App>, Caller(access): Caller, headers: Heade
         app.sign_out(&access, session).await?;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
-    response.headers_mut().insert(header::SET_COOKIE, session_cookie_value("", 0)?);
+    response.headers_mut().insert(header::SET_COOKIE, session_cookie_value("", Duration::ZERO)?);
     Ok(response)
 }
 

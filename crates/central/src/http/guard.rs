@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use percent_encoding::percent_decode_str;
+use cookie::Cookie;
 use registry::ApplicationRow;
 
 use super::RequestApplication;
@@ -86,16 +86,15 @@ async fn session_actor(
 /// The value of the session cookie, if the request has one.
 pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value)
+    let mut cookies = cookies.flat_map(Cookie::split_parse).flatten();
+    cookies.find(|cookie| cookie.name() == SESSION_COOKIE).and_then(|cookie| cookie.value_raw())
 }
 
 /// The version a query asks for, if there is such a version and it has the endpoint.
 fn version(query: &str, versions: Versions) -> Result<ApiVersion, AppError> {
-    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let asked = pairs.find(|(name, _)| decode(name) == "api-version").map(|(_, value)| decode(value));
-    let asked = asked.unwrap_or_else(|| "undefined".to_owned());
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let asked = pairs.find(|(name, _)| name == "api-version").map(|(_, value)| value);
+    let asked = asked.unwrap_or_else(|| "undefined".into());
     let version = ApiVersion::parse(&asked);
     let version = version.ok_or_else(|| AppError::NotFound(format!("\"{asked}\" is not a valid API version.")))?;
     if !versions.has(version) {

@@ -3,7 +3,6 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Uri, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::PlainHttp;
 use crate::app::AppError;
@@ -12,9 +11,6 @@ use crate::app::page::{Cursor, Page, PageRequest};
 use crate::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 
 const SKIP_TOKEN: &str = "$skiptoken";
-
-/// What stands for itself nowhere in a query; the rest keeps links readable.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'$');
 
 /// The query of a request, and where it came from. Names are read with and without a leading `$`.
 pub(super) struct Listing {
@@ -36,17 +32,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Listing {
     }
 }
 
-fn decode(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
-}
-
 impl Listing {
     fn new(uri: &Uri, origin: String) -> Self {
-        let query = uri.query().unwrap_or_default();
-        let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
-        });
+        let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
         Self { pairs: pairs.collect(), origin, path: uri.path().to_owned() }
     }
 
@@ -119,11 +107,10 @@ impl Listing {
 
     /// This request's own address with a parameter changed to a cursor.
     pub(super) fn link(&self, parameter: &str, cursor: &Cursor) -> String {
-        let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let kept = self.pairs.iter().filter(|(name, _)| name != parameter);
-        let mut pairs: Vec<_> = kept.map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-        pairs.push(format!("{}={}", encode(parameter), encode(&cursor.encode())));
-        format!("{}{}?{}", self.origin, self.path, pairs.join("&"))
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(kept).append_pair(parameter, &cursor.encode());
+        format!("{}{}?{}", self.origin, self.path, query.finish())
     }
 }
 

@@ -14,17 +14,15 @@
 //! A reader that is too slow gets `event: lagged` and the end of the stream; it reads what it shows again and reconnects.
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::future::ready;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use events::live::LiveStream;
-use hyper::body::Frame;
-use tokio::sync::mpsc;
+use futures_util::stream::{self, Stream, StreamExt};
 
 use super::guard::Caller;
 use super::listing::Listing;
@@ -32,9 +30,6 @@ use crate::app::{App, AppError};
 
 /// Time without events after which the connection is shown to live.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
-
-/// Events between the subscription, which has a bounded queue of its own, and the socket.
-const FRAMES_MAX: usize = 4;
 
 pub(super) async fn stream(
     State(app): State<App>,
@@ -46,42 +41,21 @@ pub(super) async fn stream(
         app.device(&access, device, false).await?;
     }
     let events = app.live().subscribe(access.application(), device).map_err(|_| AppError::TooManyRequests)?;
-    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, Body::new(EventBody(start(events)))).into_response())
+    Ok(([(header::CACHE_CONTROL, "no-store")], Sse::new(follow(events))).into_response())
 }
 
-/// Runs a task that writes the events of a subscription as text. It ends with the subscription, or when nobody reads.
-fn start(mut events: LiveStream) -> mpsc::Receiver<Bytes> {
-    let (frames, receiver) = mpsc::channel(FRAMES_MAX);
-    tokio::spawn(async move {
-        // Headers alone may be held back by what is in between; the first bytes show that the stream is open.
-        let mut text = Bytes::from_static(b": open\n\n");
-        while frames.send(text).await.is_ok() {
-            text = match tokio::time::timeout(PING_INTERVAL, events.next()).await {
-                Err(_) => Bytes::from_static(b"event: ping\ndata: {}\n\n"),
-                Ok(Some(event)) => Bytes::from(format!("event: {}\ndata: {}\n\n", event.name(), event.data())),
-                Ok(None) => break,
-            };
-        }
-        if events.lagged() {
-            // Whoever does not read is gone soon; then this fails, and nothing is lost by it.
-            let _ = frames.send(Bytes::from_static(b"event: lagged\ndata: {}\n\n")).await;
-        }
+/// The events of a subscription until it ends. The subscription's queue is bounded; nothing is buffered here.
+fn follow(events: LiveStream) -> impl Stream<Item = Result<Event, Infallible>> {
+    // Headers alone may be held back by what is in between; the first bytes show that the stream is open.
+    let open = stream::once(ready(Event::default().comment("open")));
+    let told = stream::unfold(Some(events), |events| async move {
+        let mut events = events?;
+        let told = match tokio::time::timeout(PING_INTERVAL, events.next()).await {
+            Err(_) => Event::default().event("ping").data("{}"),
+            Ok(Some(event)) => Event::default().event(event.name()).data(event.data().to_string()),
+            Ok(None) => return events.lagged().then(|| (Event::default().event("lagged").data("{}"), None)),
+        };
+        Some((told, Some(events)))
     });
-    receiver
-}
-
-/// The body of the answer: frames until the task ends.
-struct EventBody(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for EventBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.0.poll_recv(context).map(|frame| frame.map(|bytes| Ok(Frame::data(bytes))))
-    }
+    open.chain(told).map(Ok)
 }

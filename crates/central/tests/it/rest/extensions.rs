@@ -70,6 +70,18 @@ async fn the_console_gets_pages_and_the_interface_does_not() {
 }
 
 #[tokio::test]
+async fn long_answers_are_compressed_for_those_who_ask() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let rest = Rest::new(&central).with("accept-encoding", "gzip, br");
+    let long = rest.raw("GET", "/api/ext/v1/openapi.json", "").await;
+    assert_eq!((long.status, &long.headers["content-encoding"]), (200, &http::HeaderValue::from_static("gzip")));
+    let plain = Rest::new(&central).raw("GET", "/api/ext/v1/openapi.json", "").await;
+    assert!(!plain.headers.contains_key("content-encoding") && plain.body.is_object());
+    central.stop().await;
+}
+
+#[tokio::test]
 async fn the_live_stream_tells_of_connections() {
     let (_dir, data) = data();
     let mut config = crate::central::config();
