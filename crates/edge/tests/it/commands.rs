@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use testkit::authority::TestAuthority;
 
-use crate::daemon::Device;
+use crate::daemon::{Device, end_group, is_running};
 
 const LASTING: &str = "echo hello; exec sleep 1000";
 
@@ -47,6 +47,30 @@ fn a_module_is_listed_its_output_shown_and_restarted_without_network() {
     assert_eq!(text(&absent.stderr), "tidegate-edge: there is no module absent\n");
     let status: Value = serde_json::from_slice(&device.run(&["system", "status", "--json"]).stdout).unwrap();
     assert_eq!(status["device_id"], "edge");
+}
+
+#[test]
+fn a_module_that_does_not_want_to_stop_holds_up_no_restart_of_another() {
+    let mut device = device();
+    let asked = device.dir.path().join("asked");
+    device.add_sensor(&format!("trap \"touch {}\" TERM; while :; do sleep 0.05; done", asked.display()));
+    device.start();
+    while !device.data_dir().join("runtime/sensor.pid").exists() {
+        std::thread::yield_now();
+    }
+    let stubborn = device.module_pid("sensor");
+    let mut slow = device.spawn(&["restart", "sensor"]);
+    while !asked.exists() {
+        std::thread::yield_now();
+    }
+    let before = device.module_pid("worker");
+    assert!(device.run(&["restart", "worker"]).status.success());
+    assert_ne!(device.module_pid("worker"), before);
+    assert!(is_running(stubborn) && slow.try_wait().unwrap().is_none(), "it is still being stopped");
+    // Instead of waiting until the daemon does it.
+    end_group(stubborn);
+    assert!(slow.wait().unwrap().success());
+    end_group(device.module_pid("sensor"));
 }
 
 #[test]

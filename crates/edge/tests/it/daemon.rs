@@ -73,6 +73,21 @@ impl Device {
         std::fs::write(self.dir.path().join(path), text).unwrap();
     }
 
+    /// Puts a second module beside the first: called `sensor`, running `script`.
+    pub fn add_sensor(&self, script: &str) {
+        let config = self.dir.path().join("config.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let entry = format!("\"sensor\" = {{ program = \"sh\", args = [\"-c\", '''{script}'''] }}\n");
+        std::fs::write(config, text + &entry).unwrap();
+        let path = "lifecycle/deployment.json";
+        let deployment = std::fs::read(self.data_dir().join(path)).unwrap();
+        let mut section = serde_json::from_slice::<Value>(&deployment).unwrap()["section"].take();
+        let mut sensor = section["modules"]["worker"].clone();
+        sensor["settings"]["image"] = "sensor".into();
+        section["modules"]["sensor"] = sensor;
+        self.keep(path, section);
+    }
+
     fn keep(&self, path: &str, section: Value) {
         let path = format!("data/{path}");
         std::fs::create_dir_all(self.dir.path().join(&path).parent().unwrap()).unwrap();
@@ -87,6 +102,11 @@ impl Device {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).arg("--config").arg(self.dir.path().join("config.toml"));
         command
+    }
+
+    /// Starts a command, for who does not want to wait for it.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::null()).spawn().unwrap()
     }
 
     /// Runs a command to its end.
@@ -166,4 +186,10 @@ impl Drop for Device {
 /// Whether a process runs; a zombie does not.
 pub fn is_running(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Kills a module with all it started.
+pub fn end_group(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).unwrap();
 }
