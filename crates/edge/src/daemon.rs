@@ -34,7 +34,7 @@ use crate::lifecycle::execute::Executor;
 use crate::lifecycle::history::Histories;
 use crate::lifecycle::methods::AgentMethods;
 use crate::limits::{KEY_FILE_BYTES_MAX, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
-use crate::management::{Board, ManagementApi, ModuleOrder, Orders};
+use crate::management::{DaemonStatus, ManagementApi, ModuleOrder, Orders};
 use crate::runtime::process::ProcessRuntime;
 use crate::state::{self, StateError};
 use crate::unix_http::{self, ServeSocketError};
@@ -124,14 +124,14 @@ impl DaemonError {
     }
 }
 
-/// What stays the same when the device gets another identity.
-struct Foundation {
+/// The daemon apart from its device: what stays the same when that gets another identity.
+struct Daemon {
     config: Config,
     layout: Layout,
     identity: IdentityFolder,
     trust_bundle_pem: String,
     tls: Arc<rustls::ClientConfig>,
-    board: Arc<Board>,
+    status: Arc<DaemonStatus>,
     runtime: Arc<ProcessRuntime>,
     orders: Orders,
     _lock: File,
@@ -139,32 +139,32 @@ struct Foundation {
 
 /// Runs until `stop`.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonError> {
-    let (foundation, mut received_orders) = Foundation::lay(config).await?;
+    let (daemon, mut received_orders) = Daemon::open(config).await?;
     let api = ManagementApi {
-        board: Arc::clone(&foundation.board),
-        orders: foundation.orders.clone(),
-        logs: Arc::clone(&foundation.runtime) as _,
+        status: Arc::clone(&daemon.status),
+        orders: daemon.orders.clone(),
+        logs: Arc::clone(&daemon.runtime) as _,
     };
-    let _socket = unix_http::serve(&foundation.layout.management_socket(), 0o660, Arc::new(api))?;
-    let mut provisioned = match &foundation.config.provisioning {
+    let _socket = unix_http::serve(&daemon.layout.management_socket(), 0o660, Arc::new(api))?;
+    let mut provisioned = match &daemon.config.provisioning {
         // Reading the configuration costs nothing, so a changed key takes effect.
         Provisioning::Manual(_) => None,
-        dps @ Provisioning::Dps(_) => foundation.identity.provisioned_earlier(dps)?,
+        dps @ Provisioning::Dps(_) => daemon.identity.provisioned_earlier(dps)?,
     };
     while !stop.is_cancelled() {
         let current = match provisioned.take() {
             Some(provisioned) => provisioned,
-            None => match stop.run_until_cancelled(foundation.provision()).await {
+            None => match stop.run_until_cancelled(daemon.provision()).await {
                 Some(provisioned) => provisioned,
                 None => break,
             },
         };
         let device = current.device();
-        foundation.board.set("provisioning", "done");
-        foundation.board.set("hub", device.hub_host.clone());
-        foundation.board.set("device_id", device.device_id.clone());
+        daemon.status.set("provisioning", "done");
+        daemon.status.set("hub", device.hub_host.clone());
+        daemon.status.set("device_id", device.device_id.clone());
         tracing::info!(hub = device.hub_host, device = device.device_id, "this device's identity");
-        let (orders, next) = foundation.run_as(current, received_orders, &stop).await?;
+        let (orders, next) = daemon.run_as(current, received_orders, &stop).await?;
         received_orders = orders;
         provisioned = next;
     }
@@ -172,8 +172,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
     Ok(())
 }
 
-impl Foundation {
-    async fn lay(config: Config) -> Result<(Self, mpsc::Receiver<ModuleOrder>), DaemonError> {
+impl Daemon {
+    async fn open(config: Config) -> Result<(Self, mpsc::Receiver<ModuleOrder>), DaemonError> {
         let layout = Layout::new(&config.data_dir);
         make_dir(&config.data_dir, 0o755)?;
         let lock = lock(&config.data_dir)?;
@@ -190,12 +190,12 @@ impl Foundation {
             .map_err(|source| DaemonError::Folder { path: records_dir, source })?;
         let runtime = Arc::new(runtime);
         let (orders, received) = mpsc::channel(16);
-        let board = Arc::new(Board::default());
-        board.set("version", env!("CARGO_PKG_VERSION"));
-        board.set("provisioning", "under way");
-        board.set("settings_without_effect", config.unused.clone());
-        let foundation = Self { config, layout, identity, trust_bundle_pem, tls, board, runtime, orders, _lock: lock };
-        Ok((foundation, received))
+        let status = Arc::new(DaemonStatus::default());
+        status.set("version", env!("CARGO_PKG_VERSION"));
+        status.set("provisioning", "under way");
+        status.set("settings_without_effect", config.unused.clone());
+        let daemon = Self { config, layout, identity, trust_bundle_pem, tls, status, runtime, orders, _lock: lock };
+        Ok((daemon, received))
     }
 
     /// Obtains the device's identity, as long as it takes.
@@ -214,7 +214,7 @@ impl Foundation {
             } else {
                 tracing::warn!(reason, "not provisioned yet, trying again");
             }
-            self.board.set("provisioning", format!("failed: {reason}"));
+            self.status.set("provisioning", format!("failed: {reason}"));
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(RETRY_WAIT_MAX);
         }
@@ -256,12 +256,12 @@ impl Foundation {
         let (hub_desired, hub_desired_received) = mpsc::channel(4);
         tokio::spawn(ended.clone().run_until_cancelled_owned(Arc::clone(&hub).follow_desired(hub_desired_received)));
         let upstream = upstream::Upstream {
-            foundation: self,
+            daemon: self,
             host: upstream_host,
             signer,
             api,
-            agent: upstream::Own { reports: agent_reports, desired, methods },
-            hub: upstream::Own {
+            agent: upstream::SystemModule { reports: agent_reports, desired, methods },
+            hub: upstream::SystemModule {
                 reports: hub.reports(),
                 desired: hub_desired,
                 methods: Arc::new(HubMethods(Arc::clone(&hub))),
@@ -295,7 +295,7 @@ impl Foundation {
             scope: Arc::new(scope),
             dir: self.layout.at("hub"),
             queues_disk_bytes_max: self.config.queues_disk_bytes_max,
-            board: Arc::clone(&self.board),
+            status: Arc::clone(&self.status),
         };
         EdgeHub::open(options, ended)
     }
@@ -318,7 +318,7 @@ impl Foundation {
         let path = self.layout.at("endpoints.json");
         storage::state_file::replace(&path, endpoints.to_string().as_bytes(), storage::state_file::Access::Shared)
             .map_err(StateError::from)?;
-        self.board.set("listen_mqtts", address.to_string());
+        self.status.set("listen_mqtts", address.to_string());
         tokio::spawn(server.serve(ended.clone()));
         tokio::spawn(ended.clone().run_until_cancelled_owned(certificate.renew(swappable, first.expires_at)));
         Ok(address.port())
@@ -335,7 +335,7 @@ impl Foundation {
         let workload = Arc::new(WorkloadContext {
             signer: Arc::clone(signer) as _,
             trust_bundle_pem: self.trust_bundle_pem.clone(),
-            list: Arc::clone(&self.board) as _,
+            list: Arc::clone(&self.status) as _,
             sockets_dir: sockets_dir.clone(),
         });
         let device = signer.device();
@@ -351,7 +351,7 @@ impl Foundation {
             identities: Arc::clone(signer.modules()),
             api: Some(api),
             deployment_path: self.layout.at("lifecycle/deployment.json"),
-            board: Arc::clone(&self.board),
+            status: Arc::clone(&self.status),
             reports,
             clock: Clock::system(),
         };

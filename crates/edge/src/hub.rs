@@ -44,7 +44,7 @@ pub use scope::{ScopeSource, UpstreamScope};
 
 use crate::identity::modules::ModuleIdentities;
 use crate::identity::{Device, Signer};
-use crate::management::{Board, QUEUES, QUEUES_FINE};
+use crate::management::{DaemonStatus, QUEUES, QUEUES_FINE};
 use crate::state::StateError;
 use clients::Clients;
 use dropped::Dropped;
@@ -78,7 +78,7 @@ pub struct HubOptions {
     /// Bytes all queues together may take.
     pub queues_disk_bytes_max: u64,
     /// For what `list` and `system status` show.
-    pub board: Arc<Board>,
+    pub status: Arc<DaemonStatus>,
 }
 
 /// The hub cannot start.
@@ -149,7 +149,7 @@ impl EdgeHub {
             reports: watch::channel(Value::Null).0,
             stop,
         });
-        hub.options.board.set(QUEUES, QUEUES_FINE);
+        hub.options.status.set(QUEUES, QUEUES_FINE);
         hub.report();
         hub.drop_unrouted();
         hub.tell_queues();

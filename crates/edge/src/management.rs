@@ -25,12 +25,12 @@ pub const QUEUES_FINE: &str = "fine";
 
 /// What the daemon tells about itself, kept up to date by its parts.
 #[derive(Default)]
-pub struct Board {
+pub struct DaemonStatus {
     modules: Mutex<Value>,
-    words: Mutex<BTreeMap<&'static str, Value>>,
+    values: Mutex<BTreeMap<&'static str, Value>>,
 }
 
-impl Board {
+impl DaemonStatus {
     /// Replaces the list of modules: an array in the form of the management API.
     pub fn set_modules(&self, modules: Value) {
         *self.modules.lock().unwrap_or_else(PoisonError::into_inner) = modules;
@@ -38,13 +38,13 @@ impl Board {
 
     /// Says one thing about the daemon.
     pub fn set(&self, name: &'static str, value: impl Into<Value>) {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value.into());
+        self.values.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value.into());
     }
 
     /// Everything said, by name.
-    pub fn status(&self) -> Value {
-        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        Value::Object(words.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+    pub fn to_json(&self) -> Value {
+        let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        Value::Object(values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
     }
 
     fn modules(&self) -> Vec<Value> {
@@ -53,7 +53,7 @@ impl Board {
     }
 }
 
-impl ListModules for Board {
+impl ListModules for DaemonStatus {
     fn list(&self) -> Value {
         json!({ "modules": self.modules() })
     }
@@ -96,7 +96,7 @@ pub async fn order(orders: &Orders, module: &str, action: ModuleAction) -> Resul
 /// The API.
 pub struct ManagementApi {
     /// What is known.
-    pub board: Arc<Board>,
+    pub status: Arc<DaemonStatus>,
     /// The way to the lifecycle.
     pub orders: Orders,
     /// Output of modules.
@@ -114,13 +114,13 @@ impl Api for ManagementApi {
 impl ManagementApi {
     async fn answer(&self, call: &Call) -> Outcome {
         match (&call.method, call.path().as_slice()) {
-            (&Method::GET, ["modules"]) => Ok(reply(StatusCode::OK, &self.board.list())),
+            (&Method::GET, ["modules"]) => Ok(reply(StatusCode::OK, &self.status.list())),
             (&Method::GET, ["modules", name]) => Ok(reply(StatusCode::OK, &self.module(name)?)),
             (&Method::GET, ["modules", name, "logs"]) => self.logs(name, call).await,
             (&Method::POST, ["modules", name, "restart"]) => self.order(name, ModuleAction::Restart).await,
             (&Method::POST, ["modules", name, "start"]) => self.order(name, ModuleAction::Start).await,
             (&Method::POST, ["modules", name, "stop"]) => self.order(name, ModuleAction::Stop).await,
-            (&Method::GET, ["status"]) => Ok(reply(StatusCode::OK, &self.board.status())),
+            (&Method::GET, ["status"]) => Ok(reply(StatusCode::OK, &self.status.to_json())),
             (&Method::GET, ["systeminfo"]) => Ok(reply(StatusCode::OK, &system_info())),
             (&Method::POST | &Method::PUT | &Method::DELETE, ["modules", ..]) => {
                 Err(refused(StatusCode::FORBIDDEN, "modules are made and removed by deployments only"))
@@ -130,7 +130,7 @@ impl ManagementApi {
     }
 
     fn module(&self, name: &str) -> Result<Value, Refused> {
-        let found = self.board.modules().into_iter().find(|module| module["name"] == name);
+        let found = self.status.modules().into_iter().find(|module| module["name"] == name);
         found.ok_or_else(|| refused(StatusCode::NOT_FOUND, format!("there is no module {name}")))
     }
 

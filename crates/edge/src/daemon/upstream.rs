@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 use transport::client::{HubClient, HubClientOptions, LinkState, Subscriptions, TokenSource};
 
-use super::Foundation;
+use super::Daemon;
 use crate::config::Provisioning;
 use crate::hub::HubMethods;
 use crate::identity::hub_api::HubApi;
@@ -25,7 +25,7 @@ const HUB: &str = "$edgeHub";
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// One of our own identities: what it reports, who takes its desired section, who answers its methods.
-pub(super) struct Own<M> {
+pub(super) struct SystemModule<M> {
     pub(super) reports: watch::Receiver<Value>,
     pub(super) desired: mpsc::Sender<Deployment>,
     pub(super) methods: Arc<M>,
@@ -33,12 +33,12 @@ pub(super) struct Own<M> {
 
 /// Both links.
 pub(super) struct Upstream<'a> {
-    pub(super) foundation: &'a Foundation,
+    pub(super) daemon: &'a Daemon,
     pub(super) host: String,
     pub(super) signer: Arc<FileSigner>,
     pub(super) api: HubApi,
-    pub(super) agent: Own<AgentMethods>,
-    pub(super) hub: Own<HubMethods>,
+    pub(super) agent: SystemModule<AgentMethods>,
+    pub(super) hub: SystemModule<HubMethods>,
 }
 
 impl Upstream<'_> {
@@ -48,7 +48,7 @@ impl Upstream<'_> {
         if !known && let Some(other) = self.ensure().await {
             return other;
         }
-        let Self { foundation, agent, hub, .. } = &self;
+        let Self { daemon, agent, hub, .. } = &self;
         let (agent_client, agent_task) = self.start(AGENT, agent);
         let (hub_client, hub_task) = self.start(HUB, hub);
         let _tasks = (AbortOnDropHandle::new(agent_task), AbortOnDropHandle::new(hub_task));
@@ -61,7 +61,7 @@ impl Upstream<'_> {
         let mut state = agent_client.state();
         loop {
             let now = state.borrow_and_update().clone();
-            foundation.board.set("upstream", words(&now));
+            daemon.status.set("upstream", describe(&now));
             if let LinkState::Refused { reason } = &now {
                 tracing::error!(reason, "the hub refuses $edgeAgent");
                 if let Some(other) = self.ensure().await {
@@ -76,30 +76,34 @@ impl Upstream<'_> {
         }
     }
 
-    fn start<M: AnswerMethods>(&self, module: &str, own: &Own<M>) -> (HubClient, tokio::task::JoinHandle<()>) {
+    fn start<M: AnswerMethods>(
+        &self,
+        name: &str,
+        module: &SystemModule<M>,
+    ) -> (HubClient, tokio::task::JoinHandle<()>) {
         let signer = Arc::clone(&self.signer) as Arc<dyn Signer>;
-        let tokens: Arc<dyn TokenSource> = Arc::new(ModuleTokens { signer, module: module.to_owned() });
+        let tokens: Arc<dyn TokenSource> = Arc::new(ModuleTokens { signer, module: name.to_owned() });
         let device = self.signer.device();
         let (client, events) = HubClient::start(HubClientOptions {
             host: self.host.clone(),
-            port: self.foundation.config.upstream_mqtts_port,
+            port: self.daemon.config.upstream_mqtts_port,
             hub_host: device.hub_host.clone(),
-            identity: Identity::module(&device.device_id, module),
+            identity: Identity::module(&device.device_id, name),
             token_audience: None,
             tokens,
             auth_chain: None,
             model_id: None,
             client_type: format!("Tidegate Edge/{}", env!("CARGO_PKG_VERSION")),
-            tls: Arc::clone(&self.foundation.tls),
+            tls: Arc::clone(&self.daemon.tls),
             keep_alive: KEEP_ALIVE,
             subscribe: Subscriptions { methods: true, desired: true, twin_replies: true, ..Subscriptions::default() },
         });
         let link = TwinLink {
             client: client.clone(),
             events,
-            reports: own.reports.clone(),
-            desired: own.desired.clone(),
-            methods: Arc::clone(&own.methods),
+            reports: module.reports.clone(),
+            desired: module.desired.clone(),
+            methods: Arc::clone(&module.methods),
         };
         (client, tokio::spawn(link.run()))
     }
@@ -115,7 +119,7 @@ impl Upstream<'_> {
             };
             let reason = crate::error_chain(&error);
             let refused = matches!(&error, EnsureIdentityError::Hub { source, .. } if source.is_unauthorized());
-            self.foundation.board.set("upstream", format!("not connected: {reason}"));
+            self.daemon.status.set("upstream", format!("not connected: {reason}"));
             if refused {
                 tracing::error!(
                     reason,
@@ -141,7 +145,7 @@ impl Upstream<'_> {
     }
 
     async fn reprovision(&self) -> Option<Provisioned> {
-        let Foundation { config, identity, tls, .. } = self.foundation;
+        let Daemon { config, identity, tls, .. } = self.daemon;
         if !matches!(config.provisioning, Provisioning::Dps(_)) {
             return None;
         }
@@ -160,7 +164,7 @@ impl Upstream<'_> {
     }
 }
 
-fn words(state: &LinkState) -> String {
+fn describe(state: &LinkState) -> String {
     match state {
         LinkState::Connecting => "connecting".to_owned(),
         LinkState::Connected => "connected".to_owned(),

@@ -126,7 +126,7 @@ impl EdgeHub {
         if let Some(reason) = self.refusal() {
             section["messagesRefused"] = reason.into();
         }
-        self.options.board.set("clients_connected", self.sessions.count());
+        self.options.status.set("clients_connected", self.sessions.count());
         self.reports.send_if_modified(|known: &mut Value| {
             let differs = *known != section;
             *known = section;

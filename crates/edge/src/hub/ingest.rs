@@ -72,7 +72,7 @@ impl EdgeHub {
             (Some(_), None) => tracing::info!("messages are stored again"),
             _ => return,
         }
-        self.options.board.set(QUEUES, problem.as_deref().unwrap_or(QUEUES_FINE));
+        self.options.status.set(QUEUES, problem.as_deref().unwrap_or(QUEUES_FINE));
         *known = problem;
         drop(known);
         self.report();
@@ -89,10 +89,10 @@ impl EdgeHub {
         let by_queue = |value: fn(&Waiting) -> u64| -> Value {
             waiting.iter().map(|(queue, waiting)| (queue.name(), Value::from(value(waiting)))).collect()
         };
-        self.options.board.set("queues_waiting", by_queue(|waiting| waiting.messages));
-        self.options.board.set("queues_waiting_bytes", by_queue(|waiting| waiting.bytes));
-        self.options.board.set("queues_disk_bytes", self.queues.bytes());
-        self.options.board.set("messages_dropped", self.dropped.to_json());
+        self.options.status.set("queues_waiting", by_queue(|waiting| waiting.messages));
+        self.options.status.set("queues_waiting_bytes", by_queue(|waiting| waiting.bytes));
+        self.options.status.set("queues_disk_bytes", self.queues.bytes());
+        self.options.status.set("messages_dropped", self.dropped.to_json());
     }
 }
 

@@ -20,7 +20,7 @@ use super::report::{DesiredOutcome, ReportInput, management_list, reported};
 use crate::identity::hub_api::HubApi;
 use crate::identity::modules::ModuleIdentities;
 use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
-use crate::management::{Board, ModuleOrder};
+use crate::management::{DaemonStatus, ModuleOrder};
 use crate::runtime::ModuleRuntime;
 
 /// What the loop works with.
@@ -34,7 +34,7 @@ pub struct AgentOptions {
     /// Where the last good deployment is kept.
     pub deployment_path: PathBuf,
     /// Where the module list goes.
-    pub board: Arc<Board>,
+    pub status: Arc<DaemonStatus>,
     /// Where the reported section goes.
     pub reports: watch::Sender<Value>,
     /// What time it is.
@@ -141,7 +141,7 @@ impl<R: ModuleRuntime> Agent<R> {
             pulling: &self.executor.pulling(),
             daemon_started_at: self.started_at,
         };
-        self.options.board.set_modules(management_list(&input));
+        self.options.status.set_modules(management_list(&input));
         let section = reported(&input);
         self.options.reports.send_if_modified(|known| {
             let differs = *known != section;

@@ -6,12 +6,12 @@ use crate::runtime::process::ProcessRuntime;
 use crate::unix_http;
 
 async fn api(dir: &std::path::Path) -> (Arc<ManagementApi>, mpsc::Receiver<ModuleOrder>) {
-    let board = Arc::new(Board::default());
-    board.set_modules(json!([{ "id": "m", "name": "m" }]));
-    board.set("provisioning", "done");
+    let status = Arc::new(DaemonStatus::default());
+    status.set_modules(json!([{ "id": "m", "name": "m" }]));
+    status.set("provisioning", "done");
     let (orders, received) = mpsc::channel(1);
     let logs = ProcessRuntime::open(Processes::default(), &dir.join("logs"), &dir.join("runtime")).await.unwrap();
-    (Arc::new(ManagementApi { board, orders, logs: Arc::new(logs) }), received)
+    (Arc::new(ManagementApi { status, orders, logs: Arc::new(logs) }), received)
 }
 
 async fn get(dir: &std::path::Path, path: &str) -> (u16, Bytes) {

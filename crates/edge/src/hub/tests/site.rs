@@ -30,7 +30,7 @@ use crate::hub::{EdgeHub, HubOptions, ScopeSource};
 use crate::identity::Signer as _;
 use crate::identity::testing::{self, HUB_HOST};
 use crate::lifecycle::deployment::Deployment;
-use crate::management::Board;
+use crate::management::DaemonStatus;
 
 pub const LEAF_KEY: &str = "bGVhZiBrZXk=";
 pub const WRONG_KEY: &str = "d3Jvbmcga2V5";
@@ -261,7 +261,7 @@ impl Site {
             scope: Arc::new(FixedScope),
             dir: self.dir.path().join("hub"),
             queues_disk_bytes_max: 64 << 20,
-            board: Arc::new(Board::default()),
+            status: Arc::new(DaemonStatus::default()),
         };
         let stop = CancellationToken::new();
         let hub = EdgeHub::open(options, stop.clone()).unwrap();

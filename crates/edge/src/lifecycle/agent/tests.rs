@@ -41,7 +41,7 @@ fn start_on(dir: &std::path::Path, runtime: Arc<FakeRuntime>, clock: Clock) -> R
         identities: Arc::clone(testing::signer(dir, "edge", &keys).modules()),
         api: None,
         deployment_path: dir.join("deployment.json"),
-        board: Arc::default(),
+        status: Arc::default(),
         reports,
         clock: clock.clone(),
     };
