@@ -41,6 +41,7 @@ use registry::{ApplicationRow, Registry};
 
 use sign_in::SignInLimiter;
 pub use signing_key::SigningKey;
+use templates::ParsedTemplates;
 
 use crate::core::Core;
 
@@ -54,12 +55,14 @@ struct Inner {
     core: Core,
     https_port: u16,
     sign_in_limiter: SignInLimiter,
+    parsed_templates: ParsedTemplates,
 }
 
 impl App {
     /// For what Central is made of; links to the outside carry the port of the HTTPS listener.
     pub fn new(core: Core, https_port: u16) -> Self {
-        Self { inner: Arc::new(Inner { core, https_port, sign_in_limiter: SignInLimiter::default() }) }
+        let (sign_in_limiter, parsed_templates) = (SignInLimiter::default(), ParsedTemplates::default());
+        Self { inner: Arc::new(Inner { core, https_port, sign_in_limiter, parsed_templates }) }
     }
 
     /// The application a request's host name leads to; one of no application is not found.
@@ -98,6 +101,10 @@ impl App {
     fn signing_key(&self, application: &str) -> Result<SigningKey, AppError> {
         let key = self.inner.core.signing_keys.of(application);
         key.map_err(|error| AppError::internal("an application's key for API tokens cannot be had", error))
+    }
+
+    fn parsed_templates(&self) -> &ParsedTemplates {
+        &self.inner.parsed_templates
     }
 
     fn sign_in_limiter(&self) -> &SignInLimiter {

@@ -71,6 +71,9 @@ pub const FILTER_DEPTH_MAX: usize = 16;
 /// Device templates of an application.
 pub const TEMPLATES_MAX: usize = 1_000;
 
+/// Bytes of the documents of parsed templates kept in memory; beyond it, keeping starts over.
+pub const TEMPLATES_PARSED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Stored deployment manifests of an application.
 pub const MANIFESTS_MAX: usize = 1_000;
 

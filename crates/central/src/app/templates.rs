@@ -5,6 +5,7 @@
 
 mod changes;
 mod initial_values;
+mod parsed;
 
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use model::dtdl::dtmi::is_user_dtmi;
 use model::template::{DeviceTemplate, Element, TemplateError};
 use registry::{StoreError, TemplateRow};
 use serde_json::{Map, Value};
+
+pub(super) use parsed::ParsedTemplates;
 
 use super::filter::Filter;
 use super::{Access, App, AppError, manifests};
@@ -44,14 +47,13 @@ fn to_api(row: &TemplateRow) -> Result<ApiTemplate, AppError> {
     Ok(ApiTemplate { id: Some(row.id.clone()), etag: Some(row.etag.clone()), ..template })
 }
 
-fn read(row: &TemplateRow) -> Result<Arc<DeviceTemplate>, AppError> {
+fn read(row: &TemplateRow) -> Result<DeviceTemplate, AppError> {
     let document = serde_json::from_str(&row.document)
         .map_err(|source| StoreError::Corrupt { what: "device template", source })?;
-    let template = DeviceTemplate::parse(document).map_err(|errors| {
+    DeviceTemplate::parse(document).map_err(|errors| {
         let first = errors.into_iter().next().map(|error| error.to_string()).unwrap_or_default();
         AppError::internal("a stored device template is not valid any more", first)
-    })?;
-    Ok(Arc::new(template))
+    })
 }
 
 fn item(element: &Element, types: Value) -> CollectionItem {
@@ -91,6 +93,10 @@ impl App {
         row.ok_or_else(|| AppError::not_found("device template", id))
     }
 
+    fn parsed(&self, access: &Access, row: &TemplateRow) -> Result<Arc<DeviceTemplate>, AppError> {
+        self.parsed_templates().of(access.application(), row)
+    }
+
     /// One template.
     pub async fn template(&self, access: &Access, id: &str) -> Result<ApiTemplate, AppError> {
         to_api(&self.template_row(access, id).await?)
@@ -110,7 +116,7 @@ impl App {
         let known = self.registry().template_get(application, id).await?;
         match &known {
             Some(known) => {
-                let faults = changes::breaking(&*read(known)?, &template);
+                let faults = changes::breaking(&*self.parsed(access, known)?, &template);
                 if !faults.is_empty() && self.registry().template_in_use(application, id).await? {
                     let message =
                         "Devices use this template, so what it declares cannot be taken away; make a new version.";
@@ -153,7 +159,7 @@ impl App {
         model::twin::merge_patch(&mut document, &Value::Object(patch.clone()));
         let merged: ApiTemplate = serde_json::from_value(document)
             .map_err(|error| AppError::unprocessable(format!("The template is not valid: {error}."), Vec::new()))?;
-        let faults = changes::beyond_patch(&*read(&row)?, &parse(document_of(&merged))?);
+        let faults = changes::beyond_patch(&*self.parsed(access, &row)?, &parse(document_of(&merged))?);
         if !faults.is_empty() {
             let message =
                 "PATCH changes cloud properties and what is shown; publish the template with PUT for the rest.";
@@ -184,7 +190,7 @@ impl App {
         let device = self.device_row(access, device).await?;
         let Some(id) = device.template else { return Ok(None) };
         match self.registry().template_get(access.application(), &id).await? {
-            Some(row) => read(&row).map(Some),
+            Some(row) => self.parsed(access, &row).map(Some),
             None => Ok(None),
         }
     }
@@ -196,13 +202,13 @@ impl App {
         id: &str,
     ) -> Result<Option<Arc<DeviceTemplate>>, AppError> {
         let row = self.registry().template_get(access.application(), id).await?;
-        row.as_ref().map(read).transpose()
+        row.as_ref().map(|row| self.parsed(access, row)).transpose()
     }
 
     /// A template a device may be given. Naming the interface instead of the template is the documented trap.
     pub(super) async fn assignable_template(&self, access: &Access, id: &str) -> Result<Arc<DeviceTemplate>, AppError> {
         if let Some(row) = self.registry().template_get(access.application(), id).await? {
-            return read(&row);
+            return self.parsed(access, &row);
         }
         let hint = match self.registry().template_by_model(access.application(), id).await? {
             Some(row) => format!(" It is the capability model of the template '{}'; name the template.", row.id),
