@@ -31,7 +31,7 @@ use serde::de::DeserializeOwned;
 use storage::envelope::{self, Kind, OpenEnvelopeError};
 use storage::state_file::{self, Access, ReadFileError, ReplaceFileError};
 
-use crate::limits::{STATE_BYTES_MAX, TWINS_MAX};
+use crate::limits::STATE_BYTES_MAX;
 
 /// A kind of state file, with where its files are: below the data folder, a folder when it ends with `/`.
 pub(crate) struct StateKind {
@@ -150,7 +150,7 @@ fn files_at(path: &Path, is_folder: bool) -> Vec<PathBuf> {
     }
     let Ok(entries) = std::fs::read_dir(path) else { return vec![] };
     let files = entries.filter_map(Result::ok).map(|entry| entry.path());
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "json")).take(TWINS_MAX).collect()
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
 }
 
 fn read_versioned<T: State>(path: &Path) -> Result<Option<(T, u32)>, StateError> {

@@ -52,7 +52,10 @@ struct SecretEntry {
 
 /// Where a secret is: in the file itself, or in one of its own. Never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Secret {
+pub struct Secret(Place);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Place {
     /// In `config.toml`.
     Value(String),
     /// In a file.
@@ -61,9 +64,9 @@ pub enum Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Value(_) => f.write_str("Value(…)"),
-            Self::File(path) => write!(f, "File({})", path.display()),
+        match &self.0 {
+            Place::Value(_) => f.write_str("Value(…)"),
+            Place::File(path) => write!(f, "File({})", path.display()),
         }
     }
 }
@@ -85,9 +88,9 @@ impl Secret {
 
     /// The secret itself, without blanks around it; for [`crate::identity`] only.
     pub(crate) fn reveal(&self) -> Result<String, ReadSecretError> {
-        match self {
-            Self::Value(value) => Ok(value.trim().to_owned()),
-            Self::File(path) => {
+        match &self.0 {
+            Place::Value(value) => Ok(value.trim().to_owned()),
+            Place::File(path) => {
                 let failed = |source| ReadSecretError { path: path.clone(), source };
                 if std::fs::metadata(path).map_err(failed)?.len() > limits::KEY_FILE_BYTES_MAX {
                     return Err(failed(std::io::Error::other("the file is too large to be a key")));
@@ -193,8 +196,8 @@ impl ProvisioningSection {
         }
         let payload = match self.payload {
             Some(entry) => match entry.check("provisioning.payload", false)? {
-                Secret::File(path) => Some(path),
-                Secret::Value(_) => return Err(BadValue::new("provisioning.payload", "needs a uri of a file")),
+                Secret(Place::File(path)) => Some(path),
+                Secret(Place::Value(_)) => return Err(BadValue::new("provisioning.payload", "needs a uri of a file")),
             },
             None => None,
         };
@@ -216,9 +219,9 @@ impl SecretEntry {
                 if is_key {
                     check_base64(key, &value)?;
                 }
-                Ok(Secret::Value(value))
+                Ok(Secret(Place::Value(value)))
             }
-            (None, Some(uri)) => Ok(Secret::File(file_of_uri(key, &uri)?)),
+            (None, Some(uri)) => Ok(Secret(Place::File(file_of_uri(key, &uri)?))),
             _ => Err(BadValue::new(key, "needs either value or uri")),
         }
     }
@@ -246,7 +249,7 @@ fn parse_connection_string(text: &str) -> Result<HubIdentity, BadValue> {
     let needed = |name: &str| part(name).ok_or_else(|| BadValue::new(KEY, format!("has no {name}")));
     let key = needed("SharedAccessKey")?;
     check_base64(KEY, &key)?;
-    Ok(HubIdentity { hub_host: needed("HostName")?, device_id: needed("DeviceId")?, key: Secret::Value(key) })
+    Ok(HubIdentity { hub_host: needed("HostName")?, device_id: needed("DeviceId")?, key: Secret(Place::Value(key)) })
 }
 
 fn check_base64(key: &'static str, value: &str) -> Result<(), BadValue> {
