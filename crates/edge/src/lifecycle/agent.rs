@@ -15,13 +15,13 @@ use super::clock::Clock;
 use super::deployment::{Deployment, GatewayInfo, wanted_modules};
 use super::execute::Executor;
 use super::history::Histories;
-use super::plan::{WantedModule, plan};
+use super::plan::{Plan, WantedModule, plan};
 use super::report::{DesiredOutcome, ReportInput, management_list, reported};
 use crate::identity::hub_api::HubApi;
 use crate::identity::modules::ModuleIdentities;
 use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
 use crate::management::{DaemonStatus, ModuleOrder};
-use crate::runtime::ModuleRuntime;
+use crate::runtime::{ModuleRuntime, RunState};
 
 /// What the loop works with.
 pub struct AgentOptions {
@@ -84,6 +84,12 @@ impl<R: ModuleRuntime> Agent<R> {
             identity_task: None,
             started_at,
         };
+        // What a daemon before this left stopped, it stopped because it ended itself.
+        for (name, module) in agent.executor.present() {
+            if matches!(module.run, RunState::Exited { .. }) {
+                agent.histories.stopped_on_request(&name);
+            }
+        }
         agent.restore();
         agent
     }
@@ -126,7 +132,7 @@ impl<R: ModuleRuntime> Agent<R> {
     /// One pass: plan, begin what it says, report. Waits for nothing; says when the next wait is over.
     fn pass(&mut self) -> Option<OffsetDateTime> {
         let wanted = self.wanted();
-        let plan = plan(&wanted, &self.executor.present(), self.histories.modules(), self.options.clock.now());
+        let plan = self.plan(&wanted);
         let wake_at = plan.wake_at;
         self.executor.follow(plan, &wanted, &mut self.histories);
         let present = self.executor.present();
@@ -149,6 +155,16 @@ impl<R: ModuleRuntime> Agent<R> {
             differs
         });
         wake_at
+    }
+
+    /// What to do next. Modules that are there when the daemon starts are left alone as long as it knows no deployment that
+    /// says otherwise, and those of the deployment as long as it does not know their identity: neither means that they shall
+    /// go.
+    fn plan(&self, wanted: &BTreeMap<String, WantedModule>) -> Plan {
+        let Some(desired) = &self.desired else { return Plan::default() };
+        let mut present = self.executor.present();
+        present.retain(|name, _| wanted.contains_key(name) || !desired.modules.contains_key(name));
+        plan(wanted, &present, self.histories.modules(), self.options.clock.now())
     }
 
     fn wanted(&self) -> BTreeMap<String, WantedModule> {

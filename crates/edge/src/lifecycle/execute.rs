@@ -149,19 +149,23 @@ impl<R: ModuleRuntime> Executor<R> {
             Step::Remove(_) => histories.forget_restarts(&name),
             Step::Create(_) | Step::Start(_) | Step::ForgetRestarts(_) => {}
         }
-        if matches!(step, Step::Create(_) | Step::Start(_) | Step::Restart(_))
-            && let Err(error) = self.open_socket(&name)
-        {
-            let reason = format!("cannot open the module's workload socket: {}", crate::error_chain(&error));
-            tracing::warn!(module = name, reason, "a step failed");
-            histories.failed(&name, reason, self.clock.now());
-            return;
-        }
+        let socket = match &step {
+            Step::Create(_) | Step::Start(_) | Step::Restart(_) => self.open_socket(&name),
+            Step::Stop(_) | Step::Remove(_) | Step::ForgetRestarts(_) => Ok(()),
+        };
         let superseded = CancellationToken::new();
         let progress = PullProgress::new(self.runtime.changed());
         let busy = Busy { work: Work::Step(step.clone()), superseded: superseded.clone(), progress: progress.clone() };
         let runtime = Arc::clone(&self.runtime);
-        self.spawn(name, busy, async move { carry_out(&*runtime, step, &progress, superseded).await });
+        self.spawn(name, busy, async move {
+            match socket {
+                Ok(()) => carry_out(&*runtime, step, &progress, superseded).await,
+                Err(error) => {
+                    let reason = crate::error_chain(&error);
+                    Ended::Step(Err(format!("cannot open the module's workload socket: {reason}")))
+                }
+            }
+        });
     }
 
     /// Takes an operator's order: for a module that is busy it waits for its turn.

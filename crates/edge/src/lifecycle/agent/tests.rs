@@ -27,7 +27,12 @@ fn start(dir: &std::path::Path) -> Running {
 }
 
 fn start_on(dir: &std::path::Path, runtime: Arc<FakeRuntime>, clock: Clock) -> Running {
-    let keys = ["a", "b", "c"].map(|name| (name, "key"));
+    start_with(dir, runtime, clock, &["a", "b", "c"])
+}
+
+/// Identities of these modules are known.
+fn start_with(dir: &std::path::Path, runtime: Arc<FakeRuntime>, clock: Clock, known: &[&str]) -> Running {
+    let keys: Vec<_> = known.iter().map(|name| (*name, "key")).collect();
     let (reports, reports_received) = watch::channel(Value::Null);
     let options = AgentOptions {
         gateway: GatewayInfo {
@@ -335,5 +340,52 @@ async fn killed_halfway_the_next_start_reconciles() {
         assert_eq!(there.iter().map(|state| state.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
         assert_eq!(there[1], undisturbed, "{act:?} {name}: a module nobody changed goes on across the daemons");
         again.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_last_daemon_stopped_when_it_ended_starts_at_once_whatever_its_policy() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::of_runtime();
+    let runtime = Arc::new(FakeRuntime::new(clock.clone()));
+    let mut agent = start_on(dir.path(), Arc::clone(&runtime), clock.clone());
+    agent.deploy(1, deployment(json!({ "a": module("never"), "b": module("always") }))).await;
+    agent.running(&["a", "b"]).await;
+    agent.end().await;
+    assert!(runtime.observe().iter().all(|state| matches!(state.run, RunState::Exited { .. })));
+
+    let begun = Instant::now();
+    let mut again = start_on(dir.path(), Arc::clone(&runtime), clock);
+    again.running(&["a", "b"]).await;
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(again.reports.borrow()["modules"]["b"]["restartCount"], 0);
+    again.end().await;
+}
+
+/// A deployment that cannot be read, or an identity that is not known, is no reason to take a running module away.
+#[tokio::test(start_paused = true)]
+async fn modules_that_run_are_left_alone_by_a_daemon_that_knows_nothing_of_them() {
+    for lost in ["deployment.json", "modules.json"] {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::of_runtime();
+        let runtime = Arc::new(FakeRuntime::new(clock.clone()));
+        let mut agent = start_on(dir.path(), Arc::clone(&runtime), clock.clone());
+        agent.deploy(1, deployment(json!({ "a": module("always"), "b": module("always") }))).await;
+        agent.running(&["a", "b"]).await;
+        agent.kill().await;
+        let before = runtime.observe();
+
+        let known: &[&str] = if lost == "modules.json" { &["b"] } else { &["a", "b"] };
+        std::fs::remove_file(dir.path().join(lost)).unwrap();
+        let mut again = start_with(dir.path(), Arc::clone(&runtime), clock, known);
+        again.reported(|report| !report.is_null()).await;
+        assert_eq!(runtime.observe(), before, "{lost}");
+        // A deployment takes a module away whose identity is not known, as any other.
+        again.deploy(2, deployment(json!({ "b": module("always") }))).await;
+        while runtime.observe().len() > 1 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(runtime.observe()[0].name, "b");
+        again.end().await;
     }
 }

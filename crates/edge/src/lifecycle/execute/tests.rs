@@ -12,7 +12,7 @@ struct Rig {
     runtime: Arc<FakeRuntime>,
     executor: Executor<FakeRuntime>,
     histories: Histories,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Rig {
@@ -22,7 +22,7 @@ impl Rig {
         let runtime = Arc::new(FakeRuntime::new(clock.clone()));
         let executor = Executor::new(Arc::clone(&runtime), None, clock);
         let histories = Histories::open(dir.path().join("restarts.json")).unwrap();
-        Self { runtime, executor, histories, _dir: dir }
+        Self { runtime, executor, histories, dir }
     }
 
     fn follow(&mut self, steps: Vec<Step>) {
@@ -114,6 +114,28 @@ async fn a_pull_that_is_no_longer_wanted_is_given_up_and_anything_else_finishes(
     assert_eq!(rig.executor.present().keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(begun.elapsed(), Duration::from_secs(59));
     assert_eq!(rig.histories.modules().get("a"), None, "given up is not failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_module_without_its_workload_socket_is_not_made() {
+    let mut rig = Rig::new();
+    let dir = rig.dir.path();
+    rig.executor.workload = Some(Arc::new(WorkloadContext {
+        signer: crate::identity::testing::signer(dir, "edge", &[]),
+        trust_bundle_pem: String::new(),
+        list: Arc::new(crate::management::DaemonStatus::default()),
+        sockets_dir: dir.to_owned(),
+    }));
+    let long = "x".repeat(120);
+    rig.carry_out(vec![create(&long), create("m")]).await;
+    assert_eq!(rig.executor.present().keys().collect::<Vec<_>>(), ["m"]);
+    let reason = &rig.histories.modules()[&long].failure.as_ref().unwrap().reason;
+    assert!(reason.starts_with("cannot open the module's workload socket: "), "{reason}");
+    assert!(rig.dir.path().join("m.sock").exists());
+    // No longer wanted and no longer there: its socket goes.
+    rig.carry_out(vec![Step::Remove("m".into())]).await;
+    rig.follow(vec![]);
+    assert!(!rig.dir.path().join("m.sock").exists());
 }
 
 #[tokio::test(start_paused = true)]
