@@ -54,9 +54,6 @@ pub const RESTARTS_REPORTED_FAILED: u32 = 20;
 /// A module that ran this long is well again: its count of restarts is forgotten.
 pub const HEALTHY_AFTER: Duration = Duration::from_secs(600);
 
-/// Modules one deployment may hold.
-pub const MODULES_MAX: usize = 50;
-
 /// Sessions of modules and downstream devices at once.
 pub const SESSIONS_MAX: usize = 1024;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use model::limits::MANIFEST_MODULES_MAX;
 use model::manifest::agent::AgentDesired;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -208,6 +209,11 @@ impl<R: ModuleRuntime> Agent<R> {
         let parsed = AgentDesired::parse(&deployment.section).map_err(|error| refused(error.code, error.message));
         let parsed = parsed.and_then(|desired| match desired.reserved_module() {
             Some(name) => Err(refused(500, format!("a module must not be called {name}"))),
+            // Each is a process or a container, a task and a socket here.
+            None if desired.modules.len() > MANIFEST_MODULES_MAX => {
+                let count = desired.modules.len();
+                Err(refused(400, format!("{count} modules, a deployment holds at most {MANIFEST_MODULES_MAX}")))
+            }
             None => Ok(desired),
         });
         match parsed {

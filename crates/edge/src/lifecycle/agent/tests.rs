@@ -389,3 +389,22 @@ async fn modules_that_run_are_left_alone_by_a_daemon_that_knows_nothing_of_them(
         again.end().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_holds_so_many_modules_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut agent = start(dir.path());
+    let of = |count: usize| {
+        let modules: serde_json::Map<_, _> =
+            (0..count).map(|number| (format!("m{number}"), module("always"))).collect();
+        deployment(modules.into())
+    };
+    for (version, count, code) in [(1, MANIFEST_MODULES_MAX, 500), (2, MANIFEST_MODULES_MAX + 1, 400)] {
+        agent.deploy(version, of(count)).await;
+        let report = agent.reported(|report| report["lastDesiredVersion"] == version).await;
+        // The first is accepted: what it lacks is identities.
+        assert_eq!(report["lastDesiredStatus"]["code"], code, "{}", report["lastDesiredStatus"]);
+        assert_eq!(report["modules"].as_object().unwrap().len(), MANIFEST_MODULES_MAX);
+    }
+    agent.end().await;
+}
