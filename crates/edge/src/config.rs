@@ -36,6 +36,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where modules and downstream devices connect.
     pub listen_mqtts: SocketAddr,
+    /// Where metrics are served over plain HTTP, if at all. A loopback address.
+    pub listen_metrics: Option<SocketAddr>,
     /// Bytes all queues together may take.
     pub queues_disk_bytes_max: u64,
     /// MQTT port of the hub above.
@@ -155,6 +157,7 @@ impl Config {
             listen_mqtts: listen_mqtts.parse().map_err(|_| {
                 BadValue::new("tidegate.listen_mqtts", format!("is {listen_mqtts:?}, not ADDRESS:PORT"))
             })?,
+            listen_metrics: ours.listen_metrics.as_deref().map(loopback).transpose()?,
             queues_disk_bytes_max: match ours.max_disk {
                 Some(size) => size.bytes("tidegate.max_disk")?,
                 None => limits::QUEUES_DISK_BYTES_DEFAULT,
@@ -165,6 +168,12 @@ impl Config {
             unused,
         })
     }
+}
+
+/// Whoever can connect can read, so nobody else may.
+fn loopback(text: &str) -> Result<SocketAddr, BadValue> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+    address.ok_or_else(|| BadValue::new("tidegate.listen_metrics", format!("is {text:?}, not LOOPBACK_ADDRESS:PORT")))
 }
 
 /// RFC 1035 with underscores forgiven, at most 64 characters: what fits the common name of a certificate.

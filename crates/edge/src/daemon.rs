@@ -35,6 +35,8 @@ use crate::lifecycle::history::Histories;
 use crate::lifecycle::methods::AgentMethods;
 use crate::limits::{KEY_FILE_BYTES_MAX, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
 use crate::management::{DaemonStatus, ManagementApi, ModuleOrder, Orders};
+use crate::metrics::device::Device;
+use crate::metrics::{self, CurrentMetrics, Metrics};
 use crate::runtime::process::ProcessRuntime;
 use crate::state::{self, StateError};
 use crate::unix_http::{self, ServeSocketError};
@@ -112,6 +114,9 @@ pub enum DaemonError {
     /// The listener cannot be bound.
     #[error("modules and devices cannot connect: the address is that of listen_mqtts in [tidegate]")]
     Listen(#[from] transport::server::BindError),
+    /// The metrics cannot be served.
+    #[error("metrics cannot be served")]
+    ListenMetrics(#[from] metrics::listener::ListenError),
     /// No server certificate.
     #[error("no server certificate")]
     Certificate(#[source] SignError),
@@ -132,6 +137,7 @@ struct Daemon {
     trust_bundle_pem: String,
     tls: Arc<rustls::ClientConfig>,
     status: Arc<DaemonStatus>,
+    metrics: Arc<CurrentMetrics>,
     runtime: Arc<ProcessRuntime>,
     orders: Orders,
     _lock: File,
@@ -144,7 +150,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
         status: Arc::clone(&daemon.status),
         orders: daemon.orders.clone(),
         logs: Arc::clone(&daemon.runtime) as _,
+        metrics: Arc::clone(&daemon.metrics),
     };
+    if let Some(address) = daemon.config.listen_metrics {
+        let address = metrics::listener::serve(address, Arc::clone(&daemon.metrics), stop.clone()).await?;
+        daemon.status.set("listen_metrics", address.to_string());
+    }
     let _socket = unix_http::serve(&daemon.layout.management_socket(), 0o660, Arc::new(api))?;
     let mut provisioned = match &daemon.config.provisioning {
         // Reading the configuration costs nothing, so a changed key takes effect.
@@ -194,7 +205,18 @@ impl Daemon {
         status.set("version", env!("CARGO_PKG_VERSION"));
         status.set("provisioning", "under way");
         status.set("settings_without_effect", config.unused.clone());
-        let daemon = Self { config, layout, identity, trust_bundle_pem, tls, status, runtime, orders, _lock: lock };
+        let daemon = Self {
+            config,
+            layout,
+            identity,
+            trust_bundle_pem,
+            tls,
+            status,
+            metrics: Arc::default(),
+            runtime,
+            orders,
+            _lock: lock,
+        };
         Ok((daemon, received))
     }
 
@@ -284,6 +306,9 @@ impl Daemon {
         ended: CancellationToken,
     ) -> Result<Arc<EdgeHub>, OpenHubError> {
         let scope = UpstreamScope { api: api.clone() };
+        let metrics = Metrics::new(&signer.device().hub_host, &signer.device().device_id);
+        metrics.add_collector(Device::new(&self.config.data_dir));
+        self.metrics.set(Arc::clone(&metrics));
         let options = HubOptions {
             device: signer.device().clone(),
             hostname: self.config.hostname.clone(),
@@ -296,6 +321,7 @@ impl Daemon {
             dir: self.layout.at("hub"),
             queues_disk_bytes_max: self.config.queues_disk_bytes_max,
             status: Arc::clone(&self.status),
+            metrics,
         };
         EdgeHub::open(options, ended)
     }

@@ -15,6 +15,7 @@
 mod authenticate;
 mod clients;
 mod config;
+mod counted;
 mod deliver;
 mod dropped;
 mod handler;
@@ -45,8 +46,10 @@ pub use scope::{ScopeSource, UpstreamScope};
 use crate::identity::modules::ModuleIdentities;
 use crate::identity::{Device, Signer};
 use crate::management::{DaemonStatus, QUEUES, QUEUES_FINE};
+use crate::metrics::Metrics;
 use crate::state::StateError;
 use clients::Clients;
+use counted::QueueLengths;
 use dropped::Dropped;
 use links::{LinkOptions, Links};
 use pumps::Pumps;
@@ -79,6 +82,8 @@ pub struct HubOptions {
     pub queues_disk_bytes_max: u64,
     /// For what `list` and `system status` show.
     pub status: Arc<DaemonStatus>,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The hub cannot start.
@@ -150,6 +155,7 @@ impl EdgeHub {
             stop,
         });
         hub.options.status.set(QUEUES, QUEUES_FINE);
+        hub.options.metrics.add_collector(QueueLengths(hub.me.clone()));
         hub.report();
         hub.drop_unrouted();
         hub.tell_queues();

@@ -7,6 +7,7 @@
 //! | [`lifecycle`] | deployment → plan → execute → report, with [`runtime`] running the modules |
 //! | [`hub`] | sessions of modules and downstream devices, routes, store-and-forward, twins and methods |
 //! | [`workload`], [`management`] | the APIs on unix sockets |
+//! | [`metrics`] | what hub and agent count, for Prometheus |
 //! | [`state`] | the envelope of the small files everything above keeps |
 //! | [`daemon`] | puts it all together |
 //! | [`check`], [`cli`] | what an operator uses |
@@ -23,6 +24,7 @@ pub mod lifecycle;
 pub mod limits;
 mod log_time;
 pub mod management;
+pub mod metrics;
 pub mod runtime;
 pub mod state;
 mod twin_link;

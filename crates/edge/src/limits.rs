@@ -94,6 +94,9 @@ pub const QUEUE_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 /// Newest part of the log kept in memory, so that a pump that keeps up does not read the disk.
 pub const QUEUE_TAIL_BYTES: usize = 512 * 1024;
 
+/// Combinations of labels of one metric.
+pub const METRIC_SERIES_MAX: usize = 1024;
+
 /// Disk for all queues when `[tidegate] max_disk` is not set.
 pub const QUEUES_DISK_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
 

@@ -1,7 +1,7 @@
 //! The management API on `<data>/mgmt.sock`: what the command line and, later, tools on the device ask the daemon.
 //!
 //! Calls and answers are those of the daemon we replace as far as they read or restart; what only its agent may do (making
-//! and deleting modules) is the lifecycle's business here and answered 403. `GET /status` is ours.
+//! and deleting modules) is the lifecycle's business here and answered 403. `GET /status` and `GET /metrics` are ours.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::metrics::{self, CurrentMetrics};
 use crate::runtime::ModuleLogs;
 use crate::runtime::log_file::{LogFilter, LogLine, Stream};
 use crate::unix_http::{Answer, Api, Call, Refused, empty, raw, refused, reply};
@@ -101,6 +102,8 @@ pub struct ManagementApi {
     pub orders: Orders,
     /// Output of modules.
     pub logs: Arc<dyn ModuleLogs>,
+    /// What hub and agent count.
+    pub metrics: Arc<CurrentMetrics>,
 }
 
 type Outcome = Result<Answer, Refused>;
@@ -121,6 +124,7 @@ impl ManagementApi {
             (&Method::POST, ["modules", name, "start"]) => self.order(name, ModuleAction::Start).await,
             (&Method::POST, ["modules", name, "stop"]) => self.order(name, ModuleAction::Stop).await,
             (&Method::GET, ["status"]) => Ok(reply(StatusCode::OK, &self.status.to_json())),
+            (&Method::GET, ["metrics"]) => Ok(metrics::listener::answer(&self.metrics)),
             (&Method::GET, ["systeminfo"]) => Ok(reply(StatusCode::OK, &system_info())),
             (&Method::POST | &Method::PUT | &Method::DELETE, ["modules", ..]) => {
                 Err(refused(StatusCode::FORBIDDEN, "modules are made and removed by deployments only"))

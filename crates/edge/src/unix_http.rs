@@ -1,4 +1,5 @@
-//! HTTP/1.1 over a unix socket, both sides: what the workload and the management API are spoken on.
+//! HTTP/1.1 over a unix socket, both sides: what the workload and the management API are spoken on. The metrics are served in
+//! the same way on a loopback address.
 //!
 //! The server reads one bounded body, answers one bounded body, and takes at most
 //! [`SOCKET_REQUESTS_MAX`](crate::limits::SOCKET_REQUESTS_MAX) connections on a socket at a time; further ones are closed.
@@ -19,6 +20,7 @@ use protocol::hub::bag;
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio_util::net::Listener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::limits::{
@@ -108,14 +110,18 @@ pub fn serve(path: &Path, mode: u32, api: Arc<impl Api>) -> Result<Socket, Serve
     Ok(Socket { path: path.to_owned(), _stop: stop.drop_guard() })
 }
 
-async fn accept(listener: UnixListener, api: Arc<impl Api>) {
+/// Serves whoever connects, for ever.
+pub(crate) async fn accept<L>(mut listener: L, api: Arc<impl Api>)
+where
+    L: Listener<Io: Unpin + Send + 'static>,
+{
     let places = Arc::new(Semaphore::new(SOCKET_REQUESTS_MAX));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of descriptors, most likely: give others time to return some.
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept on a unix socket");
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept a connection");
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 continue;
             }
@@ -129,7 +135,7 @@ async fn accept(listener: UnixListener, api: Arc<impl Api>) {
                 .header_read_timeout(SOCKET_REQUEST_TIMEOUT)
                 .serve_connection(TokioIo::new(stream), service);
             if let Err(error) = connection.await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a unix socket connection ended");
+                tracing::debug!(error = &error as &dyn std::error::Error, "a connection ended");
             }
             drop(place);
         });

@@ -49,6 +49,7 @@ pub(super) struct ConfigFile {
 pub(super) struct TidegateSection {
     pub data_dir: Option<PathBuf>,
     pub listen_mqtts: Option<String>,
+    pub listen_metrics: Option<String>,
     listen_amqps: Option<String>,
     listen_https: Option<String>,
     pub max_disk: Option<BytesSize>,

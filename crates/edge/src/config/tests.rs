@@ -45,6 +45,7 @@ fn every_setting_arrives() {
     assert_eq!((enrollment.id_scope.as_str(), enrollment.registration_id.as_str()), ("0ne00000001", "edge-1"));
     assert_eq!(config.data_dir, Path::new("/data"));
     assert_eq!(config.listen_mqtts, "127.0.0.1:0".parse().unwrap());
+    assert_eq!(config.listen_metrics, Some("127.0.0.1:9600".parse().unwrap()));
     assert_eq!(config.queues_disk_bytes_max, 512 << 20);
     assert_eq!((config.upstream_mqtts_port, config.upstream_https_port), (18883, Some(8443)));
     assert_eq!(config.processes.find("example.com/filter:9").unwrap().args, ["/opt/filter.py"]);

@@ -8,8 +8,7 @@ use model::route::{Endpoint, RouteTable};
 use serde_json::{Value, json};
 
 use super::EdgeHub;
-use super::dropped::Reason;
-use super::queue::{Waiting, endpoint_name};
+use super::queue::Waiting;
 use crate::lifecycle::deployment::Deployment;
 use crate::limits::ROUTE_QUEUES_MAX;
 
@@ -106,12 +105,7 @@ impl EdgeHub {
             }
             self.stop_pump(&endpoint);
             let Waiting { messages, .. } = self.queues.clear(&endpoint);
-            self.dropped.add(&endpoint, Reason::EndpointRemoved, messages);
-            tracing::warn!(
-                endpoint = endpoint_name(&endpoint),
-                messages,
-                "no route leads to this endpoint any more: its messages are dropped"
-            );
+            self.drop_with_endpoint(&endpoint, messages);
         }
     }
 
@@ -126,7 +120,9 @@ impl EdgeHub {
         if let Some(reason) = self.refusal() {
             section["messagesRefused"] = reason.into();
         }
-        self.options.status.set("clients_connected", self.sessions.count());
+        let connected = self.sessions.count();
+        self.options.metrics.hub.set_connected(connected);
+        self.options.status.set("clients_connected", connected);
         self.reports.send_if_modified(|known: &mut Value| {
             let differs = *known != section;
             *known = section;

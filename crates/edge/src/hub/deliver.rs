@@ -121,8 +121,9 @@ impl EdgeHub {
             }
             self.drop_expired(queue, &mut messages);
             let batch: Vec<_> = messages.iter().map(for_upstream).collect();
+            let sending = Instant::now();
             match link.client.send(batch).await {
-                Ok(()) => return,
+                Ok(()) => return self.count_sent(queue, &messages, sending.elapsed()),
                 Err(SendError::Disconnected) => {}
                 Err(SendError::TooLarge) => {
                     // Every message was small enough when it came in: the stamps made the difference.
@@ -206,8 +207,11 @@ impl EdgeHub {
                 let delivery = session.deliver_input(input, &waiting.stored.message);
                 tokio::time::timeout(INPUT_ACK_TIMEOUT, delivery)
             });
+            let sending = Instant::now();
             let outcomes = crate::join_all(deliveries).await;
-            let Some(failed) = outcomes.iter().position(|outcome| !matches!(outcome, Ok(Ok(())))) else { return };
+            let failed = outcomes.iter().position(|outcome| !matches!(outcome, Ok(Ok(()))));
+            self.count_sent(queue, &messages[..failed.unwrap_or(messages.len())], sending.elapsed());
+            let Some(failed) = failed else { return };
             wait = if failed > 0 { RETRY_WAIT_FIRST } else { wait };
             messages.drain(..failed);
             tracing::debug!(%module, input, waiting = messages.len(), "not acknowledged, delivering again");
@@ -224,11 +228,6 @@ impl EdgeHub {
         for expired in messages.extract_if(.., |message| message.expires_at_ms <= now_ms) {
             self.drop_message(queue, Reason::TimeToLive, &expired);
         }
-    }
-
-    fn drop_message(&self, queue: &QueueId, reason: Reason, message: &WaitingMessage) {
-        tracing::debug!(sender = %message.stored.sender, %queue, reason = reason.name(), "message dropped");
-        self.dropped.add(&queue.endpoint, reason, 1);
     }
 
     /// Notes how far the queues came, at most once a second, and at once when the log is full.

@@ -26,10 +26,11 @@ impl HubHandler for EdgeHub {
     type Enrollee = ();
 
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<Session>, Refusal> {
-        let expires_at_secs = self.authenticate(&request).await?;
+        let expires_at_secs = self.authenticate(&request).await.inspect_err(|refusal| self.count_refused(*refusal))?;
         let identity = request.identity;
         let Some((number, old)) = self.sessions.insert(&identity, request.link.clone()) else {
             tracing::warn!(%identity, "connection refused: too many sessions");
+            self.count_refused(Refusal::Unavailable);
             return Err(Refusal::Unavailable);
         };
         if let Some(old) = old {
@@ -41,6 +42,7 @@ impl HubHandler for EdgeHub {
         }
         tracing::info!(%identity, peer = %request.peer, client = request.client_type, "client connected");
         self.clients.connected(&identity);
+        self.options.metrics.hub.connected(&identity);
         self.report();
         let upstream = self.link_with_model(&identity, request.model_id);
         let session =
@@ -67,6 +69,7 @@ impl HubHandler for EdgeHub {
 
     async fn disconnected(&self, session: Session, graceful: bool) {
         tracing::info!(identity = %session.identity, graceful, "client disconnected");
+        self.options.metrics.hub.disconnected(&session.identity);
         if self.sessions.remove(&session.identity, session.number) {
             self.clients.disconnected(&session.identity);
             self.report();

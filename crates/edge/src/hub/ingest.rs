@@ -32,13 +32,16 @@ impl EdgeHub {
         let stored_at_ms = self.queues.now_ms();
         let mut batch = Batch::default();
         let mut targets = Vec::new();
-        let mut dropped = 0;
+        let mut outputs: Vec<Output> = Vec::new();
         for (source, message) in messages {
             let message = stamp(sender, message);
-            let source = source.map_or_else(|| source_of(sender, &message.bag), str::to_owned);
+            let output = output_of(sender, &message.bag);
+            let source = source.map_or_else(|| source_of(sender, &output), str::to_owned);
             let deliveries = config.routes.evaluate(&source, &StampedView { message: &message, internal });
+            let counted = Output::of(&mut outputs, &output);
+            counted.sizes.push(message.bag.len() + message.body.len());
             if deliveries.is_empty() {
-                dropped += 1;
+                counted.without_route += 1;
                 continue;
             }
             targets.clear();
@@ -48,11 +51,17 @@ impl EdgeHub {
             }));
             batch.add(&targets, &StoredMessage { sender: sender.clone(), stored_at_ms, message });
         }
-        if dropped > 0 {
-            tracing::debug!(%sender, dropped, "no route takes these messages");
-            self.dropped.add_without_route(dropped);
+        let stored = if batch.is_empty() { Ok(()) } else { self.store(batch).await };
+        for Output { name, sizes, without_route } in &outputs {
+            match stored {
+                Ok(()) => self.options.metrics.hub.received(sender, name, sizes),
+                Err(_) => self.options.metrics.hub.unacknowledged(sender, name, sizes.len() as u64),
+            }
+            if stored.is_ok() && *without_route > 0 {
+                self.drop_without_route(sender, name, *without_route);
+            }
         }
-        if batch.is_empty() { Ok(()) } else { self.store(batch).await }
+        stored
     }
 
     async fn store(&self, batch: Batch) -> Result<(), HubError> {
@@ -96,6 +105,25 @@ impl EdgeHub {
     }
 }
 
+/// What came for one output, to be counted.
+#[derive(Default)]
+struct Output {
+    name: String,
+    sizes: Vec<usize>,
+    without_route: u64,
+}
+
+impl Output {
+    fn of<'a>(outputs: &'a mut Vec<Self>, name: &str) -> &'a mut Self {
+        let known = outputs.iter().position(|output| output.name == name);
+        let at = known.unwrap_or_else(|| {
+            outputs.push(Self { name: name.to_owned(), ..Self::default() });
+            outputs.len() - 1
+        });
+        &mut outputs[at]
+    }
+}
+
 fn unavailable(message: &str) -> HubError {
     HubError { status: 503, message: message.to_owned() }
 }
@@ -110,12 +138,17 @@ fn stamp(sender: &Identity, message: Message) -> Message {
     Message { bag, body: message.body }
 }
 
+/// The output a module names; empty for none. Only modules have outputs.
+fn output_of<'a>(sender: &Identity, bag: &'a [u8]) -> Cow<'a, str> {
+    sender.module_id().and_then(|_| bag::get(bag, bag::OUTPUT_NAME)).unwrap_or_default()
+}
+
 /// `/messages`, `/messages/modules/m` or `/messages/modules/m/outputs/o`.
-fn source_of(sender: &Identity, bag: &[u8]) -> String {
-    match (sender.module_id(), bag::get(bag, bag::OUTPUT_NAME)) {
+fn source_of(sender: &Identity, output: &str) -> String {
+    match (sender.module_id(), output) {
         (None, _) => "/messages".to_owned(),
-        (Some(module), None) => format!("/messages/modules/{module}"),
-        (Some(module), Some(output)) => format!("/messages/modules/{module}/outputs/{output}"),
+        (Some(module), "") => format!("/messages/modules/{module}"),
+        (Some(module), output) => format!("/messages/modules/{module}/outputs/{output}"),
     }
 }
 
@@ -168,9 +201,10 @@ mod tests {
     #[test]
     fn sources() {
         let module = Identity::module("edge", "m");
-        assert_eq!(source_of(&Identity::device("leaf"), b"%24.on=x"), "/messages");
-        assert_eq!(source_of(&module, b"a=1"), "/messages/modules/m");
-        assert_eq!(source_of(&module, b"%24.on=out"), "/messages/modules/m/outputs/out");
+        let source = |sender: &Identity, bag: &[u8]| source_of(sender, &output_of(sender, bag));
+        assert_eq!(source(&Identity::device("leaf"), b"%24.on=x"), "/messages");
+        assert_eq!(source(&module, b"a=1"), "/messages/modules/m");
+        assert_eq!(source(&module, b"%24.on=out"), "/messages/modules/m/outputs/out");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Twins and methods between a client here and the hub above, over the client's own link.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use model::identity::Identity;
@@ -17,6 +18,7 @@ use super::ingest::TWIN_CHANGES;
 use super::links::{Link, LinkUse};
 use super::twins::CachedTwin;
 use crate::limits::{LINK_IDLE_TIMEOUT, METHOD_TIMEOUT_MAX, UPSTREAM_CALL_TIMEOUT};
+use crate::metrics::Peer;
 
 impl EdgeHub {
     /// The upstream link of an identity, followed by a task of its own.
@@ -37,16 +39,19 @@ impl EdgeHub {
 
     /// The twin for a client: the hub's if it can be had, else what is known of it.
     pub(super) async fn read_twin(&self, identity: &Identity) -> Result<Bytes, HubError> {
+        let asked = Instant::now();
+        let mut source = Peer::EdgeHub;
         let entry = self.twins.get(identity);
         let mut cached = entry.lock().await;
         let link = self.link(identity);
         if link.is_up().await {
             match self.fetch_twin(&link, &mut cached).await {
-                Ok(_) => {}
+                Ok(_) => source = Peer::Upstream,
                 Err(RequestError::Refused { status, message }) => return Err(HubError { status, message }),
                 Err(error) => tracing::debug!(%identity, %error, "twin answered from the cache"),
             }
         }
+        self.options.metrics.hub.twin_read(identity, source, asked.elapsed());
         Ok(Bytes::from(cached.twin.to_device_json().to_string()))
     }
 
@@ -75,6 +80,7 @@ impl EdgeHub {
         let json: Value =
             serde_json::from_slice(&patch).map_err(|error| bad(format!("the patch is no JSON: {error}")))?;
         validate_patch(&json).map_err(|error| bad(error.to_string()))?;
+        let asked = Instant::now();
         let entry = self.twins.get(identity);
         let mut cached = entry.lock().await;
         let link = self.link(identity);
@@ -87,6 +93,7 @@ impl EdgeHub {
                     cached.complete = cached.complete && followed;
                     cached.twin.reported.version = version;
                     self.keep_twin(identity, &cached);
+                    self.options.metrics.hub.reported(identity, Peer::Upstream, asked.elapsed());
                     self.route_twin_change(identity, patch).await;
                     return Ok(version);
                 }
@@ -99,6 +106,7 @@ impl EdgeHub {
             tracing::error!(%identity, error = &error as &dyn std::error::Error, "reported update not stored");
             HubError { status: 503, message: "the update could not be stored".to_owned() }
         })?;
+        self.options.metrics.hub.reported(identity, Peer::EdgeHub, asked.elapsed());
         self.route_twin_change(identity, patch).await;
         Ok(version)
     }
@@ -160,6 +168,7 @@ impl EdgeHub {
     }
 
     async fn relay_method(&self, identity: &Identity, call: MethodCall) {
+        let asked = Instant::now();
         let answer = match self.sessions.get(identity) {
             Some(session) => session.invoke_method(&call.name, call.payload.clone(), METHOD_TIMEOUT_MAX).await,
             None => Err(InvokeError::Closed),
@@ -173,6 +182,7 @@ impl EdgeHub {
             Err(InvokeError::Timeout) => refuse(504, "no answer in time"),
             Err(error) => refuse(503, &error.to_string()),
         };
+        self.options.metrics.hub.method(identity, asked.elapsed());
         call.reply(status, payload).await;
     }
 }

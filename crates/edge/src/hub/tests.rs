@@ -212,3 +212,69 @@ async fn a_newer_session_of_the_same_identity_ends_the_older_one() {
     });
     ended.await.unwrap();
 }
+
+const TO_FILTER: &str = "FROM /messages/modules/sensor/* INTO BrokeredEndpoint(\"/modules/filter/inputs/in1\")";
+
+#[tokio::test]
+async fn what_goes_through_is_counted_and_an_absent_module_holds_up_nobody_else() {
+    let site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream", "filter": TO_FILTER })).await;
+    let (sensor, _events) = site.client(&module("sensor"));
+    soon(sensor.send_to_output("out", (0..3).map(numbered).collect())).await.unwrap();
+    site.upstream_received(3).await;
+    let (id, output) = (r#"id="edge/sensor""#, r#"route_output="out""#);
+    site.counted("edgehub_messages_received_total", &[id, output], 3.0).await;
+    site.counted("edgehub_messages_sent_total", &[r#"from="edge/sensor",to="upstream""#, r#"priority="default""#], 3.0)
+        .await;
+    assert_eq!(site.metric("edgehub_message_process_duration_seconds_count", &[r#"to="upstream""#]), 3.0);
+    site.counted("edgehub_queue_length", &[r#"endpoint="filter/in1",priority="default""#], 3.0).await;
+    site.counted("edgehub_queue_length", &[r#"endpoint="iothub""#], 0.0).await;
+    assert_eq!(site.metric("edgehub_connected_clients", &[]), 1.0);
+
+    site.configure(2, json!({}));
+    site.counted("edgehub_messages_dropped_total", &[r#"reason="endpoint_removed""#, r#"to="filter""#], 3.0).await;
+    site.counted("edgehub_queue_length", &[r#"endpoint="filter/in1""#], 0.0).await;
+    soon(sensor.send(vec![numbered(3)])).await.unwrap();
+    site.counted("edgehub_messages_dropped_total", &[r#"reason="no_route""#, r#"from="edge/sensor""#], 1.0).await;
+    soon(sensor.twin()).await.unwrap();
+    site.counted("edgehub_gettwin_total", &[r#"source="upstream""#, id], 1.0).await;
+    soon(sensor.patch_reported(Bytes::from_static(b"{\"a\":1}"))).await.unwrap();
+    site.counted("edgehub_reported_properties_total", &[r#"target="upstream""#, id], 1.0).await;
+}
+
+#[tokio::test]
+async fn messages_for_a_module_that_never_comes_are_dropped_when_their_time_is_over() {
+    let routes = json!({ "filter": { "route": TO_FILTER, "timeToLiveSecs": 1 } });
+    let site = Site::new(routes).await;
+    let (sensor, _events) = site.client(&module("sensor"));
+    soon(sensor.send_to_output("out", (0..3).map(numbered).collect())).await.unwrap();
+    site.counted("edgehub_messages_dropped_total", &[r#"reason="ttl_expiry""#, r#"to="filter""#], 3.0).await;
+    site.counted("edgehub_queue_length", &[], 0.0).await;
+}
+
+#[tokio::test]
+async fn a_full_store_names_what_holds_it_and_takes_messages_again_once_that_is_delivered() {
+    let mut site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream" })).await;
+    site.queues_disk_bytes_max = 1 << 20;
+    site.restart_edge().await;
+    site.stop_upstream().await;
+    let (sensor, _events) = site.client(&module("sensor"));
+    let large = |number: usize| Message { body: Bytes::from(vec![b'x'; 100_000]), ..numbered(number) };
+    let mut stored = 0;
+    while soon(sensor.send(vec![large(stored)])).await.is_ok() {
+        stored += 1;
+    }
+    assert!((8..=10).contains(&stored), "{stored}");
+    let reason = site.reported()["messagesRefused"].as_str().unwrap().to_owned();
+    assert!(reason.contains("of 1048576 bytes"), "{reason}");
+    assert!(reason.contains(&format!("the oldest of {stored} messages")), "{reason}");
+    assert!(reason.ends_with("that wait for $upstream"), "{reason}");
+    site.counted("edgehub_messages_unack_total", &[r#"reason="storage_failure",from="edge/sensor""#], 1.0).await;
+    site.start_upstream().await;
+    site.upstream_received(stored).await;
+    soon(async { while sensor.send(vec![large(stored)]).await.is_err() {} }).await;
+    assert_eq!(site.reported().get("messagesRefused"), None);
+    assert_eq!(
+        without_repeats(numbers(&site.upstream_received(stored + 1).await, &module("sensor"))).len(),
+        stored + 1
+    );
+}

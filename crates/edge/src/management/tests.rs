@@ -11,7 +11,7 @@ async fn api(dir: &std::path::Path) -> (Arc<ManagementApi>, mpsc::Receiver<Modul
     status.set("provisioning", "done");
     let (orders, received) = mpsc::channel(1);
     let logs = ProcessRuntime::open(Processes::default(), &dir.join("logs"), &dir.join("runtime")).await.unwrap();
-    (Arc::new(ManagementApi { status, orders, logs: Arc::new(logs) }), received)
+    (Arc::new(ManagementApi { status, orders, logs: Arc::new(logs), metrics: Arc::default() }), received)
 }
 
 async fn get(dir: &std::path::Path, path: &str) -> (u16, Bytes) {
@@ -28,6 +28,7 @@ async fn modules_and_status_are_told() {
     let (status, body) = get(dir.path(), "/modules?api-version=2018-06-28").await;
     assert_eq!((status, &body[..]), (200, br#"{"modules":[{"id":"m","name":"m"}]}"#.as_slice()));
     assert_eq!(get(dir.path(), "/modules/absent").await.0, 404);
+    assert_eq!(get(dir.path(), "/metrics").await, (200, Bytes::new()));
     assert_eq!(get(dir.path(), "/status").await.1, r#"{"provisioning":"done"}"#);
 }
 

@@ -31,6 +31,7 @@ use crate::identity::Signer as _;
 use crate::identity::testing::{self, HUB_HOST};
 use crate::lifecycle::deployment::Deployment;
 use crate::management::DaemonStatus;
+use crate::metrics::Metrics;
 
 pub const LEAF_KEY: &str = "bGVhZiBrZXk=";
 pub const WRONG_KEY: &str = "d3Jvbmcga2V5";
@@ -198,6 +199,8 @@ pub struct Site {
     edge: Option<(Arc<EdgeHub>, SocketAddr, Running)>,
     authority: Certified,
     dir: tempfile::TempDir,
+    /// Counts from the next start on.
+    pub queues_disk_bytes_max: u64,
 }
 
 impl Site {
@@ -217,6 +220,7 @@ impl Site {
             edge: None,
             authority: create_ca("test", DAY).unwrap(),
             dir: tempfile::tempdir().unwrap(),
+            queues_disk_bytes_max: 64 << 20,
         };
         site.start_upstream().await;
         site.start_edge().await;
@@ -260,8 +264,9 @@ impl Site {
             tls: self.client_tls(),
             scope: Arc::new(FixedScope),
             dir: self.dir.path().join("hub"),
-            queues_disk_bytes_max: 64 << 20,
+            queues_disk_bytes_max: self.queues_disk_bytes_max,
             status: Arc::new(DaemonStatus::default()),
+            metrics: Metrics::new(HUB_HOST, "edge"),
         };
         let stop = CancellationToken::new();
         let hub = EdgeHub::open(options, stop.clone()).unwrap();
@@ -299,6 +304,23 @@ impl Site {
             "storeAndForwardConfiguration": { "timeToLiveSecs": 7200 },
         });
         self.hub().configure(&Deployment { version, section });
+    }
+
+    /// The value Prometheus would read for a metric with these labels; 0 when there is none yet.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.hub().options.metrics.text();
+        let of_metric = |line: &&str| line.starts_with(&format!("{name}{{")) && labels.iter().all(|l| line.contains(l));
+        text.lines().filter(of_metric).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
+    /// Waits until a metric has a value.
+    pub async fn counted(&self, name: &str, labels: &[&str], value: f64) {
+        soon(async {
+            while self.metric(name, labels) != value {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
     }
 
     pub fn reported(&self) -> Value {
