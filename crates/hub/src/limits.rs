@@ -17,9 +17,11 @@ pub const TWIN_CHANGES_QUEUED_MAX: usize = 1_024;
 /// Twin changes committed with one `fsync`.
 pub const TWIN_CHANGES_PER_COMMIT_MAX: usize = 128;
 
-/// How long the twin writer waits for a session whose queue is full before that session is cut: it reads the whole twin when it
-/// comes back, and other twins must not wait for it.
-pub const DESIRED_NOTIFY_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long a session may take none of its waiting desired patches before it is cut: it reads the whole twin when it comes back.
+pub const DESIRED_NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Desired patches, 32 KiB each at most, that wait for one slow session; with one more it is cut.
+pub const DESIRED_PATCHES_WAITING_MAX: usize = 16;
 
 /// Modules a device may have.
 pub const MODULES_PER_DEVICE_MAX: usize = 50;

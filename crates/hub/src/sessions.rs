@@ -20,12 +20,11 @@ use bytes::Bytes;
 use events::clock::now_ms;
 use events::last_seen::{LastSeen, Seen};
 use model::identity::Identity;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
-use transport::server::{CloseReason, DeliverError, InvokeError, MethodResponse, SessionLink};
+use transport::server::{CloseReason, InvokeError, MethodResponse, SessionLink};
 
-use crate::limits::DESIRED_NOTIFY_TIMEOUT;
-
+mod desired;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +54,8 @@ struct Live {
     id: SessionId,
     link: SessionLink,
     since_ms: i64,
+    /// Where desired patches go while earlier ones wait for the session.
+    waiting: Option<mpsc::Sender<desired::Patch>>,
 }
 
 /// A session that was just made.
@@ -121,7 +122,7 @@ impl Sessions {
         let now = now_ms();
         let seen = self.inner.last_seen.of(app, identity);
         seen.at(now);
-        let older = self.state().live.insert(key(app, identity), Live { id, link, since_ms: now });
+        let older = self.state().live.insert(key(app, identity), Live { id, link, since_ms: now, waiting: None });
         if let Some(older) = &older {
             older.link.close(CloseReason::TakenOver);
         }
@@ -162,22 +163,6 @@ impl Sessions {
     /// Live sessions, over all applications.
     pub fn count(&self) -> usize {
         self.state().live.len()
-    }
-
-    /// Sends a desired patch to the session, if there is one that wants it. Nothing is kept for later: clients read the whole
-    /// twin after they connect. For the same reason a session that cannot take the patch soon is cut.
-    pub async fn notify_desired(&self, app: &str, identity: &Identity, version: u64, patch: Bytes) {
-        let Some(link) = self.link(app, identity) else { return };
-        match tokio::time::timeout(DESIRED_NOTIFY_TIMEOUT, link.desired_patch(version, patch)).await {
-            Ok(Ok(()) | Err(DeliverError::NotSubscribed | DeliverError::Invalid)) => {}
-            Ok(Err(DeliverError::Closed)) => {
-                tracing::debug!(%identity, "session ended before the desired patch was sent")
-            }
-            Err(_) => {
-                tracing::warn!(%identity, "session is too slow for its desired properties and is cut");
-                link.close(CloseReason::TakenOver);
-            }
-        }
     }
 
     /// Invokes a direct method, waiting for a session that takes methods if need be.

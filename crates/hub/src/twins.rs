@@ -185,18 +185,18 @@ impl TwinWriter {
         }
         for Merged { change, effects } in merged {
             for effect in &effects {
-                self.tell(&change.app, effect).await;
+                self.tell(&change.app, effect);
             }
             let versions = effects.iter().map(|effect| effect.version).collect();
             drop(change.done.send(Ok(versions)));
         }
     }
 
-    async fn tell(&self, app: &str, effect: &Effect) {
+    fn tell(&self, app: &str, effect: &Effect) {
         match effect.section {
             Section::Desired => {
                 let body = desired_notification(&effect.patch, effect.version).to_string();
-                self.sessions.notify_desired(app, &effect.identity, effect.version, Bytes::from(body)).await;
+                self.sessions.notify_desired(app, &effect.identity, effect.version, Bytes::from(body));
             }
             Section::Reported => self.tell_reported(app, effect),
         }

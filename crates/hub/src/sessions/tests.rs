@@ -5,6 +5,7 @@ use transport::server::Subscriptions;
 use transport::server::link::{DetachedLink, LinkCommand};
 
 use super::*;
+use crate::limits::{DESIRED_NOTIFY_TIMEOUT, DESIRED_PATCHES_WAITING_MAX};
 
 fn link() -> (SessionLink, DetachedLink) {
     SessionLink::detached()
@@ -85,16 +86,67 @@ async fn a_method_waits_for_the_subscription_but_not_longer_than_asked() {
     assert_eq!(call.await.unwrap().unwrap().status, 200);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_session_that_does_not_take_its_desired_patches_is_cut() {
-    let sessions = Sessions::default();
-    let identity = Identity::device("d");
+fn wanting_desired() -> (SessionLink, DetachedLink) {
     let (near, far) = link();
     far.set_subscriptions(Subscriptions { desired: true, ..Subscriptions::default() });
+    (near, far)
+}
+
+/// As many patches as a session's queue takes, and as many as may wait behind it.
+const PATCHES_MAX: u64 = (transport::limits::LINK_COMMANDS_MAX + DESIRED_PATCHES_WAITING_MAX) as u64;
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_session_gets_its_patches_in_order_and_nobody_waits_for_it() {
+    let sessions = Sessions::default();
+    let (slow, other) = (Identity::device("slow"), Identity::device("other"));
+    let (near, mut far) = wanting_desired();
+    let (other_near, mut other_far) = wanting_desired();
+    sessions.register("a", &slow, near);
+    sessions.register("a", &other, other_near);
+    for version in 0..PATCHES_MAX {
+        sessions.notify_desired("a", &slow, version, Bytes::new());
+    }
+    sessions.notify_desired("a", &other, 7, Bytes::new());
+    assert!(matches!(other_far.try_next(), Some(LinkCommand::DesiredPatch { version: 7, .. })));
+    for expected in 0..PATCHES_MAX {
+        let LinkCommand::DesiredPatch { version, .. } = far.next().await else { panic!("a patch must come") };
+        assert_eq!(version, expected);
+    }
+    // It has caught up: the next one goes the direct way, behind all others.
+    tokio::task::yield_now().await;
+    sessions.notify_desired("a", &slow, PATCHES_MAX, Bytes::new());
+    let LinkCommand::DesiredPatch { version, .. } = far.next().await else { panic!("a patch must come") };
+    assert_eq!((version, far.close_reason()), (PATCHES_MAX, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_takes_no_desired_patches_is_cut_after_a_while() {
+    let sessions = Sessions::default();
+    let identity = Identity::device("d");
+    let (near, mut far) = wanting_desired();
     sessions.register("a", &identity, near);
     for version in 0..=transport::limits::LINK_COMMANDS_MAX as u64 {
-        assert_eq!(far.close_reason(), None);
-        sessions.notify_desired("a", &identity, version, Bytes::new()).await;
+        sessions.notify_desired("a", &identity, version, Bytes::new());
     }
+    assert_eq!(far.close_reason(), None);
+    let started = Instant::now();
+    while far.close_reason().is_none() {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    assert!(started.elapsed() >= DESIRED_NOTIFY_TIMEOUT);
+    assert!(far.try_next().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_patch_more_than_may_wait_cuts_the_session() {
+    let sessions = Sessions::default();
+    let identity = Identity::device("d");
+    let (near, far) = wanting_desired();
+    sessions.register("a", &identity, near);
+    for version in 0..PATCHES_MAX {
+        sessions.notify_desired("a", &identity, version, Bytes::new());
+    }
+    assert_eq!(far.close_reason(), None);
+    sessions.notify_desired("a", &identity, PATCHES_MAX, Bytes::new());
     assert!(far.close_reason().is_some());
 }
