@@ -1,0 +1,4 @@
+//! `dps_body` for cargo-fuzz; the target itself is in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::dps_body::run(bytes));

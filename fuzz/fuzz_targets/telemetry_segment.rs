@@ -1,0 +1,4 @@
+//! `telemetry_segment` for cargo-fuzz; the target itself is in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::telemetry_segment::run(bytes));
