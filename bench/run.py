@@ -31,7 +31,7 @@ import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "dist"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "tidegate"
 TICKS = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 200
@@ -443,9 +443,9 @@ def main():
     arguments.add_argument("--seconds", type=float, default=8)
     arguments.add_argument("--only", choices=["ingest", "idle", "start", "edge"], help="print one scenario, write nothing")
     arguments.add_argument("--servers", default=",".join(SERVERS), help="with --only: which servers")
-    arguments.add_argument("--no-build", action="store_true", help="take the release build as it is")
+    arguments.add_argument("--no-build", action="store_true", help="take the build as it is")
     options = arguments.parse_args()
-    build = ["cargo", "build", "--release", "-p", "tidegate-central", "-p", "tidegate-edge", "-p", "mqtt-load"]
+    build = ["cargo", "build", "--profile", "dist", "-p", "tidegate-central", "-p", "tidegate-edge", "-p", "mqtt-load"]
     if not options.no_build:
         subprocess.run(build, check=True, cwd=ROOT)
     servers = options.servers.split(",")

@@ -41,6 +41,18 @@ if ! command -v cargo >/dev/null; then
   curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --quiet --profile minimal --component rustfmt,clippy
   PATH=$HOME/.cargo/bin:$PATH
 fi
+# Before anything is built: an older compiler fails later, and with words that do not say why.
+needed=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+found=$(cargo --version | sed -E 's/^cargo ([0-9.]+).*/\1/')
+if [ "$(printf '%s\n' "$needed" "$found" | sort -V | head -n 1)" != "$needed" ]; then
+  say "Rust $needed or newer is needed; $(command -v cargo) is $found"
+  if command -v rustup >/dev/null; then
+    say "get it with: rustup update stable"
+  else
+    say "get it from https://rustup.rs; a Rust of the distribution can stay beside it: PATH=\$HOME/.cargo/bin:\$PATH make $purpose"
+  fi
+  exit 1
+fi
 if [ "$purpose" = test ]; then
   cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
   cargo clippy --version >/dev/null 2>&1 || rustup component add clippy

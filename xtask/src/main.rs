@@ -5,11 +5,12 @@
 //! | `demo [ARGS]` | builds the console and the programs, then starts `tidegate demo` |
 //! | `test [STEP…]` | every check there is, in order; with names, only those steps |
 //! | `tidy` | the house rules a compiler does not check |
-//! | `codegen [--check]` | refreshes the OpenAPI file and the console's client |
+//! | `codegen [--check]` | refreshes the OpenAPI file, the console's client and `docs/reference/` |
 //! | `bench [SCENARIO]` | the load scenarios of `bench/` |
 
 mod codegen;
 mod console;
+mod reference;
 mod steps;
 mod tidy;
 
@@ -57,13 +58,16 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Folder of the programs `cargo build` makes.
-pub fn programs() -> PathBuf {
+/// The profile the demo is built with: optimised, and soon there.
+const RUN_PROFILE: &str = "quick";
+
+/// Folder of the programs that are built with a profile; `debug` is that of tests.
+pub fn programs(profile: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("debug")
+    target.join(profile)
 }
 
-/// Builds the console and every program.
+/// Builds the console and every program for tests.
 pub fn build() -> Result<()> {
     console::build()?;
     run(Command::new("cargo").args(["build", "--quiet", "--workspace", "--bins"]))
@@ -71,9 +75,11 @@ pub fn build() -> Result<()> {
 
 fn demo(arguments: &[String]) -> Result<()> {
     use std::os::unix::process::CommandExt;
-    eprintln!("building (a few minutes the first time, seconds after that)");
-    build()?;
+    eprintln!("building (up to ten minutes the first time on two cores, seconds after that)");
+    console::build()?;
+    let packages = ["--package", "tidegate-central", "--package", "tidegate-edge", "--package", "tidegate-modules"];
+    run(Command::new("cargo").args(["build", "--quiet", "--profile", RUN_PROFILE, "--bins"]).args(packages))?;
     // Replaces this process, so that Ctrl-C and signals reach the demo itself.
-    let error = Command::new(programs().join("tidegate")).arg("demo").args(arguments).exec();
+    let error = Command::new(programs(RUN_PROFILE).join("tidegate")).arg("demo").args(arguments).exec();
     Err(error).context("could not start `tidegate demo`")
 }

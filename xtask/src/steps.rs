@@ -18,7 +18,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { name: "format", check: format },
     Step { name: "tidy", check: || tidy::run(&root()) },
-    Step { name: "licences", check: licences },
+    Step { name: "dependencies", check: dependencies },
     Step { name: "console", check: console_checks },
     Step { name: "lints", check: lints },
     Step { name: "codegen", check: || codegen::run(true) },
@@ -58,8 +58,17 @@ fn format() -> Result<()> {
     crate::run(Command::new("cargo").args(["fmt", "--all", "--check"]))
 }
 
-fn licences() -> Result<()> {
-    crate::run(Command::new("cargo-deny").args(["--log-level", "error", "check", "licenses", "bans", "sources"]))
+fn dependencies() -> Result<()> {
+    let deny =
+        |arguments: &[&str]| crate::run(Command::new("cargo-deny").args(["--log-level", "error"]).args(arguments));
+    deny(&["check", "licenses", "bans", "sources"])?;
+    // The database of known faults is a repository: without a way to it, and without a copy, nothing can be said.
+    let fetched = Command::new("cargo-deny").args(["fetch", "db"]).current_dir(root()).output();
+    if fetched.is_ok_and(|output| output.status.success()) {
+        return deny(&["check", "--disable-fetch", "advisories"]);
+    }
+    eprintln!("dependencies: the database of known faults is not to be had: advisories NOT checked");
+    Ok(())
 }
 
 fn console_checks() -> Result<()> {
@@ -76,7 +85,20 @@ fn lints() -> Result<()> {
         "--",
         "--deny",
         "warnings",
-    ]))
+    ]))?;
+    // The programs of cargo-fuzz: what they run is run by a test, and here it is seen that they can be built.
+    let fuzz = [
+        "--quiet",
+        "--package",
+        "tidegate-fuzz",
+        "--features",
+        "libfuzzer-build",
+        "--bins",
+        "--",
+        "--deny",
+        "warnings",
+    ];
+    crate::run(Command::new("cargo").arg("clippy").args(fuzz))
 }
 
 fn rust_tests() -> Result<()> {
@@ -108,7 +130,7 @@ fn sdk_tests() -> Result<()> {
     if !is_root() {
         command.arg("--map-root-user");
     }
-    crate::run(command.args(["sh", "-c", inside, &python]).env("TIDEGATE_PROGRAMS", programs()))
+    crate::run(command.args(["sh", "-c", inside, &python]).env("TIDEGATE_PROGRAMS", programs("debug")))
 }
 
 fn is_root() -> bool {
@@ -118,6 +140,8 @@ fn is_root() -> bool {
 fn browser_tests() -> Result<()> {
     crate::build()?;
     crate::run(
-        Command::new("npm").args(["--prefix", "web", "run", "--silent", "e2e"]).env("TIDEGATE_PROGRAMS", programs()),
+        Command::new("npm")
+            .args(["--prefix", "web", "run", "--silent", "e2e"])
+            .env("TIDEGATE_PROGRAMS", programs("debug")),
     )
 }

@@ -14,32 +14,58 @@ use super::provisioning::ProvisioningSection;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConfigFile {
+    /// Host name modules and downstream devices connect to. Default: that of the machine.
     pub hostname: Option<String>,
+    /// Host name of the parent edge, for a gateway below another.
     pub parent_hostname: Option<String>,
+    /// File with the certificates modules and the edge trust, as `file:///…`.
     pub trust_bundle_cert: Option<String>,
+    /// `source` and what goes with it: `manual` with `connection_string`, or `dps` with `global_endpoint`, `id_scope` and `[provisioning.attestation]`.
     pub provisioning: ProvisioningSection,
     pub tidegate: Option<TidegateSection>,
+    /// Known, and without effect yet.
     allow_elevated_docker_permissions: Option<bool>,
+    /// Known, and without effect yet.
     prefer_module_identity_cache: Option<bool>,
+    /// Known, and without effect yet.
     auto_reprovisioning_mode: Option<String>,
+    /// Known, and without effect yet.
     cloud_timeout_sec: Option<u64>,
+    /// Known, and without effect yet.
     cloud_retries: Option<u32>,
+    /// Known, and without effect yet.
     homedir: Option<Value>,
+    /// Known, and without effect yet.
     manifest_trust_bundle_cert: Option<Value>,
+    /// Known, and without effect yet.
     additional_info: Option<Value>,
+    /// Known, and without effect yet.
     iotedge_max_requests: Option<Value>,
+    /// Known, and without effect yet.
     imported_master_encryption_key: Option<Value>,
+    /// Known, and without effect yet.
     cert_issuance: Option<Value>,
+    /// Known, and without effect yet.
     tpm: Option<Value>,
+    /// Known, and without effect yet.
     aziot_keys: Option<Value>,
+    /// Known, and without effect yet.
     preloaded_keys: Option<Value>,
+    /// Known, and without effect yet.
     preloaded_certs: Option<Value>,
+    /// Known, and without effect yet.
     agent: Option<Value>,
+    /// Known, and without effect yet.
     connect: Option<Value>,
+    /// Known, and without effect yet.
     listen: Option<Value>,
+    /// Known, and without effect yet.
     watchdog: Option<Value>,
+    /// Known, and without effect yet.
     edge_ca: Option<Value>,
+    /// Known, and without effect yet.
     image_garbage_collection: Option<Value>,
+    /// Known, and without effect yet.
     moby_runtime: Option<Value>,
 }
 
@@ -47,15 +73,25 @@ pub(super) struct ConfigFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TidegateSection {
+    /// Where the edge keeps everything. Default `/var/lib/tidegate-edge`.
     pub data_dir: Option<PathBuf>,
+    /// Address for modules and downstream devices. Default `0.0.0.0:8883`.
     pub listen_mqtts: Option<String>,
+    /// Loopback address that serves metrics for Prometheus. Off by default.
     pub listen_metrics: Option<String>,
+    /// Known, and without effect yet.
     listen_amqps: Option<String>,
+    /// Known, and without effect yet.
     listen_https: Option<String>,
+    /// Bytes that undelivered messages may take on the disk. Default 1 GiB.
     pub max_disk: Option<BytesSize>,
+    /// Known, and without effect yet.
     max_memory: Option<BytesSize>,
+    /// Port of the hub for MQTT. Default 8883.
     pub upstream_mqtts_port: Option<u16>,
+    /// Port of the hub and of the provisioning service for HTTPS. Default 443.
     pub upstream_https_port: Option<u16>,
+    /// Image name to program: a module whose image is listed runs as a process. `"image" = "program"`, or `= { program = "…", args = ["…"] }`.
     #[serde(default)]
     pub processes: BTreeMap<String, ProcessEntry>,
 }
