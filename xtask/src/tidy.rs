@@ -1,23 +1,31 @@
 //! The house rules a compiler does not check; run in `make test` and as a unit test of this crate.
 //!
 //! - floors: a crate imports only what ARCHITECTURE.md allows it;
-//! - `protocol` and `model` have no I/O, clock or randomness; SQL stays in `registry`; topics are spelled in
-//!   `protocol/src/hub` only; private keys of an edge device stay in `edge/src/identity`;
-//! - every Rust file opens with a module doc, has at most 1,000 lines and no function over 70 lines;
-//! - no leftovers (marks of unfinished work, ignored tests), no vague module names;
+//! - [`bans`]: text that may not stand in some part of the tree, and leftovers (marks of unfinished work, ignored tests);
+//! - [`limits`]: each named limit has a test, each queue a named limit;
+//! - [`public`]: public items have a caller, public modules somebody outside;
+//! - [`formats`]: stored formats are documented where they are written and start with a version;
+//! - [`console`]: the console asks the REST API and nothing else;
+//! - every Rust file opens with a module doc, has at most 1,000 lines and no function over 70 lines; no vague module names;
 //! - decision records are numbered without gaps.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod bans;
+mod console;
+mod formats;
+mod limits;
+mod public;
+mod source;
 
-use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use source::Source;
 
 /// Longest file, in lines.
 const FILE_LINES_MAX: usize = 1_000;
 /// Longest function, in lines from signature to closing brace.
 const FUNCTION_LINES_MAX: usize = 70;
-/// Deepest nesting of folders searched.
-const FOLDER_DEPTH_MAX: usize = 16;
 
 /// Which of our crates a crate may import; a crate that is not listed may not exist.
 const FLOORS: &[(&str, &[&str])] = &[
@@ -40,61 +48,6 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("edge", &["model", "protocol", "storage", "transport"]),
 ];
 
-/// Text that may not stand in a file below `folder`, unless the path holds `except`, and what to do instead.
-struct Ban {
-    folder: &'static str,
-    text: &'static str,
-    except: &'static str,
-    instead: &'static str,
-}
-
-const BANS: &[Ban] = &[
-    Ban {
-        folder: "crates/protocol/src",
-        text: "SystemTime::now",
-        except: "/tests",
-        instead: "the caller passes `now`",
-    },
-    Ban { folder: "crates/protocol/src", text: "Instant::now", except: "/tests", instead: "the caller passes `now`" },
-    Ban {
-        folder: "crates/protocol/src",
-        text: "std::net::Tcp",
-        except: "\0",
-        instead: "sockets belong to `transport`",
-    },
-    Ban { folder: "crates/model/src", text: "std::fs", except: "\0", instead: "`model` does no I/O" },
-    Ban { folder: "crates/model/src", text: "SystemTime::now", except: "/tests", instead: "the caller passes `now`" },
-    Ban { folder: "crates", text: "sqlx::", except: "crates/registry", instead: "SQL belongs to `registry`" },
-    edge_key("MasterKey"),
-    edge_key("SharedKey"),
-    edge_key("primary_key"),
-    edge_key(".key.reveal("),
-    edge_key("sas::sign("),
-    edge_key("tls::authority"),
-    Ban { folder: "crates", text: "todo!(", except: "\0", instead: "finish it, or leave it out" },
-    Ban { folder: "crates", text: "unimplemented!(", except: "\0", instead: "finish it, or leave it out" },
-    Ban { folder: "crates", text: "#[ignore", except: "\0", instead: "fix the test, or delete it" },
-    Ban {
-        folder: "crates",
-        text: "\"$iothub/",
-        except: "crates/protocol/src/hub",
-        instead: "spell topics in `protocol::hub`",
-    },
-    Ban {
-        folder: "crates",
-        text: "messages/events/",
-        except: "crates/protocol/src/hub",
-        instead: "spell topics in `protocol::hub`",
-    },
-];
-
-/// Private keys of an edge device stay in its identity room (invariant 8 of ARCHITECTURE.md): what would hold, read or use
-/// one elsewhere.
-const fn edge_key(text: &'static str) -> Ban {
-    let instead = "keys stay in `edge/src/identity`: ask the `Signer`";
-    Ban { folder: "crates/edge/src", text, except: "crates/edge/src/identity", instead }
-}
-
 const VAGUE_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "misc"];
 
 /// Checks the tree at `root`; the error lists every breach with its place.
@@ -102,23 +55,26 @@ pub fn run(root: &Path) -> Result<()> {
     let mut breaches = Vec::new();
     check_floors(root, &mut breaches)?;
     check_decisions(root, &mut breaches)?;
-    let mut files = Vec::new();
-    for folder in ["crates", "xtask"] {
-        rust_files(&root.join(folder), 0, &mut files)?;
+    let sources = source::read_all(root, &["crates", "bench", "xtask", "fuzz"])?;
+    for source in
+        sources.iter().filter(|source| source.path.starts_with("crates/") || source.path.starts_with("xtask/"))
+    {
+        check_file(source, &mut breaches);
     }
-    files.sort();
-    for file in &files {
-        let text = fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?;
-        let shown = file.strip_prefix(root).unwrap_or(file).display().to_string();
-        check_file(&shown, &text, &mut breaches);
-    }
+    let product: Vec<Source> = sources.into_iter().filter(|source| !source.path.starts_with("xtask/")).collect();
+    bans::check_all(&product, &mut breaches);
+    limits::check(root, &product, &mut breaches)?;
+    public::check_all(&product, &mut breaches);
+    formats::check_all(&product, &mut breaches);
+    console::check(root, &mut breaches)?;
     if breaches.is_empty() {
         return Ok(());
     }
     bail!("{} breaches of the house rules:\n{}", breaches.len(), breaches.join("\n"))
 }
 
-fn check_file(path: &str, text: &str, breaches: &mut Vec<String>) {
+fn check_file(source: &Source, breaches: &mut Vec<String>) {
+    let (path, text) = (source.path.as_str(), source.text.as_str());
     let lines = text.lines().count();
     if !text.starts_with("//!") && !path.contains("/tests") && !path.contains("/examples/") {
         breaches.push(format!("{path}: no module doc (`//!`) at the top"));
@@ -129,15 +85,6 @@ fn check_file(path: &str, text: &str, breaches: &mut Vec<String>) {
     let name = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     if VAGUE_NAMES.contains(&name) {
         breaches.push(format!("{path}: `{name}` says nothing; name what is in it"));
-    }
-    if !path.starts_with("xtask") {
-        for ban in BANS.iter().filter(|ban| path.starts_with(ban.folder) && !path.contains(ban.except)) {
-            for (number, line) in text.lines().enumerate() {
-                if line.contains(ban.text) && !line.trim_start().starts_with("//") && !path.contains("tests") {
-                    breaches.push(format!("{path}:{}: `{}`: {}", number + 1, ban.text, ban.instead));
-                }
-            }
-        }
     }
     if !path.contains("tests") {
         check_functions(path, text, breaches);
@@ -214,21 +161,6 @@ fn check_decisions(root: &Path, breaches: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-fn rust_files(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
-    if depth > FOLDER_DEPTH_MAX {
-        bail!("{} is nested deeper than {FOLDER_DEPTH_MAX} folders", folder.display());
-    }
-    for entry in fs::read_dir(folder).with_context(|| format!("could not list {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            rust_files(&path, depth + 1, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,14 +178,19 @@ mod tests {
         for (path, text, expected) in [
             ("crates/model/src/a.rs", "fn a() {}\n", "no module doc"),
             ("crates/model/src/utils.rs", "//! Doc.\n", "says nothing"),
-            ("crates/model/src/a.rs", "//! Doc.\nuse std::fs;\n", "no I/O"),
-            ("crates/central/src/app/a.rs", "//! Doc.\nuse sqlx::query;\n", "SQL belongs"),
             ("crates/edge/src/a.rs", long.as_str(), "a function of"),
+            ("crates/model/src/a.rs", "//! Doc.\nuse std::fs;\n", "the caller passes"),
+            ("crates/central/src/app/a.rs", "//! Doc.\nuse sqlx::query;\n", "SQL belongs"),
+            ("crates/central/src/a.rs", "const T: &str = \"$iothub/twin\";\n", "are spelled in"),
+            ("crates/edge/src/lifecycle/plan.rs", "async fn plan() {}\n", "pure function"),
             ("crates/edge/src/hub/a.rs", "//! Doc.\nlet key = enrollment.key.reveal()?;\n", "ask the `Signer`"),
             ("crates/edge/src/workload.rs", "//! Doc.\nlet token = sas::sign(audience, key);\n", "ask the `Signer`"),
+            ("crates/edge/src/a/tests.rs", "#[test]\n#[ignore]\nfn a() {}\n", "fix the test"),
         ] {
             let mut breaches = Vec::new();
-            check_file(path, text, &mut breaches);
+            let source = Source::new(path.into(), text.into());
+            check_file(&source, &mut breaches);
+            bans::check_all(&[source], &mut breaches);
             assert!(breaches.iter().any(|breach| breach.contains(expected)), "{path}: {breaches:?}");
         }
     }

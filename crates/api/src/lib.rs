@@ -18,7 +18,7 @@ pub mod endpoints;
 pub mod enrollment;
 pub mod error;
 pub mod fleet;
-pub mod live;
+mod live;
 pub mod manifest;
 pub mod messages;
 pub mod openapi;

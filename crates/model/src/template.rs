@@ -132,11 +132,6 @@ impl DeviceTemplate {
     pub fn children(&self) -> &[ChildType] {
         self.capabilities.children()
     }
-
-    /// Names of all telemetry columns: `name`, `component.name`, `module.name`, `module.component.name`.
-    pub fn column_names(&self) -> Vec<String> {
-        self.capabilities.columns().map(|column| column.name).collect()
-    }
 }
 
 /// What reading a document yields beside itself.

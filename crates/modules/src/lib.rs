@@ -10,5 +10,5 @@
 
 pub mod bootstrap;
 pub mod sensor;
-pub mod thermometer;
-pub mod workload;
+mod thermometer;
+mod workload;

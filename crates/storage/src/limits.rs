@@ -14,10 +14,8 @@ pub const SEGMENTS_IN_TOTAL_MIN: u64 = 4;
 /// The records of one group (one write, one `fdatasync`) take at most this many bytes by default; so does one append.
 pub const GROUP_BYTES_MAX_DEFAULT: usize = 8 * MIB;
 
-/// No configuration may raise the group above this: a body's length is stored in 32 bits and read into memory at once.
-pub const GROUP_BYTES_LIMIT: usize = 256 * MIB;
-
-/// Appends that wait for the writer hold at most this many bytes together; further callers wait. Back-pressure, not memory.
+/// Appends that wait for the writer hold at most this many bytes together; further callers wait. Back-pressure, not memory. No
+/// configuration may raise the group above this.
 pub const QUEUE_BYTES_MAX: usize = 32 * MIB;
 
 /// At most this many appends wait for the writer; further callers wait.
@@ -45,9 +43,7 @@ const MIB: usize = 1024 * 1024;
 
 // One append of the largest size must fit the queue, or it would wait for ever.
 const _: () = assert!(GROUP_BYTES_MAX_DEFAULT <= QUEUE_BYTES_MAX);
-// A body length must fit the 32 bits it is stored in.
-const _: () = assert!(GROUP_BYTES_LIMIT < u32::MAX as usize);
-// The queue's permits are counted in 32 bits.
+// The queue's permits are counted in 32 bits, and a body length, which is no larger, is stored in as many.
 const _: () = assert!(QUEUE_BYTES_MAX < u32::MAX as usize);
 // A default group must fit a default segment, or each group would be a file of its own.
 const _: () = assert!(GROUP_BYTES_MAX_DEFAULT as u64 * 4 <= SEGMENT_BYTES_MAX_DEFAULT);

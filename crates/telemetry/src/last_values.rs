@@ -4,21 +4,18 @@
 //!
 //! Bounded: when full, the devices that sent nothing for longest are forgotten here. What is held is the newest of what was seen
 //! since then; the files may have something newer if what came after was late. [`TelemetryStore::last_value`] looks there once and
-//! then knows. The caller may keep the entries over a restart: [`LastValues::take_changed`]
-//! from time to time, [`LastValues::restore`] at the start.
+//! then knows.
 //!
 //! [`TelemetryStore::last_value`]: crate::TelemetryStore::last_value
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
 use crate::limits::LAST_VALUES_MAX;
 use crate::row::{Row, Value};
 
-/// The newest value of one name. Serializable, for the caller to keep.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The newest value of one name.
+#[derive(Debug, Clone, PartialEq)]
 pub struct LastValue {
     /// Device id.
     pub device: Arc<str>,
@@ -71,8 +68,6 @@ struct Entry {
     ts_ms: i64,
     offset: u64,
     value: Value,
-    /// Not yet handed to the caller to keep.
-    changed: bool,
     /// The files are known to have nothing newer.
     confirmed: bool,
 }
@@ -90,20 +85,9 @@ impl LastValues {
         for (name, value) in row.values.iter().rev() {
             let key = (row.module.clone(), row.component.clone(), name.clone());
             let (ts_ms, offset, value) = (row.ts_ms, row.offset, value.clone());
-            held.put(&row.device, key, Entry { ts_ms, offset, value, changed: true, confirmed: false });
+            held.put(&row.device, key, Entry { ts_ms, offset, value, confirmed: false });
         }
         held.forget_silent(self.entries_max);
-    }
-
-    /// Puts entries kept by the caller back; newer ones already here stay.
-    pub fn restore(&self, entries: impl IntoIterator<Item = LastValue>) {
-        let mut held = self.lock();
-        for entry in entries {
-            let key = (entry.module, entry.component, entry.name);
-            let LastValue { ts_ms, offset, value, .. } = entry;
-            held.put(&entry.device, key, Entry { ts_ms, offset, value, changed: false, confirmed: false });
-            held.forget_silent(self.entries_max);
-        }
     }
 
     /// The newest value of a name, if it is held here.
@@ -130,7 +114,7 @@ impl LastValues {
         let key = (entry.module, entry.component, entry.name);
         let LastValue { ts_ms, offset, value, .. } = entry;
         let mut held = self.lock();
-        held.put(&entry.device, key.clone(), Entry { ts_ms, offset, value, changed: false, confirmed: true });
+        held.put(&entry.device, key.clone(), Entry { ts_ms, offset, value, confirmed: true });
         if let Some(entry) = held.devices.get_mut(&entry.device).and_then(|values| values.values.get_mut(&key)) {
             entry.confirmed = true;
         }
@@ -144,18 +128,6 @@ impl LastValues {
         values
             .flat_map(|(device, values)| values.values.iter().map(|(key, entry)| last_value(device, key, entry)))
             .collect()
-    }
-
-    /// The entries that are new since the last call, for the caller to keep.
-    pub fn take_changed(&self) -> Vec<LastValue> {
-        let mut changed = Vec::new();
-        for (device, values) in &mut self.lock().devices {
-            for (key, entry) in values.values.iter_mut().filter(|(_, entry)| entry.changed) {
-                entry.changed = false;
-                changed.push(last_value(device, key, entry));
-            }
-        }
-        changed
     }
 
     /// Forgets a device that was deleted.

@@ -20,12 +20,12 @@
 //! **What this crate refuses to know**: device templates (it takes names and values; see [`query::QueryContext`]), the database
 //! behind the catalog, the log, async runtimes. Every call here blocks; call it from a thread that may.
 
-pub mod catalog;
-pub mod last_values;
+mod catalog;
+mod last_values;
 pub mod limits;
 pub mod newest;
 pub mod query;
-pub mod row;
+mod row;
 pub mod segment;
 pub mod selection;
 pub mod series;

@@ -1,7 +1,5 @@
 //! The rules, each under its own stable code. Programs compare these texts; they never change meaning.
 
-/// The text is no JSON. (For whoever reads the file: this crate sees parsed JSON only.)
-pub const BAD_JSON: &str = "badJson";
 /// A value has another JSON type than it must have.
 pub const WRONG_TYPE: &str = "wrongType";
 /// A document is neither an interface nor an array of interfaces.

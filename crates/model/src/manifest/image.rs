@@ -90,14 +90,6 @@ impl ImageName {
         }
     }
 
-    /// The name with `$upstream` replaced by the parent's host name; unchanged when it names another registry.
-    pub fn resolve_upstream(&self, parent_hostname: &str) -> Self {
-        match self.0.strip_prefix(UPSTREAM) {
-            Some(rest) => Self(format!("{parent_hostname}{rest}")),
-            None => self.clone(),
-        }
-    }
-
     /// The registry's host and port, where the name gives one: the part before the first slash, if it holds `.` or `:`.
     pub fn registry(&self) -> Option<&str> {
         let (host, _) = self.0.split_once('/')?;

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::limits::TEMPLATE_TEXT_CHARS_MAX;
 use crate::mutation::{assert_leads_somewhere, each_mutation};
 
 /// An edge template with a module, a component in it, named interfaces and cloud properties.
@@ -53,9 +54,13 @@ fn the_worked_example_by_scope() {
     assert!(capabilities.scope(&Scope::new(None, Some("bearing"))).is_none());
 }
 
+fn column_names(template: &DeviceTemplate) -> Vec<String> {
+    template.capabilities().columns().map(|column| column.name).collect()
+}
+
 #[test]
 fn columns() {
-    let mut names = press().column_names();
+    let mut names = column_names(&press());
     names.sort();
     assert_eq!(
         names,
@@ -111,6 +116,8 @@ fn the_outside() {
     check(with("@type", json!(["DeviceModel"])), &[(code::UNKNOWN_TYPE, "")]);
     check(with("@type", Value::Null), &[(code::UNKNOWN_TYPE, ""), (code::UNKNOWN_TYPE, "")]);
     check(with("displayName", json!(5)), &[(code::WRONG_TYPE, "/displayName")]);
+    check(with("description", json!("x".repeat(TEMPLATE_TEXT_CHARS_MAX))), &[]);
+    check(with("description", json!("x".repeat(TEMPLATE_TEXT_CHARS_MAX + 1))), &[(code::TOO_LONG, "/description")]);
     check(with("capabilityModel", Value::Null), &[(code::MISSING_PROPERTY, "")]);
     check(with("capabilityModel", json!("dtmi:test:other;1")), &[(code::WRONG_TYPE, "/capabilityModel")]);
     check(with("capabilityModel", json!({"@type": "Interface"})), &[(code::MISSING_ID, "/capabilityModel")]);
@@ -161,7 +168,7 @@ fn what_templates_may_and_plain_documents_may_not() {
     };
     check(two("a", "a"), &[]);
     check(two("a", "b"), &[(code::DUPLICATE_ID, "/capabilityModel/contents/1/schema/@id")]);
-    assert_eq!(DeviceTemplate::parse(two("a", "a")).unwrap().column_names(), ["left.a", "right.a"]);
+    assert_eq!(column_names(&DeviceTemplate::parse(two("a", "a")).unwrap()), ["left.a", "right.a"]);
 }
 
 #[test]

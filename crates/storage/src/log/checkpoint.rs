@@ -28,7 +28,10 @@ use crate::file_layer::{FileLayer, RealFiles};
 use crate::limits::{CHECKPOINT_FILE_BYTES_MAX, CHECKPOINT_NAME_BYTES_MAX, CHECKPOINTS_MAX};
 use crate::state_file::{self, Access, ReadFileError, ReplaceFileError};
 
-const FIRST_LINE: &str = "tidegate-checkpoints 1\n";
+/// Version of the format.
+const VERSION: u32 = 1;
+/// What the first line starts with; the version follows.
+const FIRST_WORD: &str = "tidegate-checkpoints ";
 
 /// The checkpoints were not opened or not changed.
 #[derive(Debug, Error)]
@@ -36,7 +39,17 @@ pub enum CheckpointError {
     /// The file cannot be read.
     #[error("cannot read the checkpoints")]
     Read(#[source] ReadFileError),
-    /// The file is not what was written: a foreign version, or damaged. It is left as it is; deleting it starts every
+    /// The file was written by a newer program. It is left as it is.
+    #[error("the checkpoint file {} has format version {version}, this program knows version {known}", path.display())]
+    UnknownVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// The file is not what was written: damaged, or of another program. It is left as it is; deleting it starts every
     /// reader from the beginning.
     #[error("the checkpoint file {} is damaged", path.display())]
     Corrupt {
@@ -79,7 +92,12 @@ impl Checkpoints {
         let contents = state_file::read_on(&*files, path, CHECKPOINT_FILE_BYTES_MAX).map_err(CheckpointError::Read)?;
         let positions = match contents {
             None => BTreeMap::new(),
-            Some(contents) => decode(&contents).ok_or_else(|| CheckpointError::Corrupt { path: path.to_owned() })?,
+            Some(contents) => decode(&contents).map_err(|error| match error {
+                DecodeError::Damaged => CheckpointError::Corrupt { path: path.to_owned() },
+                DecodeError::Version(version) => {
+                    CheckpointError::UnknownVersion { path: path.to_owned(), version, known: VERSION }
+                }
+            })?,
         };
         Ok(Checkpoints { files, path: path.to_owned(), positions: Mutex::new(positions) })
     }
@@ -149,7 +167,7 @@ fn is_name(name: &str) -> bool {
 }
 
 fn encode(positions: &BTreeMap<String, Offset>) -> String {
-    let mut text = String::from(FIRST_LINE);
+    let mut text = format!("{FIRST_WORD}{VERSION}\n");
     for (name, position) in positions {
         writeln!(text, "{name} {position}").expect("writing to a string does not fail");
     }
@@ -158,15 +176,36 @@ fn encode(positions: &BTreeMap<String, Offset>) -> String {
     text
 }
 
-fn decode(contents: &[u8]) -> Option<BTreeMap<String, Offset>> {
+/// Why a file holds no checkpoints.
+enum DecodeError {
+    Damaged,
+    Version(u32),
+}
+
+fn decode(contents: &[u8]) -> Result<BTreeMap<String, Offset>, DecodeError> {
+    let text = checked_text(contents).ok_or(DecodeError::Damaged)?;
+    let (first, lines) = text.split_once('\n').ok_or(DecodeError::Damaged)?;
+    match first.strip_prefix(FIRST_WORD).and_then(|version| version.parse().ok()) {
+        Some(VERSION) => positions(lines).ok_or(DecodeError::Damaged),
+        Some(version) => Err(DecodeError::Version(version)),
+        None => Err(DecodeError::Damaged),
+    }
+}
+
+/// What the checksum in the last line covers, if it fits. Every version ends with such a line.
+fn checked_text(contents: &[u8]) -> Option<&str> {
     let text = str::from_utf8(contents).ok()?;
     let (covered, crc) = text.strip_suffix('\n')?.rsplit_once("\ncrc32 ")?;
     let covered = &text[..covered.len() + 1];
     if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(covered.as_bytes()) {
         return None;
     }
+    Some(covered)
+}
+
+fn positions(lines: &str) -> Option<BTreeMap<String, Offset>> {
     let mut positions = BTreeMap::new();
-    for line in covered.strip_prefix(FIRST_LINE)?.lines() {
+    for line in lines.lines() {
         let (name, position) = line.split_once(' ')?;
         positions.insert(name.to_owned(), Offset(position.parse().ok()?));
     }

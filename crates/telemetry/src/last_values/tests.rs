@@ -44,21 +44,14 @@ fn parts_of_a_device_have_values_of_their_own() {
 }
 
 #[test]
-fn changed_entries_are_handed_out_once_and_restore_what_is_older() {
+fn the_named_limit_is_that_of_a_store() {
     let values = LastValues::default();
-    values.observe(&row("d", 1, 1, 1));
-    let kept = values.take_changed();
-    assert_eq!((kept.len(), values.take_changed().len()), (1, 0));
-    let text = serde_json::to_string(&kept).unwrap();
-    let kept: Vec<LastValue> = serde_json::from_str(&text).unwrap();
-
-    let restarted = LastValues::default();
-    restarted.observe(&row("e", 1, 2, 2));
-    restarted.restore(kept.clone());
-    assert_eq!(last(&restarted, "d"), Some(Value::Integer(1)));
-    restarted.observe(&row("d", 5, 5, 5));
-    restarted.restore(kept);
-    assert_eq!(last(&restarted, "d"), Some(Value::Integer(5)));
+    for offset in 0..LAST_VALUES_MAX as u64 {
+        values.observe(&row(&format!("d{offset}"), 1, offset, 0));
+    }
+    assert!(last(&values, "d0").is_some());
+    values.observe(&row("new", 1, LAST_VALUES_MAX as u64, 0));
+    assert!(last(&values, "d0").is_none() && last(&values, "new").is_some());
 }
 
 #[test]

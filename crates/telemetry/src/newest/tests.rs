@@ -26,6 +26,16 @@ fn offsets(newest: &Newest, devices: Devices) -> Vec<u64> {
 }
 
 #[test]
+fn the_named_limits_are_those_of_a_store() {
+    let limits = NewestLimits::default();
+    assert_eq!((limits.rows_max, limits.bytes_max), (NEWEST_ROWS_MAX, NEWEST_BYTES_MAX));
+    let newest = Newest::new(NewestLimits { bytes_max: usize::MAX, ..limits });
+    newest.insert((1..=NEWEST_ROWS_MAX as u64).map(|offset| row("a", offset)).collect()).unwrap();
+    let refused = newest.insert(vec![row("a", NEWEST_ROWS_MAX as u64 + 1)]).unwrap_err();
+    assert_eq!(refused.rows, NEWEST_ROWS_MAX);
+}
+
+#[test]
 fn rows_up_to_the_limit_fit_and_one_more_is_given_back() {
     let newest = Newest::new(NewestLimits { rows_max: 3, ..NewestLimits::default() });
     newest.insert(vec![row("a", 1), row("b", 2), row("a", 3)]).unwrap();

@@ -10,7 +10,6 @@ use super::read::ReadSegmentError;
 
 pub(super) const SEGMENT_EXTENSION: &str = "parquet";
 pub(super) const TEMPORARY_EXTENSION: &str = "tmp";
-const QUARANTINE_EXTENSION: &str = "damaged";
 
 /// How the folder differs from the catalog.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -106,15 +105,6 @@ pub fn remove_segment(folder: &Path, file_name: &str) -> io::Result<()> {
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(source),
     }
-}
-
-/// Sets a damaged segment aside under a name that no reader takes, for the operator to look at. The caller drops its catalog entry
-/// and says so. Returns the new path.
-pub fn quarantine_segment(folder: &Path, file_name: &str) -> io::Result<PathBuf> {
-    let path = folder.join(format!("{file_name}.{QUARANTINE_EXTENSION}"));
-    fs::rename(folder.join(file_name), &path)?;
-    sync_folder(folder)?;
-    Ok(path)
 }
 
 /// Makes names in the folder durable.

@@ -1,4 +1,5 @@
-//! The columns of a segment: fixed ones, and one for each telemetry name and type. See the format in [`super`].
+//! The columns of a segment: fixed ones, and one for each telemetry name and type. The format and its version are described in
+//! [`super`].
 
 use std::collections::HashMap;
 use std::sync::Arc;

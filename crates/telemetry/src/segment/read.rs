@@ -16,7 +16,9 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::SegmentMeta;
 use super::decode::{BatchDecoder, MissingColumn, selected_rows};
-use super::layout::{COMPONENT, Column, DEVICE, ENQUEUED, MODULE, MORE, OFFSET, TEMPLATE, TS};
+use super::layout::{
+    COMPONENT, Column, DEVICE, ENQUEUED, FORMAT_KEY, FORMAT_VERSION, MODULE, MORE, OFFSET, TEMPLATE, TS,
+};
 use super::prune::plan_read;
 use crate::limits::BATCH_ROWS;
 use crate::row::Row;
@@ -55,6 +57,14 @@ pub enum ReadSegmentError {
     WrongChecksum {
         /// The file.
         path: PathBuf,
+    },
+    /// The file was written by a newer program.
+    #[error("telemetry segment {} has format version {version}, this program knows version {FORMAT_VERSION}", path.display())]
+    UnknownVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: String,
     },
     /// The file cannot be decoded.
     #[error("telemetry segment {} is damaged", path.display())]
@@ -127,10 +137,17 @@ impl SegmentReader {
             Some(footer) => footer,
             None => {
                 let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-                Footer(decode(&path, || ArrowReaderMetadata::load(&file, options))?)
+                let metadata = decode(&path, || ArrowReaderMetadata::load(&file, options))?;
+                check_version(&path, &metadata)?;
+                Footer(metadata)
             }
         };
         Ok(Self { path, file, footer })
+    }
+
+    #[cfg(test)]
+    pub(super) fn row_groups(&self) -> usize {
+        self.footer.0.metadata().num_row_groups()
     }
 
     pub(crate) fn footer(&self) -> &Footer {
@@ -168,6 +185,19 @@ impl SegmentReader {
             names: names.clone(),
             ready: VecDeque::new(),
         })
+    }
+}
+
+/// Refuses what says that it is of another version. What says nothing is judged by its columns.
+fn check_version(path: &Path, metadata: &ArrowReaderMetadata) -> Result<(), ReadSegmentError> {
+    let entries = metadata.metadata().file_metadata().key_value_metadata();
+    let version =
+        entries.into_iter().flatten().find(|entry| entry.key == FORMAT_KEY).and_then(|entry| entry.value.as_deref());
+    match version {
+        Some(version) if version != FORMAT_VERSION => {
+            Err(ReadSegmentError::UnknownVersion { path: path.to_owned(), version: version.to_owned() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -6,11 +6,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::folder::{FolderReport, inspect, quarantine_segment, remove_segment, verify_segment};
+use super::folder::{FolderReport, inspect, remove_segment, verify_segment};
 use super::*;
 use crate::limits::{
-    COLUMN_NAME_BYTES_MAX, COMPACT_SEGMENT_BYTES, COMPACT_SEGMENTS_MAX, PAGE_ROWS, SEGMENT_COLUMNS_MAX,
-    SEGMENT_DEVICES_LISTED_MAX,
+    BATCH_ROWS, COLUMN_NAME_BYTES_MAX, COMPACT_SEGMENT_BYTES, COMPACT_SEGMENTS_MAX, PAGE_ROWS, ROW_GROUP_ROWS,
+    SEGMENT_COLUMNS_MAX, SEGMENT_DEVICES_LISTED_MAX,
 };
 use crate::row::{Row, Value};
 use crate::selection::{Names, Selection, TimeRange};
@@ -206,8 +206,7 @@ fn a_missing_short_or_damaged_file_is_said_with_its_name() {
     assert!(matches!(SegmentReader::open(folder.path(), &meta), Err(ReadSegmentError::Damaged { .. })));
     assert!(matches!(verify_segment(folder.path(), &meta), Err(ReadSegmentError::WrongChecksum { .. })));
 
-    let aside = quarantine_segment(folder.path(), &meta.file_name).unwrap();
-    assert!(aside.exists());
+    remove_segment(folder.path(), &meta.file_name).unwrap();
     let error = SegmentReader::open(folder.path(), &meta).unwrap_err();
     assert!(matches!(error, ReadSegmentError::Missing { .. }));
     assert!(error.to_string().contains(&meta.file_name), "{error}");
@@ -305,4 +304,34 @@ fn neighbours_of_one_generation_are_compacted_once_there_are_enough() {
     let sized = |bytes| small.iter().map(move |meta| SegmentMeta { bytes, ..meta.clone() }).collect::<Vec<_>>();
     assert!(plan_compaction(&sized(COMPACT_SEGMENT_BYTES - 1)).is_some());
     assert_eq!(plan_compaction(&sized(COMPACT_SEGMENT_BYTES)), None);
+}
+
+#[test]
+fn rows_around_a_batch_and_a_row_group_are_all_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for count in [BATCH_ROWS - 1, BATCH_ROWS, BATCH_ROWS + 1, ROW_GROUP_ROWS, ROW_GROUP_ROWS + 1] {
+        let mut rows: Vec<Row> =
+            (0..count as u64).map(|at| row("d", at as i64, at, &[("a", Value::Integer(1))])).collect();
+        let meta = write_segment(folder.path(), "app", &mut rows).unwrap();
+        let reader = SegmentReader::open(folder.path(), &meta).unwrap();
+        let offsets = reader.rows(&everything(), &Names::All).unwrap().map(|row| row.unwrap().offset);
+        assert!(offsets.eq(0..count as u64), "{count}");
+        assert_eq!(reader.row_groups(), count.div_ceil(ROW_GROUP_ROWS), "{count}");
+    }
+}
+
+#[test]
+fn a_later_format_version_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let meta = small_segment(folder.path(), 0);
+    let path = folder.path().join(&meta.file_name);
+    let mut newer = fs::read(&path).unwrap();
+    let key = b"tidegate.segment";
+    // In the footer: the key, then the field of the value with its length.
+    let value = newer.windows(key.len()).position(|window| window == key).unwrap() + key.len() + 2;
+    assert_eq!(newer[value], b'1');
+    newer[value] = b'2';
+    fs::write(&path, newer).unwrap();
+    let error = SegmentReader::open(folder.path(), &meta).unwrap_err();
+    assert!(matches!(&error, ReadSegmentError::UnknownVersion { version, .. } if version == "2"), "{error}");
 }

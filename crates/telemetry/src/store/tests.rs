@@ -170,6 +170,7 @@ fn a_deleted_or_damaged_file_is_an_error_and_not_a_shorter_answer() {
 #[test]
 fn a_scan_stops_at_its_limit_of_rows() {
     let mut fixture = Fixture::new();
+    assert_eq!(fixture.store.scan_rows_max, SCAN_ROWS_MAX);
     fixture.store.insert(counted(5)).unwrap();
     fixture.flush(true);
     fixture.store.scan_rows_max = 5;

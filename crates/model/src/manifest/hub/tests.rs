@@ -56,8 +56,8 @@ fn routes_since_1_1() {
     assert_eq!(one("1.1", json!(TEXT)), Ok(Some(plain())));
     assert_eq!(one("1.1", json!({"route": TEXT})), Ok(Some(plain())));
     assert_eq!(one("1.1", json!({"route": TEXT, "priority": 0, "timeToLiveSecs": 60})), Ok(Some(full(0, 60))));
-    assert_eq!(one("1.1", json!({"route": TEXT, "priority": 9})), Ok(Some(full(9, 0))));
-    assert_eq!(one("1.1", json!({"route": TEXT, "priority": 10})), Err(400));
+    assert_eq!(one("1.1", json!({"route": TEXT, "priority": ROUTE_PRIORITY_MAX})), Ok(Some(full(9, 0))));
+    assert_eq!(one("1.1", json!({"route": TEXT, "priority": ROUTE_PRIORITY_MAX + 1})), Err(400));
     assert_eq!(one("1.1", json!({"route": TEXT, "priority": -1})), Err(400));
     assert_eq!(one("1.1", json!({"route": TEXT, "priority": "1"})), Err(400));
     let default = ROUTE_PRIORITY_DEFAULT;

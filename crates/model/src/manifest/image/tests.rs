@@ -42,8 +42,6 @@ fn parts() {
     assert_eq!(name("r.io:5000/a/b:1").without_tag(), "r.io:5000/a/b");
     assert_eq!(name("r.io:5000/a:1@sha256:00").without_tag(), "r.io:5000/a");
     assert_eq!(name("a").without_tag(), "a");
-    assert_eq!(name("$upstream:8000/a:1").resolve_upstream("parent").as_str(), "parent:8000/a:1");
-    assert_eq!(name("a:1").resolve_upstream("parent").as_str(), "a:1");
     assert_eq!(name("r.io/a").registry(), Some("r.io"));
     assert_eq!(name("box:5000/a").registry(), Some("box:5000"));
     assert_eq!(name("library/a").registry(), None);

@@ -103,3 +103,13 @@ fn all_positions_are_replaced_in_one_write() {
     let expected = BTreeMap::from([("a".to_owned(), Offset(4)), ("b".to_owned(), Offset(3))]);
     assert_eq!(open(&files).unwrap().all(), expected);
 }
+
+#[test]
+fn a_later_format_version_is_refused_by_name_and_left_as_it_is() {
+    let files = FaultyFiles::new(1);
+    let text = "tidegate-checkpoints 2\nexports/archive 1200 7\n";
+    let text = format!("{text}crc32 {:08x}\n", crc32fast::hash(text.as_bytes()));
+    files.put(Path::new(PATH), text.clone().into_bytes());
+    assert!(matches!(open(&files), Err(CheckpointError::UnknownVersion { version: 2, known: 1, .. })));
+    assert_eq!(files.contents(Path::new(PATH)), Some(text.into_bytes()));
+}
