@@ -2,18 +2,24 @@
 
 import json
 import pathlib
+import sqlite3
+import subprocess
 import sys
 import tarfile
 
 import pytest
 
-from conftest import Central, Edge, wait_until
+from conftest import Central, Edge, Program, wait_until
 from faults.load import LoadedDevice
 
 FIXTURES = pathlib.Path(__file__).parent.parent / "fixtures/data-folder"
 ECHO = pathlib.Path(__file__).parent.parent / "sdk/python/echo_module.py"
 VERSIONS = sorted(path.parent.name for path in FIXTURES.glob("*/expected.json"))
 assert VERSIONS, "no version has a folder"
+# The configuration, or here the program, must be changed: a service manager does not start it again.
+EXIT_CONFIG = 78
+# Which process holds a folder, and what SQLite makes anew beside a database: no data.
+BESIDE_THE_DATA = {"serve.lock", "registry.db-shm"}
 TEMPLATE = "dtmi:modelDefinition:plant:pump;1"
 
 
@@ -123,3 +129,45 @@ def test_everything_is_there_and_goes_on(folders):
 def query_of(folders: Folders, device: str) -> str:
     return next(text for text in folders.expected["queries"] if f"'{device}'" in text)
 
+
+
+def later_registry(folder: pathlib.Path):
+    database = sqlite3.connect(folder / "registry.db")
+    columns = "installed_on, success, checksum, execution_time"
+    database.execute(
+        f"INSERT INTO _sqlx_migrations (version, description, {columns}) SELECT 9999, 'later', {columns} FROM _sqlx_migrations LIMIT 1"
+    )
+    database.commit()
+    database.close()
+
+
+def later_log(folder: pathlib.Path):
+    """The version is a number of four bytes behind the magic."""
+    segment = next(iter(sorted(folder.glob("**/*.log"))))
+    bytes_ = bytearray(segment.read_bytes())
+    assert bytes_[:8] == b"TIDELOG\n", segment
+    bytes_[8:12] = (9999).to_bytes(4, "little")
+    segment.write_bytes(bytes_)
+
+
+def contents(folder: pathlib.Path) -> dict:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in BESIDE_THE_DATA)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def check_refused(program: Program, folder: pathlib.Path, said: str):
+    before = contents(folder)
+    ended = subprocess.run(program.command, capture_output=True, timeout=20, env=program.env)
+    text = ended.stderr.decode(errors="replace")
+    assert ended.returncode == EXIT_CONFIG, text
+    assert said in text and "9999" in text, text
+    after = contents(folder)
+    assert sorted(after) == sorted(before), "no file comes or goes"
+    changed = [name for name in before if before[name] != after[name]]
+    assert not changed, changed
+
+
+@pytest.mark.parametrize("make_later, said", [(later_registry, "registry.db"), (later_log, "00000000000000000000.log")])
+def test_central_leaves_a_later_folder_as_it_is(folders, make_later, said):
+    make_later(folders.central.data)
+    check_refused(folders.central, folders.central.data, said)

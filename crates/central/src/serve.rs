@@ -119,6 +119,8 @@ impl ServeError {
     /// Whether starting again would fail the same way until somebody mends something.
     pub fn needs_mending(&self) -> bool {
         matches!(self, Self::Config(_) | Self::Guard(_) | Self::Certificate(CertificateError::HalfCa { .. }))
+            || matches!(self, Self::Registry(OpenRegistryError::LaterVersion { .. }))
+            || matches!(self, Self::Log(OpenLogError::UnknownVersion { .. }))
             || matches!(self, Self::Reader(StartReaderError::LogReplaced { .. } | StartReaderError::LogGap { .. }))
     }
 }
@@ -148,6 +150,7 @@ pub async fn run(
     options.config.check()?;
     let folder = DataFolder::create(&options.data)?;
     let _lock = folder.lock()?;
+    refuse_later_versions(&folder).await?;
     folder.remove_endpoints()?;
     let (core, background) = open(folder, &options).await?;
     let identity = certificates::server_identity(&core.folder, &options.config.hostname)?;
@@ -174,6 +177,12 @@ pub async fn run(
     serving.wait().await;
     stop(core, background).await;
     Ok(())
+}
+
+/// Looks at everything that has a version before anything is changed: what a later version wrote stays as it is.
+async fn refuse_later_versions(folder: &DataFolder) -> Result<(), ServeError> {
+    Registry::refuse_later_version(&folder.registry()).await?;
+    Ok(storage::log::refuse_later_version(&folder.guarded(Guarded::Log))?)
 }
 
 /// Opens everything below the listeners and starts the background tasks.

@@ -35,7 +35,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqlitePool};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
 
 pub use api_tokens::ApiTokenRow;
 pub use applications::ApplicationRow;
@@ -76,6 +76,16 @@ pub enum OpenRegistryError {
         /// What SQLite said.
         #[source]
         source: sqlx::Error,
+    },
+    /// A later version of the program has been here. Nothing was changed.
+    #[error("the registry {path} has schema version {version}, this program knows version {known}")]
+    LaterVersion {
+        /// The file.
+        path: String,
+        /// Its version.
+        version: i64,
+        /// Ours.
+        known: i64,
     },
     /// The schema could not be brought up to date.
     #[error("the registry's schema could not be brought up to date")]
@@ -154,6 +164,32 @@ impl Registry {
             .await
             .map_err(failed)?;
         Ok(Self { writer, readers })
+    }
+
+    /// Refuses a file whose schema is of a later version, without changing it. A file that is empty or not there is fine.
+    ///
+    /// What SQLite keeps beside the file (`-shm`) may be made anew; its contents, and what waits in `-wal`, stay.
+    pub async fn refuse_later_version(path: &Path) -> Result<(), OpenRegistryError> {
+        if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
+            return Ok(());
+        }
+        let failed = |source| OpenRegistryError::Open { path: path.display().to_string(), source };
+        // Without the right to write, closing the last connection does not move what waits in `-wal` into the file. Where
+        // nothing waits, SQLite need not make that file to look.
+        let waiting = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
+        let nothing_waits = std::fs::metadata(waiting).map_or(true, |file| file.len() == 0);
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(nothing_waits);
+        let options = options.busy_timeout(ACQUIRE_TIMEOUT);
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+        let version = migrations::newest_applied(&mut connection).await.map_err(failed);
+        connection.close().await.map_err(failed)?;
+        match version? {
+            Some(version) if version > migrations::NEWEST => {
+                let path = path.display().to_string();
+                Err(OpenRegistryError::LaterVersion { path, version, known: migrations::NEWEST })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Waits until no statement runs and closes the file. Later calls fail.

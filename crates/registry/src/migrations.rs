@@ -4,7 +4,7 @@
 //! new file. The list is written out, so that the files are part of the program and their order is visible.
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{SqlSafeStr, SqlitePool};
+use sqlx::{SqlSafeStr, SqliteConnection, SqlitePool};
 
 /// Version, title, statements.
 const FILES: [(i64, &str, &str); 3] = [
@@ -12,6 +12,19 @@ const FILES: [(i64, &str, &str); 3] = [
     (2, "hub", include_str!("../migrations/0002_hub.sql")),
     (4, "application names", include_str!("../migrations/0004_application_names.sql")),
 ];
+
+/// Version of the last one.
+pub(super) const NEWEST: i64 = FILES[FILES.len() - 1].0;
+
+/// The newest version that was applied to a file; `None` when none was.
+pub(super) async fn newest_applied(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
+    let known = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    let tables: i64 = sqlx::query_scalar(known).fetch_one(&mut *connection).await?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await
+}
 
 /// Brings the schema up to date.
 pub(super) async fn run(writer: &SqlitePool) -> Result<(), MigrateError> {

@@ -32,7 +32,7 @@
 
 pub mod envelope;
 pub mod file_layer;
-mod limits;
+pub mod limits;
 pub mod log;
 pub mod state_file;
 #[cfg(any(test, feature = "testing"))]

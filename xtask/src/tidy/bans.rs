@@ -41,9 +41,9 @@ const BANS: &[Ban] = &[
     Ban {
         folder: "crates",
         texts: &[
-            "$iothub/",
-            "messages/events",
-            "messages/devicebound",
+            "\"$iothub/",
+            "messages/events/",
+            "messages/devicebound/",
             "\"$dps/",
             "/registrations/res",
             "%24.",
@@ -58,7 +58,7 @@ const BANS: &[Ban] = &[
     Ban { folder: "crates", texts: &["sqlx"], except: &["crates/registry/src"], instead: "SQL belongs to `registry`" },
     Ban {
         folder: "crates/central/src/http",
-        texts: &["registry::", "storage::", "telemetry::", "readers::", "events::log"],
+        texts: &["registry::Registry", "storage::", "telemetry::", "readers::"],
         except: &[],
         instead: "`http` translates; `app` decides and asks",
     },
@@ -96,7 +96,6 @@ const BANS: &[Ban] = &[
 
 /// Breaches that stand for now: where, what, why. One that is no longer needed is a breach itself, so the list only shrinks.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("crates/central/src/http/answer.rs", "registry::", "random bytes, of a request id"),
     ("crates/hub/src/", "\"iothub-", "until `protocol::hub` has the names"),
     ("crates/transport/src/client/dps.rs", "?api-version=", "until `protocol::dps` has it"),
     ("crates/edge/src/identity/hub_api.rs", "?api-version=", "until `protocol::hub` has it"),

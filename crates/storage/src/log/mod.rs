@@ -47,7 +47,7 @@ pub use checkpoint::{CheckpointError, Checkpoints};
 pub use error::{AppendError, OpenLogError, ReadError, TrimError};
 pub use reader::Reader;
 pub use records::Records;
-pub use recovery::{CutTail, RecoveryReport};
+pub use recovery::{CutTail, RecoveryReport, refuse_later_version};
 pub use retention::Retention;
 
 use crate::file_layer::{FileLayer, LockGuard, RealFiles};

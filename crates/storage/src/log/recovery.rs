@@ -28,7 +28,7 @@ use super::segment::{
 };
 use super::state::Segment;
 use super::{Offset, OpenLogError};
-use crate::file_layer::{FileLayer, LayerFile, read_exact_at};
+use crate::file_layer::{FileLayer, LayerFile, RealFiles, read_exact_at};
 
 /// What opening the log found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,21 @@ pub(super) struct Recovered {
     pub segments: VecDeque<Segment>,
     pub newest: Arc<dyn LayerFile>,
     pub report: RecoveryReport,
+}
+
+/// Refuses a log of which a segment was written by a newer program. Changes nothing, takes no lock, and says nothing of other
+/// faults: [`Log::open`](super::Log::open) does.
+pub fn refuse_later_version(dir: &Path) -> Result<(), OpenLogError> {
+    // A folder that cannot be listed holds no log yet, or one that opening will say more about.
+    let names = RealFiles.list(dir).unwrap_or_default();
+    for base in names.iter().filter_map(|name| parse_segment_name(name)) {
+        let path = segment_path(dir, base);
+        let file = RealFiles.open(&path).map_err(failed("open", &path))?;
+        if let Err(error @ OpenLogError::UnknownVersion { .. }) = read_header(&*file, &path) {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// A number nobody outside can guess, from the standard library's per-process random keys.
