@@ -14,7 +14,6 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("crates/central/src/limits.rs", &["SIGN_IN_CODE_LIFE", "SIGN_IN_INVITATION_LIFE"]),
     ("crates/central/src/lib.rs", &["certificates", "core", "demo", "front", "http"]),
     ("crates/edge/src/config/processes.rs", &["from_entries"]),
-    ("crates/edge/src/limits.rs", &["MODULES_MAX"]),
     (
         "crates/edge/src/lib.rs",
         &[
@@ -26,6 +25,7 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
             "lifecycle",
             "limits",
             "management",
+            "metrics",
             "runtime",
             "state",
             "unix_http",
