@@ -7,7 +7,8 @@ pub fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(token) = SasToken::parse(text) {
         assert!(!token.verify("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="));
-        let _ = token.resource_matches("hub.example.test/devices/dev1");
+        let _ = token.covers("hub.example.test/devices/dev1");
+        let _ = token.is_for("hub.example.test/devices/dev1");
         let _ = token.is_expired(0);
     }
 }

@@ -144,12 +144,6 @@ pub const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(90 * 86_400);
 /// Tokens we sign for the hub's HTTPS API.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Skew allowed between a client's clock and ours when its token is checked.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
-
-/// A session may outlive its token by this much; SDKs reconnect before.
-pub const TOKEN_GRACE: Duration = Duration::from_secs(600);
-
 /// Answer of `GetModuleLogs`, in bytes.
 pub const MODULE_LOGS_ANSWER_BYTES_MAX: usize = 127_000;
 

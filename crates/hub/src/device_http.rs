@@ -28,11 +28,12 @@ use events::ingest::Ingest;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use model::identity::Identity;
+use protocol::auth::judge::{self, Claim};
 use registry::Registry;
 use serde::Serialize;
 
 use crate::applications::Applications;
-use crate::authenticate::{AuthenticateError, Authenticator, Claim, Principal};
+use crate::authenticate::{Authenticator, Principal};
 use crate::limits::HUB_HTTP_BODY_BYTES_MAX;
 use crate::provisioning::Provisioning;
 use crate::sessions::Sessions;
@@ -118,18 +119,12 @@ impl HubHttp {
         let application = application.ok_or_else(|| HubHttpError::unknown_host(named))?;
         // Audiences name the hub, whatever other name of it the request came by.
         let own = self.applications.host_of(&application);
-        let authenticator = Authenticator::new(self.registry.clone());
-        let mut refusal = None;
-        for host in [own.as_str(), named] {
-            let claim = Claim { application: &application.id, host, identity, token, auth_chain: None };
-            match authenticator.authenticate(claim, now_secs()).await {
-                Ok(principal) => return Ok(Caller { app: application.id.as_str().into(), principal }),
-                Err(error @ AuthenticateError::Scope(_)) => refusal = Some(error),
-                Err(error) => return Err(HubHttpError::refused(identity, &error)),
-            }
+        let hosts = [own.as_str(), named];
+        let claim = Claim { identity, hosts: &hosts, credential: judge::Credential::Sas(token), auth_chain: None };
+        match Authenticator::new(self.registry.clone()).authenticate(&application.id, claim, now_secs()).await {
+            Ok(principal) => Ok(Caller { app: application.id.as_str().into(), principal }),
+            Err(error) => Err(HubHttpError::refused(identity, &error)),
         }
-        let refusal = refusal.expect("the first host is always there, and every other outcome has returned");
-        Err(HubHttpError::refused(identity, &refusal))
     }
 }
 

@@ -14,9 +14,9 @@ use events::live::{Live, LiveEvent};
 use events::metrics::Metrics;
 use events::record::{Kind, Origin};
 use model::identity::Identity;
+use protocol::auth::judge::Claim;
 use protocol::dps::{DpsError, OperationStatus};
 use protocol::hub::bag;
-use protocol::limits::TOKEN_GRACE;
 use registry::Registry;
 use serde_json::{Value, json};
 use storage::log::Records;
@@ -27,7 +27,7 @@ use transport::server::{
 };
 
 use crate::applications::Applications;
-use crate::authenticate::{AuthenticateError, Authenticator, Claim, Principal};
+use crate::authenticate::{AuthenticateError, Authenticator, Principal};
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
 use crate::provisioning::{Enrollee, Provisioning};
 use crate::sessions::{Registered, SessionId, Sessions};
@@ -112,11 +112,7 @@ impl HubHandler for Gateway {
         if !was_connected {
             self.tell_connection(&session, true);
         }
-        Ok(Accepted {
-            session,
-            session_present: false,
-            expires_at_secs: Some(principal.expires_at_secs + TOKEN_GRACE.as_secs()),
-        })
+        Ok(Accepted { session, session_present: false, expires_at_secs: Some(principal.session_ends_at_secs) })
     }
 
     async fn telemetry(&self, session: &HubSession, batch: TelemetryBatch) -> Result<(), HubError> {
@@ -208,17 +204,14 @@ impl Gateway {
         let Some(application) = application else {
             return Err(refused(&format_args!("{} is not the name of this hub", request.hub_host)));
         };
-        let Credential::Sas(token) = &request.credential else {
-            return Err(refused(&"only signed tokens are accepted"));
-        };
+        let own = self.applications.host_of(&application);
         let claim = Claim {
-            application: &application.id,
-            host: &request.hub_host,
             identity: &request.identity,
-            token,
+            hosts: &[&request.hub_host, &own],
+            credential: request.credential.judged(),
             auth_chain: request.auth_chain.as_deref(),
         };
-        match Authenticator::new(self.registry.clone()).authenticate(claim, now_secs()).await {
+        match Authenticator::new(self.registry.clone()).authenticate(&application.id, claim, now_secs()).await {
             Ok(principal) => Ok((application.id.as_str().into(), principal)),
             Err(AuthenticateError::Store(error)) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a connection could not be authenticated");

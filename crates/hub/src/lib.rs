@@ -12,7 +12,7 @@
 //! after it is durable.
 
 pub mod applications;
-pub mod authenticate;
+mod authenticate;
 pub mod device_http;
 pub mod gateway;
 pub mod limits;

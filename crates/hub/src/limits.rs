@@ -8,9 +8,6 @@ pub const AUTHENTICATIONS_MAX: usize = 64;
 /// How long a connection may wait for its turn to authenticate before it is told to come again.
 pub const AUTHENTICATION_WAIT: Duration = Duration::from_secs(20);
 
-/// Gateways between a child and this hub that an `auth-chain` may name.
-pub const AUTH_CHAIN_LENGTH_MAX: usize = 8;
-
 /// Twin changes waiting for the writer; beyond it the callers wait.
 pub const TWIN_CHANGES_QUEUED_MAX: usize = 1_024;
 

@@ -76,7 +76,7 @@ impl Provisioning {
             return Err(DpsError::bad_request("the registration id is malformed"));
         }
         let token = SasToken::parse(token).map_err(|error| DpsError::unauthorized(error.to_string()))?;
-        let fits = token.resource_matches(&dps::audience(id_scope, registration_id));
+        let fits = token.covers(&dps::audience(id_scope, registration_id));
         if token.is_expired(now_secs) || !fits || token.policy().is_some_and(|policy| policy != dps::POLICY) {
             return Err(unauthorized());
         }

@@ -4,7 +4,7 @@
 //! message, what a manifest means) is therefore decided once, for Central and Edge alike, and tested in milliseconds.
 pub mod dtdl;
 pub mod identity;
-mod limits;
+pub mod limits;
 pub mod manifest;
 pub mod message;
 #[cfg(test)]

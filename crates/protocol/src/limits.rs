@@ -44,6 +44,9 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 /// How long a connection may outlive its token (the hub lets it run about ten minutes on).
 pub const TOKEN_GRACE: Duration = Duration::from_secs(10 * 60);
 
+/// Ids in an `auth-chain`: the target, its device, and the gateways between it and this hub (five levels are documented).
+pub const AUTH_CHAIN_LENGTH_MAX: usize = 8;
+
 /// Device role: how long the hub may take to answer CONNECT and SUBSCRIBE.
 pub const CONNACK_TIMEOUT: Duration = Duration::from_secs(60);
 

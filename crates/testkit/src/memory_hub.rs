@@ -130,7 +130,7 @@ impl MemoryHub {
         let Ok(token) = SasToken::parse(text) else { return false };
         let state = self.state();
         state.keys.get(identity).is_some_and(|key| token.verify(key))
-            && token.resource_matches(resource)
+            && token.covers(resource)
             && !token.is_expired(unix_secs())
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use events::clock::now_ms;
 use events::live::LiveEvent;
-use hub::authenticate::EDGE_HUB_MODULE;
 use hub::sessions::{InvokeFailure, MethodTimeouts};
 use model::identity::Identity;
+use model::manifest::EDGE_HUB;
 use registry::{ModuleAuthentication, ModuleChange, RelationshipRow, new_symmetric_keys};
 use serde_json::{Value, json};
 use transport::client::{ClientEvent, HubClient, LinkState};
@@ -163,6 +163,37 @@ async fn disabling_a_device_cuts_it_and_keeps_it_out() {
 }
 
 #[tokio::test]
+async fn a_devices_key_opens_its_modules_once_they_exist() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let device = central.provision("d1").await;
+    let keys = new_symmetric_keys();
+    let change = ModuleChange {
+        managed_by: None,
+        authentication: Some(ModuleAuthentication::Sas(keys.clone())),
+        if_match: None,
+    };
+    central.running.core.registry.module_put(central.app(), "d1", "m", change, now_ms()).await.unwrap();
+    let as_module = |key: &str, resource: &str| {
+        let mut options = central.client_options(Identity::module("d1", "m"), key);
+        options.token_audience = Some(format!("localhost/devices/{resource}"));
+        options
+    };
+    for options in [as_module(&device.key, "d1"), as_module(&keys.secondary, "d1/modules/m")] {
+        let (client, _events) = connect(options).await;
+        client.stop().await;
+    }
+    // A module's key does not open its device.
+    let as_device = central.client_options(Identity::device("d1"), &keys.primary);
+    for options in [as_device, as_module(&keys.primary, "d1/modules/other")] {
+        let (client, _events) = HubClient::start(options);
+        await_refusal(&client).await;
+        client.stop().await;
+    }
+    central.stop().await;
+}
+
+#[tokio::test]
 async fn an_edge_speaks_for_its_children_only() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
@@ -174,7 +205,7 @@ async fn an_edge_speaks_for_its_children_only() {
         authentication: Some(ModuleAuthentication::Sas(keys.clone())),
         if_match: None,
     };
-    registry.module_put(central.app(), "edge-1", EDGE_HUB_MODULE, change, now_ms()).await.unwrap();
+    registry.module_put(central.app(), "edge-1", EDGE_HUB, change, now_ms()).await.unwrap();
     for id in ["child", "stranger"] {
         central.provision(id).await;
     }
@@ -184,7 +215,7 @@ async fn an_edge_speaks_for_its_children_only() {
     let through_edge = |id: &str| {
         let mut options = central.client_options(Identity::device(id), &keys.primary);
         options.auth_chain = Some(format!("{id};edge-1"));
-        options.token_audience = Some(format!("localhost/devices/edge-1/modules/{EDGE_HUB_MODULE}"));
+        options.token_audience = Some(format!("localhost/devices/edge-1/modules/{EDGE_HUB}"));
         options
     };
     let mut live = central.watch("child");

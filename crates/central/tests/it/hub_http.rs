@@ -4,8 +4,8 @@ use bytes::Bytes;
 use events::clock::now_secs;
 use events::live::LiveEvent;
 use http::{Method, Request, Response, StatusCode, header};
-use hub::authenticate::EDGE_HUB_MODULE;
 use model::identity::Identity;
+use model::manifest::EDGE_HUB;
 use protocol::auth::sas;
 use serde_json::{Value, json};
 use transport::client::https::HttpsClient;
@@ -95,9 +95,9 @@ async fn the_hub_of_an_edge_learns_its_scope_and_nothing_else() {
     let key = "aHViLWtleQ==";
     let body =
         json!({ "authentication": { "type": "sas", "symmetricKey": { "primaryKey": key, "secondaryKey": key } } });
-    let path = format!("/devices/e1/modules/{EDGE_HUB_MODULE}");
+    let path = format!("/devices/e1/modules/{EDGE_HUB}");
     Caller::device(&central, &edge).send(Method::PUT, &path, &[], &body.to_string()).await;
-    let hub = Caller::new(&central, &Identity::module("e1", EDGE_HUB_MODULE), key);
+    let hub = Caller::new(&central, &Identity::module("e1", EDGE_HUB), key);
 
     let scope = format!("{path}/devicesAndModulesInTargetDeviceScope");
     let mut devices: Vec<Value> = Vec::new();

@@ -1,63 +1,50 @@
-//! Who may connect: this device's modules by the keys we derived, others by the keys in the scope.
+//! Who may connect: this device and its modules by the keys we hold, others by the keys in the scope. The judgement is
+//! [`protocol::auth::judge`]'s; here stands where its facts come from, and when they are asked for again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use model::identity::Identity;
+use protocol::auth::judge::{self, Authentication, Case, Claim, Denied, DeviceFacts, Facts};
 use protocol::auth::sas::SasToken;
-use transport::server::{ConnectRequest, Credential, Refusal};
+use transport::server::{ConnectRequest, Refusal};
 
 use super::EdgeHub;
-use super::scope::Refreshed;
+use super::scope::{Refreshed, ScopedIdentity};
 use crate::identity::KeyOf;
-use crate::limits::{CLOCK_SKEW, TOKEN_GRACE};
-
-/// What the keys at hand say of a token.
-enum Verdict {
-    Genuine,
-    /// The identity is known and this is not its token.
-    WrongKey,
-    Disabled,
-    Unknown,
-}
 
 impl EdgeHub {
     /// Checks a CONNECT; says until when the session may live, in Unix seconds.
-    pub(super) async fn authenticate(&self, request: &ConnectRequest) -> Result<Option<u64>, Refusal> {
+    pub(super) async fn authenticate(&self, request: &ConnectRequest) -> Result<u64, Refusal> {
         let identity = &request.identity;
-        let refuse = |reason: &str| {
-            tracing::warn!(%identity, peer = %request.peer, reason, "connection refused");
+        let refuse = |denied: &Denied| {
+            tracing::warn!(%identity, peer = %request.peer, reason = %denied, "connection refused");
             Refusal::NotAuthorized
         };
-        let Credential::Sas(text) = &request.credential else {
-            return Err(refuse("only shared access signatures are accepted here"));
+        let claim = Claim {
+            identity,
+            hosts: &[&self.options.device.hub_host, &self.options.hostname],
+            credential: request.credential.judged(),
+            auth_chain: request.auth_chain.as_deref(),
         };
-        let token = SasToken::parse(text).map_err(|error| refuse(&error.to_string()))?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if now > token.expiry_secs().saturating_add(CLOCK_SKEW.as_secs()) {
-            return Err(refuse("the token has expired; is the client's clock right?"));
-        }
-        let hosts = [self.options.device.hub_host.as_str(), self.options.hostname.as_str()];
-        if !hosts.iter().any(|host| token.resource_matches(&resource(host, identity))) {
-            return Err(refuse("the token is for another resource"));
-        }
-        match self.judge(identity, &token) {
-            Verdict::Genuine => return Ok(Some(token.expiry_secs().saturating_add(TOKEN_GRACE.as_secs()))),
-            Verdict::Disabled | Verdict::WrongKey | Verdict::Unknown if self.is_own_module(identity) => {
-                return Err(refuse("the token is not signed with the module's key"));
+        let now_secs = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let case = judge::open(claim, now_secs).map_err(|denied| refuse(&denied))?;
+        match case.decide(&self.facts(&case)) {
+            Ok(admitted) => return Ok(admitted.session_ends_at_secs),
+            // Of our own modules nobody knows better than we do.
+            Err(denied) if !denied.depends_on_identities() || self.is_own_module(identity) => {
+                return Err(refuse(&denied));
             }
-            Verdict::Disabled | Verdict::WrongKey | Verdict::Unknown => {}
+            Err(_) => {}
         }
-        // What we know may be old: ask once more before saying no.
+        // What we know of others may be old: ask once more before saying no.
         let refreshed = self.scope.refresh_one(identity).await;
-        match (self.judge(identity, &token), refreshed) {
-            (Verdict::Genuine, _) => Ok(Some(token.expiry_secs().saturating_add(TOKEN_GRACE.as_secs()))),
-            (Verdict::Disabled, _) => Err(refuse("the identity is disabled")),
-            (Verdict::WrongKey, _) => Err(refuse("the token is not signed with the identity's key")),
-            (Verdict::Unknown, Refreshed::Known) => Err(refuse("the identity is not in this device's scope")),
-            (Verdict::Unknown, _) => {
+        match case.decide(&self.facts(&case)) {
+            Ok(admitted) => Ok(admitted.session_ends_at_secs),
+            Err(Denied::Unknown(_)) if refreshed != Refreshed::Known => {
                 tracing::warn!(%identity, peer = %request.peer, "connection refused for now: the hub cannot be asked");
                 Err(Refusal::Unavailable)
             }
+            Err(denied) => Err(refuse(&denied)),
         }
     }
 
@@ -66,27 +53,41 @@ impl EdgeHub {
         own && identity.module_id().is_some_and(|module| self.options.identities.known(module).is_some())
     }
 
-    fn judge(&self, identity: &Identity, token: &SasToken) -> Verdict {
-        let own_device = identity.device_id() == self.options.device.device_id;
-        if own_device && self.options.signer.verifies(KeyOf::Device, token) {
-            return Verdict::Genuine;
+    /// What is known here of the identities a case is about. There are no shared access policies on an edge, and no edge
+    /// devices below it that would speak for others.
+    fn facts(&self, case: &Case<'_>) -> Facts {
+        let (needs, token) = (case.needs(), case.token());
+        let devices = needs.devices.into_iter().filter_map(|id| Some((id.to_owned(), self.device_facts(id, token)?)));
+        let modules = needs.modules.into_iter().filter_map(|id| {
+            let authentication = self.module_authentication(&id, token)?;
+            Some((id, authentication))
+        });
+        Facts { devices: devices.collect(), modules: modules.collect(), policy: None }
+    }
+
+    fn device_facts(&self, id: &str, token: &SasToken) -> Option<DeviceFacts> {
+        if id == self.options.device.device_id {
+            let authentication = self.own(KeyOf::Device, token);
+            return Some(DeviceFacts { enabled: true, is_edge: true, parent: None, authentication });
         }
-        if let Some(module) = identity.module_id().filter(|_| self.is_own_module(identity)) {
-            let genuine = self.options.signer.verifies(KeyOf::Module(module), token);
-            return if genuine { Verdict::Genuine } else { Verdict::WrongKey };
+        let scoped = self.scope.get(&Identity::device(id))?;
+        let (enabled, authentication) = (scoped.enabled, authentication(scoped));
+        Some(DeviceFacts { enabled, is_edge: false, parent: None, authentication })
+    }
+
+    fn module_authentication(&self, identity: &Identity, token: &SasToken) -> Option<Authentication> {
+        match identity.module_id().filter(|_| self.is_own_module(identity)) {
+            Some(module) => Some(self.own(KeyOf::Module(module), token)),
+            None => self.scope.get(identity).map(authentication),
         }
-        let Some(scoped) = self.scope.get(identity) else { return Verdict::Unknown };
-        if !scoped.enabled {
-            return Verdict::Disabled;
-        }
-        // A module may also sign with its device's key.
-        let device = identity.module_id().and_then(|_| self.scope.get(&Identity::device(identity.device_id())));
-        let device_keys = device.filter(|device| device.enabled).map(|device| device.keys).unwrap_or_default();
-        let genuine = scoped.keys.iter().chain(&device_keys).any(|key| token.verify(key));
-        if genuine { Verdict::Genuine } else { Verdict::WrongKey }
+    }
+
+    /// Our own keys stay with the signer.
+    fn own(&self, key: KeyOf<'_>, token: &SasToken) -> Authentication {
+        Authentication::Held { genuine: self.options.signer.verifies(key, token) }
     }
 }
 
-fn resource(host: &str, identity: &Identity) -> String {
-    protocol::auth::sas::audience(host, identity)
+fn authentication(scoped: ScopedIdentity) -> Authentication {
+    if scoped.keys.is_empty() { Authentication::None } else { Authentication::Sas(scoped.keys) }
 }

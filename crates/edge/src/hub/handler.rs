@@ -26,7 +26,8 @@ impl HubHandler for EdgeHub {
     type Enrollee = ();
 
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<Session>, Refusal> {
-        let expires_at_secs = self.authenticate(&request).await.inspect_err(|refusal| self.count_refused(*refusal))?;
+        let authenticated = self.authenticate(&request).await;
+        let expires_at_secs = Some(authenticated.inspect_err(|refusal| self.count_refused(*refusal))?);
         let identity = request.identity;
         let Some((number, old)) = self.sessions.insert(&identity, request.link.clone()) else {
             tracing::warn!(%identity, "connection refused: too many sessions");

@@ -120,7 +120,7 @@ impl Scope {
         Ok(gone)
     }
 
-    /// Fetches one identity.
+    /// Fetches one identity; of a module, its device too.
     pub(super) async fn refresh_one(&self, identity: &Identity) -> Refreshed {
         {
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,11 +136,10 @@ impl Scope {
         }
         match self.source.one(&body).await {
             Ok(answer) => {
-                let id = identity.to_string();
-                let found = read_identities(&answer).remove(&id);
-                self.replace(|known| match found {
-                    Some(found) => drop(known.insert(id, found)),
-                    None => drop(known.remove(&id)),
+                let found = read_identities(&answer);
+                self.replace(|known| {
+                    known.remove(&identity.to_string());
+                    known.extend(found);
                 });
                 Refreshed::Known
             }

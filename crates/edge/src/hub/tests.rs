@@ -127,6 +127,10 @@ async fn only_who_is_in_scope_and_has_the_key_gets_in() {
     assert!(refused(Identity::device("stranger"), site::LEAF_KEY).await);
     assert!(refused(Identity::device("disabled"), site::LEAF_KEY).await);
     assert!(!refused(Identity::device("leaf"), site::LEAF_KEY).await);
+    // A device's key opens its modules, those in scope: `known` is one of leaf's, `ghost` is not.
+    assert!(!refused(Identity::module("leaf", "known"), site::LEAF_KEY).await);
+    assert!(refused(Identity::module("leaf", "ghost"), site::LEAF_KEY).await);
+    assert!(refused(Identity::module("disabled", "known"), site::LEAF_KEY).await);
 }
 
 #[tokio::test]

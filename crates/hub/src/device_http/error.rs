@@ -4,6 +4,7 @@ use axum::body::Body;
 use events::clock::{now_ms, rfc3339_ms};
 use http::{Response, StatusCode, header};
 use model::identity::Identity;
+use protocol::auth::judge::Denied;
 use protocol::dps::DpsError;
 use registry::{StoreError, new_id};
 use serde_json::json;
@@ -102,7 +103,7 @@ impl HubHttpError {
         tracing::info!(%identity, "request refused: {error}");
         match error {
             AuthenticateError::Store(_) => Self::unavailable(),
-            AuthenticateError::Disabled(_) => {
+            AuthenticateError::Denied(Denied::Disabled(_)) => {
                 Self::new(StatusCode::FORBIDDEN, "DeviceDisabled", "the device is disabled")
             }
             _ => Self::unauthorized("the token is not valid for this request"),

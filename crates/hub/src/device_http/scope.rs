@@ -6,6 +6,9 @@
 use axum::body::Body;
 use http::{Response, StatusCode};
 use model::identity::Identity;
+use model::manifest::EDGE_HUB;
+use protocol::auth::judge::SignedBy;
+use protocol::limits::AUTH_CHAIN_LENGTH_MAX;
 use registry::DeviceRow;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,8 +16,7 @@ use serde_json::{Value, json};
 use super::error::HubHttpError;
 use super::modules::module_json;
 use super::{Call, Caller, HubHttp, json, query_parameter};
-use crate::authenticate::EDGE_HUB_MODULE;
-use crate::limits::{AUTH_CHAIN_LENGTH_MAX, SCOPE_PAGE_DEVICES_MAX};
+use crate::limits::SCOPE_PAGE_DEVICES_MAX;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,7 +40,11 @@ fn scope_of(edge: &DeviceRow) -> String {
 
 impl HubHttp {
     async fn edge_hub(&self, call: &Call<'_>, edge: &str) -> Result<Caller, HubHttpError> {
-        let caller = self.caller(call, &Identity::module(edge, EDGE_HUB_MODULE)).await?;
+        let caller = self.caller(call, &Identity::module(edge, EDGE_HUB)).await?;
+        // Keys of others are handed out here, to the hub itself: not to whoever speaks as it.
+        if caller.principal.signed_by != SignedBy::Identity {
+            return Err(HubHttpError::unauthorized("the token is not signed with the hub module's own key"));
+        }
         if !caller.principal.device.is_edge {
             return Err(HubHttpError::unauthorized("the device is no edge device"));
         }

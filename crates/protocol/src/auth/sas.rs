@@ -10,6 +10,8 @@
 //!                          +-- resource                          +-- percent-encoded base64; `+` means `+`
 //! ```
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -104,7 +106,7 @@ impl SasToken {
             signature: STANDARD
                 .decode(bag::decode(signature.as_bytes()).as_bytes())
                 .map_err(|_| ParseTokenError::Signature)?,
-            policy: policy.map(|text| bag::decode(text.as_bytes()).into_owned()).filter(|name| !name.is_empty()),
+            policy: policy.map(|text| bag::decode(text.as_bytes()).into_owned()).filter(|name| !is_blank(name)),
         })
     }
 
@@ -138,23 +140,38 @@ impl SasToken {
 
     /// Whether the token's scope covers a resource such as `hub.example.test/devices/dev1/modules/m`: it is the resource
     /// itself or a prefix of it by whole segments, case ignored. A last segment `api-version=…` (old samples) is overlooked.
-    pub fn resource_matches(&self, resource: &str) -> bool {
-        let decoded = bag::decode(self.resource.as_bytes());
-        covers(&decoded, resource) || covers(&self.resource, resource)
+    pub fn covers(&self, resource: &str) -> bool {
+        let covers = |scope: &str| match resource.get(..scope.len()) {
+            Some(front) if front.eq_ignore_ascii_case(scope) => {
+                !scope.is_empty() && matches!(resource.as_bytes().get(scope.len()), None | Some(b'/'))
+            }
+            _ => false,
+        };
+        self.scopes().iter().any(|scope| covers(bare(scope)))
+    }
+
+    /// Whether the token's scope is just this resource, read as by [`covers`](Self::covers).
+    pub fn is_for(&self, resource: &str) -> bool {
+        self.scopes().iter().any(|scope| bare(scope).eq_ignore_ascii_case(resource))
+    }
+
+    /// The scope decoded, and as it stands: ids may hold `%`, and not everybody escapes.
+    fn scopes(&self) -> [Cow<'_, str>; 2] {
+        [bag::decode(self.resource.as_bytes()), Cow::Borrowed(&self.resource)]
     }
 }
 
-fn covers(scope: &str, resource: &str) -> bool {
-    let scope = match scope.rsplit_once('/') {
+/// A scope without a trailing slash or `api-version`.
+fn bare(scope: &str) -> &str {
+    match scope.rsplit_once('/') {
         Some((front, last)) if last.is_empty() || last.starts_with("api-version=") => front,
         _ => scope,
-    };
-    match resource.get(..scope.len()) {
-        Some(front) if front.eq_ignore_ascii_case(scope) => {
-            !scope.is_empty() && matches!(resource.as_bytes().get(scope.len()), None | Some(b'/'))
-        }
-        _ => false,
     }
+}
+
+/// No policy: some clients name none in so many words.
+fn is_blank(policy: &str) -> bool {
+    policy.is_empty() || policy.eq_ignore_ascii_case("null")
 }
 
 fn keyed(key_base64: &str) -> Option<HmacSha256> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::identity::Identity;
 use model::message::Message;
+use protocol::auth::judge;
 use protocol::dps;
 
 use super::link::SessionLink;
@@ -20,6 +21,16 @@ pub enum Credential {
     Certificate(Arc<Vec<Vec<u8>>>),
     /// Neither.
     None,
+}
+
+impl Credential {
+    /// The form in which it is judged. Certificates are not accepted yet, so they prove nothing.
+    pub fn judged(&self) -> judge::Credential<'_> {
+        match self {
+            Self::Sas(token) => judge::Credential::Sas(token),
+            Self::Certificate(_) | Self::None => judge::Credential::None,
+        }
+    }
 }
 
 /// A CONNECT that was well formed, awaiting the handler's word.

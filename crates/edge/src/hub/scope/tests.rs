@@ -57,6 +57,20 @@ async fn who_left_is_told() {
 }
 
 #[tokio::test]
+async fn a_module_comes_with_its_device_and_goes_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let module = json!({ "deviceId": "a", "moduleId": "m", "authentication": {} });
+    let found = json!({ "devices": [device("a", "enabled")], "modules": [module] });
+    let without = json!({ "devices": [device("a", "enabled")], "modules": [] });
+    let (a, m) = (Identity::device("a"), Identity::module("a", "m"));
+    assert_eq!(scope(dir.path(), vec![Some(found)]).refresh_one(&m).await, Refreshed::Known);
+    let again = scope(dir.path(), vec![Some(without)]);
+    assert!(again.get(&a).is_some() && again.get(&m).is_some());
+    assert_eq!(again.refresh_one(&m).await, Refreshed::Known);
+    assert!(again.get(&a).is_some() && again.get(&m).is_none());
+}
+
+#[tokio::test]
 async fn one_identity_is_asked_for_once_in_a_while() {
     let dir = tempfile::tempdir().unwrap();
     let answer = json!({ "devices": [device("a", "enabled")], "modules": [] });

@@ -159,7 +159,9 @@ struct FixedScope;
 impl FixedScope {
     fn answer() -> Value {
         let device = |id: &str, status: &str| json!({ "deviceId": id, "status": status, "authentication": { "symmetricKey": { "primaryKey": LEAF_KEY } } });
-        json!({ "devices": [device("leaf", "enabled"), device("disabled", "disabled")], "modules": [], "continuationLink": null })
+        let module =
+            |device: &str| json!({ "deviceId": device, "moduleId": "known", "authentication": { "type": "none" } });
+        json!({ "devices": [device("leaf", "enabled"), device("disabled", "disabled")], "modules": [module("leaf"), module("disabled")], "continuationLink": null })
     }
 }
 
@@ -172,6 +174,10 @@ impl ScopeSource for FixedScope {
         let mut answer = Self::answer();
         let devices = answer["devices"].as_array_mut().unwrap();
         devices.retain(|device| device["deviceId"] == body["targetDeviceId"]);
+        let modules = answer["modules"].as_array_mut().unwrap();
+        modules.retain(|module| {
+            module["deviceId"] == body["targetDeviceId"] && module["moduleId"] == body["targetModuleId"]
+        });
         Box::pin(async { Ok(answer) })
     }
 }

@@ -127,7 +127,7 @@ fn a_scope_covers_itself_and_what_is_below() {
     ];
     for (scope, resource, covered) in table {
         let token = SasToken::parse(&format!("{SCHEME} sr={scope}&sig=AAAA&se=1")).unwrap();
-        assert_eq!(token.resource_matches(resource), covered, "{scope} over {resource}");
+        assert_eq!(token.covers(resource), covered, "{scope} over {resource}");
     }
 }
 
