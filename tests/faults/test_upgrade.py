@@ -171,3 +171,8 @@ def check_refused(program: Program, folder: pathlib.Path, said: str):
 def test_central_leaves_a_later_folder_as_it_is(folders, make_later, said):
     make_later(folders.central.data)
     check_refused(folders.central, folders.central.data, said)
+
+
+def test_the_edge_leaves_a_later_log_as_it_is(folders):
+    later_log(folders.edge.data)
+    check_refused(folders.edge, folders.edge.data, ".log")

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use storage::envelope::{self, Kind, OpenEnvelopeError};
+use storage::log::{CheckpointError, Checkpoints, OpenLogError, refuse_later_version};
 use storage::state_file::{self, Access, ReadFileError, ReplaceFileError};
 
 use crate::limits::STATE_BYTES_MAX;
@@ -50,6 +51,9 @@ pub(crate) const RESTARTS: StateKind = kind("edge.lifecycle.restarts", 2, &["lif
 pub(crate) const SCOPE: StateKind = kind("edge.hub.scope", 2, &["hub/scope.json"]);
 pub(crate) const SESSIONS: StateKind = kind("edge.hub.sessions", 2, &["hub/sessions.json"]);
 pub(crate) const TWIN: StateKind = kind("edge.hub.twin", 2, &["hub/twins/"]);
+
+/// Folder of the queues, below the data folder.
+const QUEUES: &str = "hub/queues";
 
 const ALL: &[&StateKind] = &[&PROVISIONED, &MODULES, &DESIRED, &RESTARTS, &SCOPE, &SESSIONS, &TWIN];
 
@@ -139,6 +143,22 @@ pub(crate) fn refuse_later_versions(data_dir: &Path) -> Result<(), StateError> {
             if let Err(OpenEnvelopeError::Newer { found, known }) = envelope::open(*kind, &contents) {
                 return Err(StateError::Newer { path, found, known });
             }
+        }
+    }
+    refuse_later_queues(&data_dir.join(QUEUES))
+}
+
+/// The same for the log of the queues, those of earlier versions, and the positions in it. Whatever else is wrong with them is
+/// said when they are opened.
+fn refuse_later_queues(dir: &Path) -> Result<(), StateError> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    for path in entries {
+        if path.is_dir() {
+            if let Err(OpenLogError::UnknownVersion { segment, version, known }) = refuse_later_version(&path) {
+                return Err(StateError::Newer { path: segment, found: version, known });
+            }
+        } else if let Err(CheckpointError::UnknownVersion { path, version, known }) = Checkpoints::open(&path) {
+            return Err(StateError::Newer { path, found: version, known });
         }
     }
     Ok(())
