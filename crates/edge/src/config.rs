@@ -13,8 +13,10 @@ mod provisioning;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use processes::{Process, Processes};
-pub use provisioning::{DpsEnrollment, HubIdentity, Provisioning, ReadSecretError, Secret};
+#[cfg(test)]
+pub use processes::Process;
+pub use processes::Processes;
+pub use provisioning::{DpsEnrollment, HubIdentity, Provisioning, ReadSecretError};
 
 use crate::limits;
 

@@ -38,7 +38,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use config::HubConfig;
-pub use handler::Session;
 pub use methods::HubMethods;
 pub use queue::OpenQueuesError;
 pub use scope::{ScopeSource, UpstreamScope};

@@ -34,7 +34,7 @@ pub use authority::{OpenIdentityError, is_certificate_name};
 pub use device::{Device, Provisioned};
 pub use file_signer::FileSigner;
 pub use provisioning::ProvisionDeviceError;
-pub use signer::{HubCertificate, KeyOf, ModuleCertificate, ModuleTokens, SecretOf, SignError, Signed, Signer};
+pub use signer::{HubCertificate, KeyOf, ModuleCertificate, ModuleTokens, SecretOf, SignError, Signer};
 
 use crate::config::Provisioning;
 use crate::state::StateError;

@@ -14,22 +14,22 @@
 //!
 //! It refuses to know what a message means, and never talks to Central other than over the wire any hub speaks.
 
-pub mod check;
+mod check;
 pub mod cli;
-pub mod config;
-pub mod daemon;
-pub mod hub;
-pub mod identity;
-pub mod lifecycle;
-pub mod limits;
+mod config;
+mod daemon;
+mod hub;
+mod identity;
+mod lifecycle;
+mod limits;
 mod log_time;
-pub mod management;
-pub mod metrics;
+mod management;
+mod metrics;
 pub mod runtime;
-pub mod state;
+mod state;
 mod twin_link;
-pub mod unix_http;
-pub mod workload;
+mod unix_http;
+mod workload;
 
 /// Runs futures side by side on this task and waits for all. Each is polled first in the order given, which
 /// `first_polls_keep_the_order` holds: messages of one sender are handed on that way.

@@ -62,8 +62,9 @@ impl Processes {
         Ok(Self(processes))
     }
 
-    /// A table of given entries, for tests and tools.
-    pub fn from_entries(entries: impl IntoIterator<Item = (String, Process)>) -> Self {
+    /// A table of given entries.
+    #[cfg(test)]
+    pub(crate) fn from_entries(entries: impl IntoIterator<Item = (String, Process)>) -> Self {
         Self(entries.into_iter().collect())
     }
 
