@@ -91,6 +91,10 @@ pub const PUMP_BATCH_BYTES: usize = 1024 * 1024;
 /// One segment of the queues' log: what has been sent is freed in steps of this size.
 pub const QUEUE_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Messages that come at the same time are made durable together once in this time. Latency for processor time and flash
+/// life: at 1,000 messages a second it is a fifth of the syncs.
+pub const QUEUE_COMMIT_INTERVAL: Duration = Duration::from_millis(5);
+
 /// Newest part of the log kept in memory, so that a pump that keeps up does not read the disk.
 pub const QUEUE_TAIL_BYTES: usize = 512 * 1024;
 

@@ -27,6 +27,9 @@ pub const TAIL_BYTES_MAX_DEFAULT: usize = 4 * MIB;
 /// A reader that reads from disk asks for this much at once (more only for a single larger group).
 pub const READ_BUFFER_BYTES: usize = 256 * 1024;
 
+/// Commits after one whose wait for more brought nothing, before the next wait is tried.
+pub const COMMITS_WITHOUT_WAIT: u32 = 64;
+
 /// How often retention by age and size is applied while nothing else triggers it.
 pub const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
 

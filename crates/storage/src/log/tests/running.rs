@@ -410,3 +410,36 @@ fn nobody_hears_of_records_that_were_refused() {
     assert!(matches!(refusal, AppendError::Full { limit_bytes: 400 }), "{refusal}");
     assert_eq!(heard.load(Ordering::Relaxed), accepted);
 }
+
+#[tokio::test]
+async fn records_that_come_close_together_share_a_commit_and_a_lone_caller_is_not_held_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = LogOptions { commit_interval: Duration::from_millis(300), ..LogOptions::default() };
+    let log = Log::open(folder.path(), options).unwrap();
+    let started = std::time::Instant::now();
+    for _ in 0..60 {
+        log.append(vec![Bytes::from_static(b"alone")]).await.unwrap();
+    }
+    assert!(started.elapsed() < Duration::from_secs(9), "each wait would have made it 18 seconds");
+
+    let log = {
+        log.close().await;
+        let options = LogOptions { commit_interval: Duration::from_millis(300), ..LogOptions::default() };
+        Log::open(folder.path(), options).unwrap()
+    };
+    let first = log.next_offset();
+    log.append(vec![Bytes::from_static(b"first")]).await.unwrap();
+    let together = (0..20).map(|_| log.append(vec![Bytes::from_static(b"together")]));
+    let mut together: Vec<Appending<'_>> = together.map(|append| Box::pin(append) as Appending<'_>).collect();
+    for append in &mut together {
+        let polled = std::future::poll_fn(|context| Poll::Ready(append.as_mut().poll(context))).await;
+        assert!(polled.is_pending());
+    }
+    for append in together {
+        append.await.unwrap();
+    }
+    let records = log.reader(first).try_next_batch(100, usize::MAX).unwrap();
+    let waited = records[1].appended_at_ms - records[0].appended_at_ms;
+    assert!((290..).contains(&waited), "what came soon after the first was collected: {waited} ms");
+    assert_eq!(records.len(), 21);
+}
