@@ -6,10 +6,12 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use events::ingest::Ingest;
+use events::Events;
+use events::health::Health;
 use events::live::Live;
-use events::metrics::Metrics;
+use events::queue::EventQueue;
 use hub::applications::Applications;
+use hub::metrics::HubMetrics;
 use hub::provisioning::Provisioning;
 use hub::sessions::Sessions;
 use hub::twins::Twins;
@@ -30,8 +32,10 @@ pub struct Parts {
     pub applications: Applications,
     /// The log.
     pub log: Log,
-    /// The way into the log.
-    pub ingest: Ingest,
+    /// The one door into the log.
+    pub events: Events,
+    /// Where connections tell of themselves.
+    pub connections: EventQueue,
     /// Live updates.
     pub live: Live,
     /// Who is connected.
@@ -42,8 +46,12 @@ pub struct Parts {
     pub telemetry: Telemetry,
     /// Provisioning.
     pub provisioning: Provisioning,
-    /// Counters and conditions.
-    pub metrics: Metrics,
+    /// What keeps Central from being ready.
+    pub health: Health,
+    /// Counters of the device plane.
+    pub hub_metrics: HubMetrics,
+    /// Every metric there is, to be encoded.
+    pub metrics: prometheus_client::registry::Registry,
     /// Keys that sign API tokens, one an application.
     pub signing_keys: SigningKeys,
 }

@@ -15,7 +15,6 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
-use events::metrics::Gauges;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hub::device_http::HubHttp;
 use hub::device_http::error::HubHttpError;
@@ -23,6 +22,7 @@ use hub::device_http::route::{Audience, HubRoute};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::encoding::text::encode;
 use serde_json::json;
 
 use crate::app::{App, AppError};
@@ -89,7 +89,7 @@ impl Front {
     }
 
     fn ready(&self) -> Response<Body> {
-        let problems = self.core.metrics.problems();
+        let problems: Vec<String> = self.core.health.problems().iter().map(ToString::to_string).collect();
         if problems.is_empty() {
             return text(StatusCode::OK, "application/json", r#"{"status":"ready"}"#.into());
         }
@@ -103,13 +103,9 @@ impl Front {
             let needed = "an API token is needed from outside this machine\n";
             return text(StatusCode::UNAUTHORIZED, "text/plain", needed.into());
         }
-        let gauges = Gauges {
-            sessions: self.core.sessions.count(),
-            log_bytes: self.core.log.bytes(),
-            log_next_offset: self.core.log.next_offset().0,
-        };
-        let body = self.core.metrics.to_prometheus(gauges);
-        text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body)
+        let mut body = String::new();
+        encode(&mut body, &self.core.metrics).expect("writing to a string does not fail");
+        text(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body)
     }
 
     /// Whether the request brings a token of the first application, whose administrators run this installation.

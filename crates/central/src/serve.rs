@@ -16,16 +16,21 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use events::ingest::Ingest;
+use events::Events;
+use events::health::Health;
 use events::last_seen::LastSeen;
 use events::live::Live;
-use events::metrics::Metrics;
+use events::metrics::{EventMetrics, LogGauges, ReadyGauge};
+use events::queue::EventQueue;
 use hub::applications::Applications;
 use hub::device_http::HubHttp;
 use hub::gateway::Gateway;
+use hub::metrics::{HubGauges, HubMetrics};
 use hub::provisioning::Provisioning;
+use hub::relay::{Relay, StartRelayError};
 use hub::sessions::Sessions;
 use hub::twins::Twins;
+use readers::metrics::ReaderMetrics;
 use readers::timeseries::reader::{ReaderParts, StartReaderError, TelemetryReader};
 use readers::timeseries::{CreateFolderError, OpenTelemetryError, Telemetry};
 use registry::{OpenRegistryError, Registry};
@@ -100,6 +105,9 @@ pub enum ServeError {
     /// The telemetry reader.
     #[error("the telemetry reader cannot start")]
     Reader(#[from] StartReaderError),
+    /// Events of changes that are not in the log yet.
+    #[error("the events of changes cannot be brought to the log")]
+    Relay(#[from] StartRelayError),
     /// A thread.
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
@@ -153,6 +161,8 @@ pub async fn run(
     refuse_later_versions(&folder).await?;
     folder.remove_endpoints()?;
     let (core, background) = open(folder, &options).await?;
+    let listening = core.health.condition("listeners");
+    listening.break_with("they are not up");
     let identity = certificates::server_identity(&core.folder, &options.config.hostname)?;
     let identity = SwappableIdentity::new(identity);
     let listeners = CancellationToken::new();
@@ -162,19 +172,23 @@ pub async fn run(
     if let Some(amqps) = options.config.listen.amqps {
         tracing::warn!("AMQP is not available in this version: nothing listens on {amqps}");
     }
-    core.metrics.set_listening(true);
+    listening.restore();
     core.folder.write_endpoints(&endpoints)?;
     ready(Running { endpoints, core: core.clone() });
 
     shutdown.cancelled().await;
     tracing::info!("stopping");
-    core.metrics.set_listening(false);
+    listening.break_with("Central is stopping");
     core.folder.remove_endpoints()?;
     listeners.cancel();
     core.sessions.disconnect_all();
     core.live.close();
     serving.close();
-    serving.wait().await;
+    // The ends of sessions are told to the log; one that takes nothing must not keep the program from ending.
+    if tokio::time::timeout(STOP_TIMEOUT, serving.wait()).await.is_err() {
+        background.stop_events.cancel();
+        serving.wait().await;
+    }
     stop(core, background).await;
     Ok(())
 }
@@ -193,31 +207,31 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     guard::check(&folder, &registry, options.accept_data_loss).await?;
     let signing_keys = SigningKeys::new(folder.clone());
     let application = first_start::set_up(&folder, &registry, &signing_keys).await?;
-    let first_offset = registry.checkpoint_get("telemetry").await.map_err(StartReaderError::from)?.unwrap_or(0);
-    let log_options = LogOptions {
-        segment_bytes_max: config.log.segment_bytes,
-        total_bytes_max: Some(config.log.max_bytes),
-        first_offset: Offset(first_offset),
-        ..LogOptions::default()
-    };
-    let log = Log::open(&folder.guarded(Guarded::Log), log_options)?;
+    let log = open_log(&folder, &registry, config).await?;
     let telemetry = Telemetry::open(&folder.guarded(Guarded::Telemetry), &registry).await?;
     telemetry.application(&application.id)?;
     guard::tell_telemetry_files(&telemetry, &application.id);
 
     let applications = Applications::new(registry.clone(), &config.hostname, application);
-    let (last_seen, live, metrics) = (LastSeen::default(), Live::default(), Metrics::default());
+    let (last_seen, live, health) = (LastSeen::default(), Live::default(), Health::default());
     let sessions = Sessions::new(last_seen.clone());
-    let (ingest, event_writer) = Ingest::new(log.clone(), metrics.clone());
-    let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone(), live.clone(), ingest.clone());
-    let provisioning = Provisioning::new(registry.clone(), applications.clone(), ingest.clone(), metrics.clone());
+    let mut metrics = prometheus_client::registry::Registry::default();
+    metrics.register_collector(Box::new(ReadyGauge(health.clone())));
+    metrics.register_collector(Box::new(LogGauges(log.clone())));
+    metrics.register_collector(Box::new(HubGauges { sessions: sessions.clone(), registry: registry.clone() }));
+    let hub_metrics = HubMetrics::register(&mut metrics);
+    let events = Events::new(log.clone(), live.clone(), EventMetrics::register(&mut metrics), &health);
+    let (connections, queue_writer) = EventQueue::new(events.clone());
+    let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone());
+    let provisioning = Provisioning::new(registry.clone(), applications.clone(), hub_metrics.clone());
+    let relay = Relay::start(registry.clone(), events.clone()).await?;
     let reader = TelemetryReader::start(ReaderParts {
         telemetry: telemetry.clone(),
         registry: registry.clone(),
-        log: log.clone(),
-        live: live.clone(),
+        events: events.clone(),
         last_seen,
-        metrics: metrics.clone(),
+        metrics: ReaderMetrics::register(&mut metrics),
+        health: health.condition("reader telemetry"),
         log_config: config.log.clone(),
         config: config.telemetry.clone(),
     });
@@ -227,7 +241,8 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         stop_events: CancellationToken::new(),
         stop_reader: CancellationToken::new(),
     };
-    background.tasks.spawn(event_writer.run(background.stop_events.clone()));
+    background.tasks.spawn(queue_writer.run(background.stop_events.clone()));
+    background.tasks.spawn(relay.run(background.stop_events.clone()));
     background.tasks.spawn(twin_writer.run(background.stop_events.clone()));
     start_reader(reader, &background)?;
     let core = Core::new(Parts {
@@ -235,16 +250,30 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         registry,
         applications,
         log,
-        ingest,
+        events,
+        connections,
         live,
         sessions,
         twins,
         telemetry,
         provisioning,
+        health,
+        hub_metrics,
         metrics,
         signing_keys,
     });
     Ok((core, background))
+}
+
+async fn open_log(folder: &DataFolder, registry: &Registry, config: &Config) -> Result<Log, ServeError> {
+    let first_offset = registry.checkpoint_get("telemetry").await.map_err(StartReaderError::from)?.unwrap_or(0);
+    let options = LogOptions {
+        segment_bytes_max: config.log.segment_bytes,
+        total_bytes_max: Some(config.log.max_bytes),
+        first_offset: Offset(first_offset),
+        ..LogOptions::default()
+    };
+    Ok(Log::open(&folder.guarded(Guarded::Log), options)?)
 }
 
 /// Gives the telemetry reader a thread of its own: taking messages apart is work, not waiting, and connections must not wait
@@ -313,9 +342,9 @@ fn gateway(core: &Core) -> Gateway {
         applications: core.applications.clone(),
         sessions: core.sessions.clone(),
         twins: core.twins.clone(),
-        ingest: core.ingest.clone(),
-        live: core.live.clone(),
-        metrics: core.metrics.clone(),
+        events: core.events.clone(),
+        connections: core.connections.clone(),
+        metrics: core.hub_metrics.clone(),
         provisioning: core.provisioning.clone(),
         admission: Gateway::admission(),
     }
@@ -326,7 +355,7 @@ fn front(core: &Core, https: SocketAddr) -> Front {
     let hub = HubHttp {
         registry: core.registry.clone(),
         applications: core.applications.clone(),
-        ingest: core.ingest.clone(),
+        events: core.events.clone(),
         sessions: core.sessions.clone(),
         provisioning: core.provisioning.clone(),
     };

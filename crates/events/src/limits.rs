@@ -6,7 +6,7 @@ pub const LIVE_EVENTS_PER_SUBSCRIBER_MAX: usize = 256;
 /// Live subscribers at the same time, over all applications.
 pub const LIVE_SUBSCRIBERS_MAX: usize = 1_024;
 
-/// Connection and change events waiting for the log; beyond it they are dropped and counted. Telemetry never goes this way.
+/// Connection events waiting for the log; beyond it connections wait. Telemetry never goes this way.
 pub const EVENTS_QUEUED_MAX: usize = 4_096;
 
 /// Events appended to the log at a time.

@@ -1,29 +1,37 @@
 //! What one log record holds: a message or event of one identity, as it arrived.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //!
 //! All integers little endian. A `text` is a `u16` byte count and UTF-8; an `option` is a text whose count `0xFFFF` means
 //! absent; `bytes` is a `u32` count and octets.
 //!
 //! ```text
 //!   offset  size  field
-//!        0     1  version = 1
-//!        1     1  kind: 1 telemetry, 2 reported properties, 3 connection, 4 lifecycle
+//!        0     1  version = 2
+//!        1     1  kind: 1 telemetry, 2 reported properties, 3 connection, 4 lifecycle, 5 desired properties
 //!        2     8  enqueued_ms  i64, Unix milliseconds of arrival
 //!       10     …  application  text
 //!        …     …  device       text
 //!        …     …  module       option
 //!        …     …  generation   text    generation id of the identity that sent it
 //!        …     …  model        option  model id announced by the connection
-//!        …     …  bag          bytes   encoded properties (telemetry), else empty
+//!        …     …  organization option  the device's at arrival
+//!        …     …  bag          bytes   telemetry: encoded properties; an event from the registry: its sequence number, u64;
+//!                                      else empty
 //!        …     …  body         bytes   telemetry: as sent; other kinds: a JSON document, see below
 //! ```
 //!
 //! Nothing follows the body. Checksums and lengths of whole records are the log's business. A reader refuses versions and
 //! kinds it does not know instead of guessing.
 //!
-//! Bodies of the other kinds: reported properties `{"version":n,"patch":{…}}`; connection `{"connected":true|false}`;
-//! lifecycle `{"event":"deviceProvisioned" …}`.
+//! Bodies of the other kinds: reported and desired properties `{"version":n,"patch":{…}}`; connection
+//! `{"connected":true|false}`; lifecycle `{"event":"created" …}`, whose members are the registry's.
+//!
+//! # Version history
+//!
+//! - 1: without organization and sequence number; kinds 1 to 4; lifecycle events `deviceRegistered` and `deviceProvisioned`
+//!   only. Still read.
+//! - 2: this one.
 
 use std::sync::Arc;
 
@@ -33,12 +41,14 @@ use model::identity::Identity;
 #[cfg(test)]
 mod tests;
 
-/// Version written; the only one read so far.
-const VERSION: u8 = 1;
+/// Version written.
+const VERSION: u8 = 2;
+/// The older version that is still read.
+const VERSION_WITHOUT_ORGANIZATION: u8 = 1;
 /// Byte count of an absent text.
 const ABSENT: u16 = u16::MAX;
-/// The texts that make a record's source, in their order.
-const SOURCE_FIELDS: [&str; 5] = ["application", "device", "module", "generation", "model"];
+/// The texts that make a record's source, in their order. Version 1 ends with the model.
+const SOURCE_FIELDS: [&str; 6] = ["application", "device", "module", "generation", "model", "organization"];
 
 /// What kind of event a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +61,8 @@ pub enum Kind {
     Connection,
     /// A device or module appeared, changed or went.
     Lifecycle,
+    /// A desired patch was merged into a twin.
+    DesiredProperties,
 }
 
 impl Kind {
@@ -60,6 +72,7 @@ impl Kind {
             Self::ReportedProperties => 2,
             Self::Connection => 3,
             Self::Lifecycle => 4,
+            Self::DesiredProperties => 5,
         }
     }
 
@@ -69,7 +82,19 @@ impl Kind {
             2 => Some(Self::ReportedProperties),
             3 => Some(Self::Connection),
             4 => Some(Self::Lifecycle),
+            5 => Some(Self::DesiredProperties),
             _ => None,
+        }
+    }
+
+    /// As metrics and people's tools name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Telemetry => "telemetry",
+            Self::ReportedProperties => "reported_properties",
+            Self::Connection => "connection",
+            Self::Lifecycle => "lifecycle",
+            Self::DesiredProperties => "desired_properties",
         }
     }
 }
@@ -89,6 +114,8 @@ pub struct Record {
     pub generation: String,
     /// Model id the connection had announced.
     pub model: Option<String>,
+    /// The device's organization when it arrived; `None` for the root, and in records of version 1.
+    pub organization: Option<String>,
     /// Encoded properties.
     pub bag: Bytes,
     /// Body.
@@ -106,6 +133,8 @@ pub struct Source {
     pub generation: Arc<str>,
     /// Model id the connection had announced.
     pub model: Option<Arc<str>>,
+    /// The device's organization when it arrived; `None` for the root, and in records of version 1.
+    pub organization: Option<Arc<str>>,
 }
 
 /// A record whose source is not taken apart: whoever reads many looks a known one up by its bytes.
@@ -115,7 +144,7 @@ pub struct RecordParts {
     pub kind: Kind,
     /// When it arrived, Unix milliseconds.
     pub enqueued_ms: i64,
-    /// The fields from application to model; see [`Source::decode`].
+    /// The fields from application to organization; see [`Source::decode`].
     pub source: Bytes,
     /// Encoded properties.
     pub bag: Bytes,
@@ -149,12 +178,13 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Application, identity, its generation id, and the model id its connection announced.
+    /// Application, identity, its generation id, the model id its connection announced, and the device's organization.
     pub fn new(
         application: &str,
         identity: &Identity,
         generation: &str,
         model: Option<&str>,
+        organization: Option<&str>,
     ) -> Result<Self, EncodeRecordError> {
         let mut out = BytesMut::with_capacity(128);
         put_text(&mut out, "application", Some(application))?;
@@ -162,6 +192,7 @@ impl Origin {
         put_text(&mut out, "module", identity.module_id())?;
         put_text(&mut out, "generation", Some(generation))?;
         put_text(&mut out, "model", model)?;
+        put_text(&mut out, "organization", organization)?;
         Ok(Self { encoded: out.freeze() })
     }
 
@@ -198,17 +229,18 @@ impl Origin {
 impl Record {
     /// Bytes for the log.
     pub fn encode(&self) -> Result<Bytes, EncodeRecordError> {
-        let origin = Origin::new(&self.application, &self.identity, &self.generation, self.model.as_deref())?;
+        let Self { application, identity, generation, model, organization, .. } = self;
+        let origin = Origin::new(application, identity, generation, model.as_deref(), organization.as_deref())?;
         origin.encode(self.kind, self.enqueued_ms, &self.bag, &self.body)
     }
 
     /// Reads what [`Record::encode`] wrote.
     pub fn decode(input: Bytes) -> Result<Self, DecodeRecordError> {
         let RecordParts { kind, enqueued_ms, source, bag, body } = RecordParts::decode(input)?;
-        let Source { application, identity, generation, model } = Source::decode(source)?;
+        let Source { application, identity, generation, model, organization } = Source::decode(source)?;
         let (application, generation) = (application.to_string(), generation.to_string());
-        let model = model.map(|model| model.to_string());
-        Ok(Self { kind, enqueued_ms, application, identity, generation, model, bag, body })
+        let (model, organization) = (model.map(|text| text.to_string()), organization.map(|text| text.to_string()));
+        Ok(Self { kind, enqueued_ms, application, identity, generation, model, organization, bag, body })
     }
 }
 
@@ -219,14 +251,16 @@ impl RecordParts {
             return Err(DecodeRecordError::Malformed("head"));
         }
         let version = input.get_u8();
-        if version != VERSION {
-            return Err(DecodeRecordError::Version(version));
-        }
+        let source_fields = match version {
+            VERSION => &SOURCE_FIELDS[..],
+            VERSION_WITHOUT_ORGANIZATION => &SOURCE_FIELDS[..SOURCE_FIELDS.len() - 1],
+            _ => return Err(DecodeRecordError::Version(version)),
+        };
         let kind = input.get_u8();
         let kind = Kind::from_code(kind).ok_or(DecodeRecordError::Kind(kind))?;
         let enqueued_ms = input.get_i64_le();
         let mut rest = &input[..];
-        for field in SOURCE_FIELDS {
+        for field in source_fields {
             skip_text(&mut rest, field)?;
         }
         let source = input.split_to(input.len() - rest.len());
@@ -237,22 +271,38 @@ impl RecordParts {
         }
         Ok(Self { kind, enqueued_ms, source, bag, body })
     }
+
+    /// The number of an event that was committed in the registry: a reader that sees one it has seen passes over it.
+    pub fn sequence(&self) -> Option<u64> {
+        let number = self.bag[..].try_into().ok().map(u64::from_le_bytes);
+        number.filter(|_| self.kind != Kind::Telemetry)
+    }
 }
 
 impl Source {
-    /// Reads the fields from application to model.
+    /// Encoded, for every record of a session.
+    pub fn origin(&self) -> Result<Origin, EncodeRecordError> {
+        let Self { application, identity, generation, model, organization } = self;
+        Origin::new(application, identity, generation, model.as_deref(), organization.as_deref())
+    }
+
+    /// Reads the fields from application to organization, or to model as version 1 has them.
     pub fn decode(mut input: Bytes) -> Result<Self, DecodeRecordError> {
-        let [application, device, module, generation, model] = SOURCE_FIELDS;
+        let [application, device, module, generation, model, organization] = SOURCE_FIELDS;
         let application = take_text(&mut input, application)?.into();
         let device = take_text(&mut input, device)?;
         let module = take_option(&mut input, module)?;
         let generation = take_text(&mut input, generation)?.into();
         let model = take_option(&mut input, model)?.map(Arc::from);
+        let organization = match input.has_remaining() {
+            true => take_option(&mut input, organization)?.map(Arc::from),
+            false => None,
+        };
         let identity = match module {
             Some(module) => Identity::module(&device, &module),
             None => Identity::device(&device),
         };
-        Ok(Self { application, identity, generation, model })
+        Ok(Self { application, identity, generation, model, organization })
     }
 }
 
@@ -289,7 +339,7 @@ fn take_option(input: &mut Bytes, field: &'static str) -> Result<Option<String>,
     std::str::from_utf8(&text).map(|text| Some(text.to_owned())).map_err(|_| malformed)
 }
 
-fn skip_text(input: &mut &[u8], field: &'static str) -> Result<(), DecodeRecordError> {
+fn skip_text(input: &mut &[u8], field: &&'static str) -> Result<(), DecodeRecordError> {
     let malformed = DecodeRecordError::Malformed(field);
     let (count, rest) = input.split_first_chunk().ok_or(malformed.clone())?;
     let count = match u16::from_le_bytes(*count) {

@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
+use events::Events;
 use events::clock::now_secs;
-use events::ingest::Ingest;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use model::identity::Identity;
@@ -51,7 +51,7 @@ pub struct HubHttp {
     /// Which application a host name leads to.
     pub applications: Applications,
     /// The log.
-    pub ingest: Ingest,
+    pub events: Events,
     /// Live sessions.
     pub sessions: Sessions,
     /// Provisioning.

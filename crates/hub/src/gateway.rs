@@ -8,18 +8,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use events::clock::{now_ms, now_secs};
-use events::ingest::Ingest;
 use events::last_seen::Seen;
-use events::live::{Live, LiveEvent};
-use events::metrics::Metrics;
-use events::record::{Kind, Origin};
+use events::queue::EventQueue;
+use events::record::{Origin, Source};
+use events::{Batch, Event, Events};
 use model::identity::Identity;
 use protocol::auth::judge::Claim;
 use protocol::dps::{DpsError, OperationStatus};
 use protocol::hub::bag;
-use registry::Registry;
-use serde_json::{Value, json};
-use storage::log::Records;
+use registry::{Registry, StoreError};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use transport::server::{
     Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, Refusal, Telemetry,
@@ -29,6 +27,7 @@ use transport::server::{
 use crate::applications::Applications;
 use crate::authenticate::{AuthenticateError, Authenticator, Principal};
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
+use crate::metrics::HubMetrics;
 use crate::provisioning::{Enrollee, Provisioning};
 use crate::sessions::{Registered, SessionId, Sessions};
 use crate::twins::{ChangeTwinError, Twins};
@@ -60,11 +59,11 @@ pub struct Gateway {
     /// Twins.
     pub twins: Twins,
     /// The log.
-    pub ingest: Ingest,
-    /// Live updates.
-    pub live: Live,
+    pub events: Events,
+    /// Where connections tell of themselves.
+    pub connections: EventQueue,
     /// Counters.
-    pub metrics: Metrics,
+    pub metrics: HubMetrics,
     /// Provisioning.
     pub provisioning: Provisioning,
     /// How many may authenticate at the same time.
@@ -84,6 +83,7 @@ pub struct HubSession {
     identity: Identity,
     id: SessionId,
     seen: Seen,
+    source: Source,
     origin: Origin,
 }
 
@@ -96,21 +96,30 @@ impl HubHandler for Gateway {
         self.metrics.connect(admitted.is_ok());
         let (app, principal) = admitted?;
         let ConnectRequest { identity, model_id, link, .. } = request;
-        let origin = Origin::new(&app, &identity, &principal.generation, model_id.as_deref());
-        let origin = origin.map_err(|error| {
+        let source = Source {
+            application: Arc::clone(&app),
+            identity: identity.clone(),
+            generation: principal.generation.into(),
+            model: model_id.map(Arc::from),
+            organization: principal.device.organization.map(Arc::from),
+        };
+        let origin = source.origin().map_err(|error| {
             tracing::info!(%identity, %error, "connection refused");
             Refusal::BadIdentity
         })?;
-        let Registered { id, seen, was_connected } = self.sessions.register(&app, &identity, link.clone());
-        let session = HubSession { app, identity, id, seen, origin };
+        // A place for the event first: what cannot be told later is not begun.
+        let place = tokio::time::timeout(AUTHENTICATION_WAIT, self.connections.place()).await;
+        let place = place.map_err(|_| Refusal::Unavailable)?.map_err(|_| Refusal::Unavailable)?;
+        let told = Event::connection(&source, now_ms(), true);
+        let registered = self.sessions.register(&app, &identity, link.clone(), || place.fill(told));
+        let Registered { id, seen } = registered;
+        let session = HubSession { app, identity, id, seen, source, origin };
         // Disabled between the check and the registration: nobody else would have found the session to cut it.
-        if !self.is_still_enabled(&session).await? {
-            self.sessions.remove(&session.app, &session.identity, id);
+        let is_enabled = self.is_still_enabled(&session).await;
+        if !matches!(is_enabled, Ok(true)) {
+            self.end(&session).await;
             link.close(CloseReason::Disabled);
-            return Err(Refusal::NotAuthorized);
-        }
-        if !was_connected {
-            self.tell_connection(&session, true);
+            return Err(is_enabled.err().unwrap_or(Refusal::NotAuthorized));
         }
         Ok(Accepted { session, session_present: false, expires_at_secs: Some(principal.session_ends_at_secs) })
     }
@@ -119,14 +128,14 @@ impl HubHandler for Gateway {
         let now = now_ms();
         let origin = &session.origin;
         let bytes = batch.iter().map(|Telemetry { message }| origin.encoded_bytes(&message.bag, &message.body)).sum();
-        let mut records = Records::with_capacity(batch.len(), bytes);
+        let mut published = Batch::with_capacity(batch.len(), bytes);
         for Telemetry { message } in batch {
             let bag = without_stamps(message.bag);
-            records
-                .push_with(|out| origin.encode_into(out, Kind::Telemetry, now, &bag, &message.body))
+            published
+                .telemetry(origin, now, &bag, &message.body)
                 .map_err(|error| not_stored(&session.identity, &error))?;
         }
-        self.ingest.append(records).await.map_err(|error| not_stored(&session.identity, &error))?;
+        self.events.publish(published).await.map_err(|error| not_stored(&session.identity, &error))?;
         session.seen.at(now);
         Ok(())
     }
@@ -154,11 +163,8 @@ impl HubHandler for Gateway {
     }
 
     async fn disconnected(&self, session: HubSession, graceful: bool) {
-        let was_current = self.sessions.remove(&session.app, &session.identity, session.id);
+        let was_current = self.end(&session).await;
         tracing::debug!(identity = %session.identity, graceful, was_current, "disconnected");
-        if was_current {
-            self.tell_connection(&session, false);
-        }
     }
 
     async fn dps_connect(&self, request: DpsConnectRequest) -> Result<Enrollee, Refusal> {
@@ -224,24 +230,24 @@ impl Gateway {
     async fn is_still_enabled(&self, session: &HubSession) -> Result<bool, Refusal> {
         match self.registry.device_get(&session.app, session.identity.device_id()).await {
             Ok(device) => Ok(device.is_some_and(|device| device.enabled)),
-            Err(_) => {
-                self.sessions.remove(&session.app, &session.identity, session.id);
-                Err(Refusal::Unavailable)
-            }
+            Err(_) => Err(Refusal::Unavailable),
         }
     }
 
-    fn tell_connection(&self, session: &HubSession, connected: bool) {
-        let body = json!({ "connected": connected }).to_string();
-        self.ingest.note(session.origin.encode(Kind::Connection, now_ms(), b"", body.as_bytes()));
-        self.live.publish(
-            &session.app,
-            LiveEvent::Connection {
-                device: session.identity.device_id().to_owned(),
-                module: session.identity.module_id().map(str::to_owned),
-                connected,
-            },
-        );
+    /// Ends a session and tells of it, unless another one has taken its place. Answers whether it told.
+    ///
+    /// Waits for a place in the queue of the log first, however long: the session stays listed until its end can be told. At a
+    /// stop nobody waits; all sessions end with the process.
+    async fn end(&self, session: &HubSession) -> bool {
+        let HubSession { app, identity, id, source, .. } = session;
+        let place = self.connections.place().await.ok();
+        let told = Event::connection(source, now_ms(), false);
+        let tell = || {
+            if let Some(place) = place {
+                place.fill(told);
+            }
+        };
+        self.sessions.remove(app, identity, *id, tell)
     }
 }
 
@@ -266,6 +272,9 @@ fn refused_patch(identity: &Identity, error: &ChangeTwinError) -> HubError {
     match error {
         ChangeTwinError::Invalid(reason) => HubError { status: 400, message: reason.to_string() },
         ChangeTwinError::UnknownDevice => HubError { status: 404, message: error.to_string() },
+        ChangeTwinError::Store(full) if matches!(**full, StoreError::OutboxFull | StoreError::DiskFull(_)) => {
+            HubError { status: 503, message: full.to_string() }
+        }
         ChangeTwinError::Store(_) | ChangeTwinError::Stopping => {
             tracing::error!(%identity, error = error as &dyn std::error::Error, "reported properties were not stored");
             HubError { status: 500, message: error.to_string() }

@@ -3,8 +3,8 @@
 //! ```text
 //!   transport ──► gateway ─┐
 //!   front ──► device_http ─┼─► authenticate, provisioning ──► registry
-//!                          ├─► twins ──► registry, sessions, events
-//!                          └─► events (the log)
+//!                          ├─► twins ──► registry, sessions
+//!                          └─► events (the log) ◄── relay ◄── registry (outbox)
 //!   people's side ──► sessions (methods, desired properties, disconnect), twins
 //! ```
 //!
@@ -16,6 +16,8 @@ mod authenticate;
 pub mod device_http;
 pub mod gateway;
 pub mod limits;
+pub mod metrics;
 pub mod provisioning;
+pub mod relay;
 pub mod sessions;
 pub mod twins;

@@ -20,6 +20,12 @@ pub const DESIRED_NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Desired patches, 32 KiB each at most, that wait for one slow session; with one more it is cut.
 pub const DESIRED_PATCHES_WAITING_MAX: usize = 16;
 
+/// Events the relay appends to the log together.
+pub const RELAY_EVENTS_PER_APPEND_MAX: usize = 256;
+
+/// Bytes after which the relay appends no further event with those before: their bodies may be as large as a twin.
+pub const RELAY_BYTES_PER_APPEND_MAX: usize = 1024 * 1024;
+
 /// Modules a device may have.
 pub const MODULES_PER_DEVICE_MAX: usize = 50;
 

@@ -15,21 +15,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use events::clock::{now_ms, rfc3339_ms};
-use events::ingest::Ingest;
-use events::metrics::Metrics;
-use events::record::{Kind, Record};
-use model::identity::Identity;
 use protocol::auth::sas::{self, SasToken};
 use protocol::dps::{
     self, AssignmentStatus, DpsError, OperationStatus, RegisterRequest, RegistrationState, SymmetricKeyResult,
 };
 use registry::{DeviceRow, EnrollmentGroupRow, NewDevice, Registry, RelationshipRow, StoreError, SymmetricKeys};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::applications::Applications;
+use crate::metrics::HubMetrics;
 
 #[cfg(test)]
 mod tests;
@@ -42,8 +37,7 @@ const CODE_NOT_ALLOWED: u32 = 400_209;
 pub struct Provisioning {
     registry: Registry,
     applications: Applications,
-    ingest: Ingest,
-    metrics: Metrics,
+    metrics: HubMetrics,
 }
 
 /// A client whose token was made with a key of an enrollment.
@@ -60,8 +54,8 @@ pub struct Enrollee {
 
 impl Provisioning {
     /// For a registry.
-    pub fn new(registry: Registry, applications: Applications, ingest: Ingest, metrics: Metrics) -> Self {
-        Self { registry, applications, ingest, metrics }
+    pub fn new(registry: Registry, applications: Applications, metrics: HubMetrics) -> Self {
+        Self { registry, applications, metrics }
     }
 
     /// Finds the enrollment whose key made the token.
@@ -201,10 +195,7 @@ impl Provisioning {
             ..NewDevice::default()
         };
         match self.registry.device_create(&enrollee.app, new).await {
-            Ok(device) => {
-                self.note(enrollee, &device, "deviceRegistered");
-                Ok(device)
-            }
+            Ok(device) => Ok(device),
             // Two registrations at once: the other one made it.
             Err(StoreError::Duplicate(_)) => {
                 let device =
@@ -268,26 +259,9 @@ impl Provisioning {
             return Ok(());
         }
         let registry = &self.registry;
-        let device = registry
-            .device_mark_provisioned(&enrollee.app, &device.id, Some(&enrollee.keys), group, now_ms())
-            .await
-            .map_err(store_failed)?;
-        self.note(enrollee, &device, "deviceProvisioned");
-        Ok(())
-    }
-
-    fn note(&self, enrollee: &Enrollee, device: &DeviceRow, event: &str) {
-        let record = Record {
-            kind: Kind::Lifecycle,
-            enqueued_ms: now_ms(),
-            application: enrollee.app.to_string(),
-            identity: Identity::device(&device.id),
-            generation: device.generation_id.clone(),
-            model: None,
-            bag: Bytes::new(),
-            body: json!({ "event": event }).to_string().into(),
-        };
-        self.ingest.note(record.encode());
+        let marked =
+            registry.device_mark_provisioned(&enrollee.app, &device.id, Some(&enrollee.keys), group, now_ms()).await;
+        marked.map(drop).map_err(store_failed)
     }
 }
 

@@ -65,8 +65,6 @@ pub struct Registered {
     pub id: SessionId,
     /// Where the session notes that it was heard of.
     pub seen: Seen,
-    /// Whether it took over from an older one.
-    pub was_connected: bool,
 }
 
 /// Tells a session from an older or newer one of the same identity.
@@ -116,28 +114,36 @@ impl Sessions {
         Self { inner: Arc::new(Inner { last_seen, ..Inner::default() }) }
     }
 
-    /// Makes `link` the session of `identity`. An older one is closed as taken over.
-    pub fn register(&self, app: &str, identity: &Identity, link: SessionLink) -> Registered {
+    /// Makes `link` the session of `identity`. An older one is closed as taken over; if there was none, `tell` is called while
+    /// no other session of the identity can begin or end, so that what is told is in the order of what happened.
+    pub fn register(&self, app: &str, identity: &Identity, link: SessionLink, tell: impl FnOnce()) -> Registered {
         let id = SessionId(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
         let now = now_ms();
         let seen = self.inner.last_seen.of(app, identity);
         seen.at(now);
-        let older = self.state().live.insert(key(app, identity), Live { id, link, since_ms: now, waiting: None });
-        if let Some(older) = &older {
+        let mut state = self.state();
+        let older = state.live.insert(key(app, identity), Live { id, link, since_ms: now, waiting: None });
+        if older.is_none() {
+            tell();
+        }
+        drop(state);
+        if let Some(older) = older {
             older.link.close(CloseReason::TakenOver);
         }
         self.inner.changed.notify_waiters();
-        Registered { id, seen, was_connected: older.is_some() }
+        Registered { id, seen }
     }
 
-    /// Forgets the session. Answers whether it was still the identity's session, so that its end is news.
-    pub fn remove(&self, app: &str, identity: &Identity, id: SessionId) -> bool {
+    /// Forgets the session. Answers whether it was still the identity's session, so that its end is news; then `tell` was called
+    /// as [`Sessions::register`] calls it.
+    pub fn remove(&self, app: &str, identity: &Identity, id: SessionId, tell: impl FnOnce()) -> bool {
         let mut state = self.state();
         let key = key(app, identity);
         if state.live.get(&key).is_none_or(|live| live.id != id) {
             return false;
         }
         state.live.remove(&key);
+        tell();
         drop(state);
         self.inner.last_seen.touch(app, identity, now_ms());
         true

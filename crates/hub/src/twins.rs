@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   callers ──► queue (bounded) ──► writer: read, merge, write … commit ──► notify sessions in order ──► answer callers
+//!                                                        └── with the events of the changes, for the relay
 //! ```
 //!
 //! One writer makes the order of versions the order of notifications: a session never hears of version 5 before 4. A group of
@@ -14,12 +15,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use events::clock::now_ms;
-use events::ingest::Ingest;
-use events::live::{Live, LiveEvent};
-use events::record::{Kind, Record};
 use model::identity::Identity;
 use model::twin::{Section, Twin, TwinError, desired_notification};
-use registry::{Registry, StoreError, TwinTransaction};
+use registry::{OutboxEvent, OutboxKind, OwnedTwin, Registry, StoreError, TwinTransaction};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
@@ -39,8 +37,6 @@ pub struct Twins {
 pub struct TwinWriter {
     registry: Registry,
     sessions: Sessions,
-    live: Live,
-    ingest: Ingest,
     changes: mpsc::Receiver<Change>,
 }
 
@@ -87,13 +83,13 @@ struct Merged {
     effects: Vec<Effect>,
 }
 
-type Known = HashMap<(Arc<str>, Identity), Twin>;
+type Known = HashMap<(Arc<str>, Identity), OwnedTwin>;
 
 impl Twins {
     /// For a registry; the caller runs the writer.
-    pub fn new(registry: Registry, sessions: Sessions, live: Live, ingest: Ingest) -> (Self, TwinWriter) {
+    pub fn new(registry: Registry, sessions: Sessions) -> (Self, TwinWriter) {
         let (sender, receiver) = mpsc::channel(TWIN_CHANGES_QUEUED_MAX);
-        let writer = TwinWriter { registry: registry.clone(), sessions, live, ingest, changes: receiver };
+        let writer = TwinWriter { registry: registry.clone(), sessions, changes: receiver };
         (Self { registry, changes: sender }, writer)
     }
 
@@ -192,34 +188,12 @@ impl TwinWriter {
         }
     }
 
+    /// Tells the session; everybody else is told by the event, once it is in the log.
     fn tell(&self, app: &str, effect: &Effect) {
-        match effect.section {
-            Section::Desired => {
-                let body = desired_notification(&effect.patch, effect.version).to_string();
-                self.sessions.notify_desired(app, &effect.identity, effect.version, Bytes::from(body));
-            }
-            Section::Reported => self.tell_reported(app, effect),
+        if matches!(effect.section, Section::Desired) {
+            let body = desired_notification(&effect.patch, effect.version).to_string();
+            self.sessions.notify_desired(app, &effect.identity, effect.version, Bytes::from(body));
         }
-    }
-
-    fn tell_reported(&self, app: &str, effect: &Effect) {
-        let device = effect.identity.device_id().to_owned();
-        let module = effect.identity.module_id().map(str::to_owned);
-        let record = Record {
-            kind: Kind::ReportedProperties,
-            enqueued_ms: now_ms(),
-            application: app.to_owned(),
-            identity: effect.identity.clone(),
-            generation: String::new(),
-            model: None,
-            bag: Bytes::new(),
-            body: json!({ "version": effect.version, "patch": effect.patch }).to_string().into(),
-        };
-        self.ingest.note(record.encode());
-        if module.as_deref().is_some_and(|module| module.starts_with('$')) {
-            self.live.publish(app, LiveEvent::Edge { device: device.clone() });
-        }
-        self.live.publish(app, LiveEvent::Properties { device, module, properties: effect.patch.clone() });
     }
 }
 
@@ -241,26 +215,49 @@ async fn merge(
         StoreError::Missing => ChangeTwinError::UnknownDevice,
         error => ChangeTwinError::Store(Arc::new(error)),
     };
-    let mut staged: Vec<(Identity, Twin)> = Vec::with_capacity(change.operations.len());
+    let mut staged: Vec<(Identity, OwnedTwin)> = Vec::with_capacity(change.operations.len());
     let mut effects = Vec::with_capacity(change.operations.len());
+    let mut events = Vec::with_capacity(change.operations.len());
     for (identity, operation) in &change.operations {
-        let mut twin = match staged.iter().position(|(staged, _)| staged == identity) {
+        let mut owned = match staged.iter().position(|(staged, _)| staged == identity) {
             Some(index) => staged.swap_remove(index).1,
             None => match known.get(&(Arc::clone(&change.app), identity.clone())) {
                 Some(twin) => twin.clone(),
-                None => transaction.get(&change.app, identity).await.map_err(store_failed)?.unwrap_or_default(),
+                None => {
+                    let stored = transaction.get(&change.app, identity).await.map_err(store_failed)?;
+                    stored.ok_or(ChangeTwinError::UnknownDevice)?
+                }
             },
         };
-        let effect = apply(&mut twin, identity, operation, now).map_err(ChangeTwinError::Invalid)?;
+        let effect = apply(&mut owned.twin, identity, operation, now).map_err(ChangeTwinError::Invalid)?;
+        events.push(event(&change.app, &owned, &effect));
         effects.push(effect);
-        staged.push((identity.clone(), twin));
+        staged.push((identity.clone(), owned));
     }
-    for (identity, twin) in staged {
+    for (identity, owned) in staged {
         // All twins of a change are of one device, so the first one fails if any does: nothing is left half done.
-        transaction.put(&change.app, &identity, &twin, now_ms()).await.map_err(store_failed)?;
-        known.insert((Arc::clone(&change.app), identity), twin);
+        transaction.put(&change.app, &identity, &owned.twin, now_ms()).await.map_err(store_failed)?;
+        known.insert((Arc::clone(&change.app), identity), owned);
     }
+    events.into_iter().for_each(|event| transaction.note(event));
     Ok(effects)
+}
+
+/// The event of an effect, which becomes durable with it.
+fn event(app: &str, owned: &OwnedTwin, effect: &Effect) -> OutboxEvent {
+    OutboxEvent {
+        kind: match effect.section {
+            Section::Desired => OutboxKind::DesiredProperties,
+            Section::Reported => OutboxKind::ReportedProperties,
+        },
+        application: app.to_owned(),
+        device: effect.identity.device_id().to_owned(),
+        module: effect.identity.module_id().map(str::to_owned),
+        generation: owned.generation.clone(),
+        organization: owned.organization.clone(),
+        at_ms: now_ms(),
+        body: json!({ "version": effect.version, "patch": effect.patch }).to_string(),
+    }
 }
 
 fn apply(

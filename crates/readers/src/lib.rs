@@ -7,4 +7,5 @@
 //! It refuses to know the wire, sessions, and the REST API.
 
 pub mod limits;
+pub mod metrics;
 pub mod timeseries;

@@ -1,8 +1,8 @@
 //! Individual attestation of a device: it wins over the group's.
 
-use sqlx::Row;
+use sqlx::{Row, Sqlite, Transaction};
 
-use super::{Registry, StoreError, SymmetricKeys};
+use super::{Registry, StoreError, SymmetricKeys, devices, lifecycle};
 
 /// Symmetric keys a device was given by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,30 +59,43 @@ impl Registry {
         .bind(&attestation.keys.secondary)
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
-        Ok(())
+        self.commit_attestation(transaction, application, device, attestation.updated_ms).await
     }
 
     /// Removes a device's individual attestation and the identity keys that came from it, so that it must provision again
     /// through a group. Answers whether there was one.
-    pub async fn attestation_delete(&self, application: &str, device: &str) -> Result<bool, StoreError> {
+    pub async fn attestation_delete(&self, application: &str, device: &str, now_ms: i64) -> Result<bool, StoreError> {
         let mut transaction = self.writer().begin().await?;
         let done = sqlx::query("DELETE FROM attestations WHERE application = $1 AND device = $2")
             .bind(application)
             .bind(device)
             .execute(&mut *transaction)
             .await?;
-        if done.rows_affected() == 1 {
-            sqlx::query(
-                "UPDATE devices SET primary_key = NULL, secondary_key = NULL, provisioned = 0 \
-                 WHERE application = $1 AND id = $2 AND enrollment_group IS NULL",
-            )
-            .bind(application)
-            .bind(device)
-            .execute(&mut *transaction)
-            .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
         }
-        transaction.commit().await?;
-        Ok(done.rows_affected() == 1)
+        sqlx::query(
+            "UPDATE devices SET primary_key = NULL, secondary_key = NULL, provisioned = 0 \
+             WHERE application = $1 AND id = $2 AND enrollment_group IS NULL",
+        )
+        .bind(application)
+        .bind(device)
+        .execute(&mut *transaction)
+        .await?;
+        self.commit_attestation(transaction, application, device, now_ms).await?;
+        Ok(true)
+    }
+
+    /// Commits a change of the device's attestation with the event that tells of it.
+    async fn commit_attestation(
+        &self,
+        mut transaction: Transaction<'_, Sqlite>,
+        application: &str,
+        device: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let device = devices::get(&mut transaction, application, device).await?.ok_or(StoreError::Missing)?;
+        let event = lifecycle::of_device(application, &device, now_ms, &lifecycle::updated_secret("attestation"));
+        self.commit_with(transaction, &[event]).await
     }
 }

@@ -2,10 +2,11 @@
 
 mod filter;
 
-use sqlx::Row;
+use serde_json::{Map, Value, json};
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
-use super::{Registry, StoreError, new_etag, new_generation_id};
+use super::{Registry, StoreError, lifecycle, new_etag, new_generation_id};
 
 pub use filter::{Comparison, DeviceField, DeviceFilter, DevicePage};
 
@@ -137,13 +138,22 @@ fn from_row(row: &SqliteRow) -> Result<DeviceRow, sqlx::Error> {
     })
 }
 
+/// The device as it stands in a transaction.
+pub(super) async fn get(
+    connection: &mut SqliteConnection,
+    application: &str,
+    id: &str,
+) -> Result<Option<DeviceRow>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM devices WHERE application = $1 AND id = $2");
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(id).fetch_optional(connection).await?;
+    Ok(row.as_ref().map(from_row).transpose()?)
+}
+
 impl Registry {
     /// One device.
     pub async fn device_get(&self, application: &str, id: &str) -> Result<Option<DeviceRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM devices WHERE application = $1 AND id = $2");
-        let row =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(id).fetch_optional(self.reader()).await?;
-        Ok(row.as_ref().map(from_row).transpose()?)
+        let mut connection = self.reader().acquire().await?;
+        get(&mut connection, application, id).await
     }
 
     /// Stores a new device; `Duplicate` when the id is taken.
@@ -153,7 +163,8 @@ impl Registry {
              $13, $14, NULL, NULL, NULL, $12, $12) RETURNING {COLUMNS}"
         );
         let name = if device.display_name.is_empty() { &device.id } else { &device.display_name };
-        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let mut transaction = self.writer().begin().await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(application)
             .bind(&device.id)
             .bind(new_generation_id())
@@ -167,9 +178,13 @@ impl Registry {
             .bind(&device.organization)
             .bind(device.created_ms)
             .bind(device.keys.as_ref().map(|keys| keys.primary.as_str()))
-            .bind(device.keys.as_ref().map(|keys| keys.secondary.as_str()));
-        let row = self.change_returning(statement).await?.ok_or(StoreError::Missing)?;
-        Ok(from_row(&row)?)
+            .bind(device.keys.as_ref().map(|keys| keys.secondary.as_str()))
+            .fetch_one(&mut *transaction)
+            .await?;
+        let row = from_row(&row)?;
+        let event = lifecycle::of_device(application, &row, row.created_ms, &lifecycle::created(&row));
+        self.commit_with(transaction, &[event]).await?;
+        Ok(row)
     }
 
     /// Writes what a caller may change. With `etag`, only if the record still carries it.
@@ -185,7 +200,9 @@ impl Registry {
              awaiting_approval = CASE WHEN $6 = 1 THEN 0 ELSE awaiting_approval END \
              WHERE application = $1 AND id = $2 AND ($9 IS NULL OR etag = $9) RETURNING {COLUMNS}"
         );
-        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let mut transaction = self.writer().begin().await?;
+        let before = get(&mut transaction, application, id).await?.ok_or(StoreError::Missing)?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(application)
             .bind(id)
             .bind(new_etag())
@@ -194,19 +211,15 @@ impl Registry {
             .bind(change.enabled)
             .bind(&change.organization)
             .bind(change.updated_ms)
-            .bind(etag);
-        let row = self.change_returning(statement).await?;
-        match row {
-            Some(row) => Ok(from_row(&row)?),
-            None => self.missing_or_changed(application, id).await,
-        }
-    }
-
-    async fn missing_or_changed<T>(&self, application: &str, id: &str) -> Result<T, StoreError> {
-        match self.device_get(application, id).await? {
-            Some(_) => Err(StoreError::EtagMismatch),
-            None => Err(StoreError::Missing),
-        }
+            .bind(etag)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let after = from_row(&row.ok_or(StoreError::EtagMismatch)?)?;
+        let bodies = lifecycle::changes(&before, &after);
+        let events: Vec<_> =
+            bodies.iter().map(|body| lifecycle::of_device(application, &after, change.updated_ms, body)).collect();
+        self.commit_with(transaction, &events).await?;
+        Ok(after)
     }
 
     /// Assigns the template a device announced, if it has none yet. Answers whether it was assigned.
@@ -217,17 +230,24 @@ impl Registry {
         template: &str,
         now_ms: i64,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
-            "UPDATE devices SET template = $3, etag = $4, updated_ms = $5 WHERE application = $1 AND id = $2 AND template IS NULL",
-        )
-        .bind(application)
-        .bind(id)
-        .bind(template)
-        .bind(new_etag())
-        .bind(now_ms)
-        .execute(self.writer())
-        .await?;
-        Ok(done.rows_affected() == 1)
+        let sql = format!(
+            "UPDATE devices SET template = $3, etag = $4, updated_ms = $5 WHERE application = $1 AND id = $2 \
+             AND template IS NULL RETURNING {COLUMNS}"
+        );
+        let mut transaction = self.writer().begin().await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(application)
+            .bind(id)
+            .bind(template)
+            .bind(new_etag())
+            .bind(now_ms)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(row) = row else { return Ok(false) };
+        let body = lifecycle::template_changed(None, Some(template));
+        let event = lifecycle::of_device(application, &from_row(&row)?, now_ms, &body);
+        self.commit_with(transaction, &[event]).await?;
+        Ok(true)
     }
 
     /// Records that provisioning gave the device its hub identity; `Missing` when there is no such device.
@@ -243,21 +263,27 @@ impl Registry {
             "UPDATE devices SET provisioned = 1, primary_key = $3, secondary_key = $4, enrollment_group = $5, etag = $6, \
              updated_ms = $7 WHERE application = $1 AND id = $2 RETURNING {COLUMNS}"
         );
-        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let mut transaction = self.writer().begin().await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(application)
             .bind(id)
             .bind(keys.map(|keys| keys.primary.as_str()))
             .bind(keys.map(|keys| keys.secondary.as_str()))
             .bind(enrollment_group)
             .bind(new_etag())
-            .bind(now_ms);
-        let row = self.change_returning(statement).await?.ok_or(StoreError::Missing)?;
-        Ok(from_row(&row)?)
+            .bind(now_ms)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let row = from_row(&row.ok_or(StoreError::Missing)?)?;
+        let body = json!({ "event": "provisioned", "enrollmentGroup": enrollment_group });
+        self.commit_with(transaction, &[lifecycle::of_device(application, &row, now_ms, &body)]).await?;
+        Ok(row)
     }
 
     /// Deletes a device with all that belongs to it; its children lose their parent. Answers whether it was there.
-    pub async fn device_delete(&self, application: &str, id: &str) -> Result<bool, StoreError> {
+    pub async fn device_delete(&self, application: &str, id: &str, now_ms: i64) -> Result<bool, StoreError> {
         let mut transaction = self.writer().begin().await?;
+        let Some(device) = get(&mut transaction, application, id).await? else { return Ok(false) };
         sqlx::query(
             "UPDATE devices SET gateway = NULL, gateway_relationship = NULL WHERE application = $1 AND gateway = $2",
         )
@@ -265,13 +291,14 @@ impl Registry {
         .bind(id)
         .execute(&mut *transaction)
         .await?;
-        let done = sqlx::query("DELETE FROM devices WHERE application = $1 AND id = $2")
+        sqlx::query("DELETE FROM devices WHERE application = $1 AND id = $2")
             .bind(application)
             .bind(id)
             .execute(&mut *transaction)
             .await?;
-        transaction.commit().await?;
-        Ok(done.rows_affected() == 1)
+        let event = lifecycle::of_device(application, &device, now_ms, &json!({ "event": "deleted" }));
+        self.commit_with(transaction, &[event]).await?;
+        Ok(true)
     }
 
     /// The devices whose parent is this one, by id.
@@ -346,7 +373,18 @@ impl Registry {
             };
             statement.execute(&mut *transaction).await?;
         }
-        transaction.commit().await?;
-        Ok(())
+        let Some(row) = get(&mut transaction, application, device).await? else { return Err(StoreError::Missing) };
+        let event = lifecycle::of_device(application, &row, now_ms, &cloud_properties_changed(values, replace));
+        self.commit_with(transaction, &[event]).await
     }
+}
+
+/// The values as they were set, `null` for those that were cleared; with `replaced`, every other one was cleared too.
+fn cloud_properties_changed(values: &[(String, Option<String>)], replaced: bool) -> Value {
+    let value = |text: &Option<String>| text.as_ref().and_then(|text| serde_json::from_str(text).ok());
+    let values: Map<String, Value> =
+        values.iter().map(|(name, text)| (name.clone(), value(text).unwrap_or(Value::Null))).collect();
+    let mut changed = Map::new();
+    changed.insert("cloudProperties".to_owned(), json!({ "replaced": replaced, "values": values }));
+    lifecycle::updated(changed)
 }

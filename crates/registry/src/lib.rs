@@ -14,9 +14,12 @@ mod commands;
 mod devices;
 mod enrollment_groups;
 mod guarded_folders;
+mod lifecycle;
+mod limits;
 mod manifests;
 mod migrations;
 mod modules;
+mod outbox;
 mod random;
 mod relationships;
 mod segments;
@@ -29,13 +32,14 @@ mod web_sessions;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::query::Query;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 pub use api_tokens::ApiTokenRow;
 pub use applications::ApplicationRow;
@@ -48,11 +52,12 @@ pub use devices::{
 pub use enrollment_groups::EnrollmentGroupRow;
 pub use manifests::{DeviceManifestRow, ManifestRow};
 pub use modules::{ModuleAuthentication, ModuleChange, ModuleRow};
+pub use outbox::{OutboxEvent, OutboxKind, OutboxRow};
 pub use random::{new_etag, new_generation_id, new_id, new_symmetric_keys, random_bytes};
 pub use relationships::RelationshipRow;
 pub use segments::{LastSeenRow, SegmentRow};
 pub use templates::TemplateRow;
-pub use twins::TwinTransaction;
+pub use twins::{OwnedTwin, TwinTransaction};
 pub use users::UserRow;
 pub use web_sessions::SecretHash;
 
@@ -90,6 +95,9 @@ pub enum OpenRegistryError {
     /// The schema could not be brought up to date.
     #[error("the registry's schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+    /// What it holds could not be read.
+    #[error("the registry could not be read")]
+    Read(#[source] StoreError),
 }
 
 /// Why a read or write of the registry failed.
@@ -110,6 +118,15 @@ pub enum StoreError {
     /// A row the change needs is not there.
     #[error("the registry has no such row")]
     Missing,
+    /// Too many events of changes wait for the event log, which takes none; the change was not made.
+    #[error("changes are refused: {} events wait for the event log, which takes none", limits::OUTBOX_EVENTS_MAX)]
+    OutboxFull,
+    /// A stored name is not known to this version.
+    #[error("a stored {what} is not known")]
+    Unknown {
+        /// What was being read.
+        what: &'static str,
+    },
     /// A stored document is not what this version understands.
     #[error("a stored {what} could not be understood")]
     Corrupt {
@@ -137,6 +154,7 @@ impl From<sqlx::Error> for StoreError {
 pub struct Registry {
     writer: SqlitePool,
     readers: SqlitePool,
+    outbox: Arc<outbox::Relayed>,
 }
 
 impl Registry {
@@ -163,7 +181,9 @@ impl Registry {
             .connect_with(options.create_if_missing(false).read_only(true))
             .await
             .map_err(failed)?;
-        Ok(Self { writer, readers })
+        let outbox = async { outbox::Relayed::load(&mut *readers.acquire().await?).await };
+        let outbox = outbox.await.map_err(OpenRegistryError::Read)?;
+        Ok(Self { writer, readers, outbox })
     }
 
     /// Refuses a file whose schema is of a later version, without changing it. A file that is empty or not there is fine.
@@ -196,6 +216,21 @@ impl Registry {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    /// Commits a change together with its events.
+    async fn commit_with(
+        &self,
+        mut transaction: Transaction<'_, Sqlite>,
+        events: &[OutboxEvent],
+    ) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(transaction.commit().await?);
+        }
+        let last = outbox::write(&self.outbox, &mut transaction, events).await?;
+        transaction.commit().await?;
+        self.outbox_wake(last);
+        Ok(())
     }
 
     /// Runs one statement that changes something and answers a row (`… RETURNING …`), and commits it.

@@ -7,9 +7,10 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, SqliteConnection, SqlitePool};
 
 /// Version, title, statements.
-const FILES: [(i64, &str, &str); 3] = [
+const FILES: [(i64, &str, &str); 4] = [
     (1, "registry", include_str!("../migrations/0001_registry.sql")),
     (2, "hub", include_str!("../migrations/0002_hub.sql")),
+    (3, "outbox", include_str!("../migrations/0003_outbox.sql")),
     (4, "application names", include_str!("../migrations/0004_application_names.sql")),
 ];
 

@@ -1,9 +1,10 @@
 //! Module identities of devices, made by the edge runtime with the device's own credentials.
 
-use sqlx::Row;
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
-use super::{Registry, StoreError, SymmetricKeys, new_etag, new_generation_id};
+use super::{Registry, StoreError, SymmetricKeys, devices, lifecycle, new_etag, new_generation_id};
 
 const COLUMNS: &str =
     "device, id, generation_id, etag, managed_by, auth_type, primary_key, secondary_key, created_ms, updated_ms";
@@ -49,6 +50,14 @@ pub struct ModuleChange {
     pub if_match: Option<String>,
 }
 
+impl ModuleChange {
+    /// What it sets, as events name it.
+    fn names(&self) -> Vec<&'static str> {
+        let names = [("managedBy", self.managed_by.is_some()), ("authentication", self.authentication.is_some())];
+        names.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
+    }
+}
+
 fn from_row(row: &SqliteRow) -> Result<ModuleRow, sqlx::Error> {
     let primary: Option<String> = row.try_get("primary_key")?;
     let secondary: Option<String> = row.try_get("secondary_key")?;
@@ -68,17 +77,27 @@ fn from_row(row: &SqliteRow) -> Result<ModuleRow, sqlx::Error> {
     })
 }
 
+async fn get(
+    connection: &mut SqliteConnection,
+    application: &str,
+    device: &str,
+    id: &str,
+) -> Result<Option<ModuleRow>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM modules WHERE application = $1 AND device = $2 AND id = $3");
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(application)
+        .bind(device)
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.as_ref().map(from_row).transpose()?)
+}
+
 impl Registry {
     /// One module.
     pub async fn module_get(&self, application: &str, device: &str, id: &str) -> Result<Option<ModuleRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM modules WHERE application = $1 AND device = $2 AND id = $3");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(application)
-            .bind(device)
-            .bind(id)
-            .fetch_optional(self.reader())
-            .await?;
-        Ok(row.as_ref().map(from_row).transpose()?)
+        let mut connection = self.reader().acquire().await?;
+        get(&mut connection, application, device, id).await
     }
 
     /// A device's modules, by id.
@@ -112,7 +131,10 @@ impl Registry {
              secondary_key = CASE WHEN $7 IS NULL THEN modules.secondary_key ELSE $9 END, updated_ms = $10 \
              WHERE $11 IS NULL OR modules.etag = $11 RETURNING {COLUMNS}"
         );
-        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let mut transaction = self.writer().begin().await?;
+        let owner = devices::get(&mut transaction, application, device).await?.ok_or(StoreError::Missing)?;
+        let is_new = get(&mut transaction, application, device, id).await?.is_none();
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(application)
             .bind(device)
             .bind(id)
@@ -123,28 +145,46 @@ impl Registry {
             .bind(keys.map(|keys| &keys.primary))
             .bind(keys.map(|keys| &keys.secondary))
             .bind(now_ms)
-            .bind(&change.if_match);
-        let row = self.change_returning(statement).await?.ok_or(StoreError::EtagMismatch)?;
-        Ok(from_row(&row)?)
+            .bind(&change.if_match)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let row = from_row(&row.ok_or(StoreError::EtagMismatch)?)?;
+        let body = match is_new {
+            true => json!({ "event": "created", "managedBy": row.managed_by }),
+            false => json!({ "event": "updated", "changed": change.names(), "managedBy": row.managed_by }),
+        };
+        let event = lifecycle::of_module(application, &row, owner.organization, now_ms, &body);
+        self.commit_with(transaction, &[event]).await?;
+        Ok(row)
     }
 
     /// Deletes a module and its twin. Answers whether it was there.
-    pub async fn module_delete(&self, application: &str, device: &str, id: &str) -> Result<bool, StoreError> {
+    pub async fn module_delete(
+        &self,
+        application: &str,
+        device: &str,
+        id: &str,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.writer().begin().await?;
+        let Some(module) = get(&mut transaction, application, device, id).await? else { return Ok(false) };
+        let owner = devices::get(&mut transaction, application, device).await?.ok_or(StoreError::Missing)?;
         sqlx::query("DELETE FROM twins WHERE application = $1 AND device = $2 AND module = $3 AND $3 <> ''")
             .bind(application)
             .bind(device)
             .bind(id)
             .execute(&mut *transaction)
             .await?;
-        let done = sqlx::query("DELETE FROM modules WHERE application = $1 AND device = $2 AND id = $3")
+        sqlx::query("DELETE FROM modules WHERE application = $1 AND device = $2 AND id = $3")
             .bind(application)
             .bind(device)
             .bind(id)
             .execute(&mut *transaction)
             .await?;
-        transaction.commit().await?;
-        Ok(done.rows_affected() == 1)
+        let body = json!({ "event": "deleted" });
+        let event = lifecycle::of_module(application, &module, owner.organization, now_ms, &body);
+        self.commit_with(transaction, &[event]).await?;
+        Ok(true)
     }
 
     /// The device whose id equals `registration_id`, else one that differs from it in case only: registration ids ignore case.

@@ -1,9 +1,10 @@
 //! Relationships: which device is a child of which gateway.
 
-use sqlx::Row;
+use serde_json::{Map, json};
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
 
-use super::{Registry, StoreError};
+use super::{Registry, StoreError, devices, lifecycle};
 
 /// A child's link to its parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,7 @@ impl Registry {
         relationship: &RelationshipRow,
         now_ms: i64,
     ) -> Result<(), StoreError> {
+        let mut transaction = self.writer().begin().await?;
         let done = sqlx::query(
             "UPDATE devices SET gateway = $3, gateway_relationship = $4, updated_ms = $5 WHERE application = $1 AND id = $2",
         )
@@ -54,9 +56,12 @@ impl Registry {
         .bind(&relationship.source)
         .bind(&relationship.id)
         .bind(now_ms)
-        .execute(self.writer())
+        .execute(&mut *transaction)
         .await?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Missing) }
+        if done.rows_affected() != 1 {
+            return Err(StoreError::Missing);
+        }
+        self.commit_parent(transaction, application, &relationship.target, now_ms).await
     }
 
     /// Takes the child from its parent. Answers whether it was that parent's.
@@ -66,6 +71,7 @@ impl Registry {
         relationship: &RelationshipRow,
         now_ms: i64,
     ) -> Result<bool, StoreError> {
+        let mut transaction = self.writer().begin().await?;
         let done = sqlx::query(
             "UPDATE devices SET gateway = NULL, gateway_relationship = NULL, updated_ms = $4 \
              WHERE application = $1 AND id = $2 AND gateway = $3",
@@ -74,8 +80,26 @@ impl Registry {
         .bind(&relationship.target)
         .bind(&relationship.source)
         .bind(now_ms)
-        .execute(self.writer())
+        .execute(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        self.commit_parent(transaction, application, &relationship.target, now_ms).await?;
+        Ok(true)
+    }
+
+    /// Commits a change of the child's parent with the event that tells of it.
+    async fn commit_parent(
+        &self,
+        mut transaction: Transaction<'_, Sqlite>,
+        application: &str,
+        child: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let child = devices::get(&mut transaction, application, child).await?.ok_or(StoreError::Missing)?;
+        let values = Map::from_iter([("gateway".to_owned(), json!(child.gateway))]);
+        let event = lifecycle::of_device(application, &child, now_ms, &lifecycle::updated(values));
+        self.commit_with(transaction, &[event]).await
     }
 }

@@ -47,7 +47,7 @@ async fn applications_do_not_see_each_other() {
     let (_folder, registry) = registry().await;
     device(&registry, "pump").await;
     assert_eq!(registry.device_get("other", "pump").await.unwrap(), None);
-    assert!(!registry.device_delete("other", "pump").await.unwrap());
+    assert!(!registry.device_delete("other", "pump", 6).await.unwrap());
     assert_eq!(registry.device_count("other", None).await.unwrap(), 0);
 }
 
@@ -124,7 +124,7 @@ async fn a_child_has_one_parent_and_loses_it_with_the_parent() {
     registry.relationship_put(APP, &link("edge-2"), 8).await.unwrap();
     assert!(registry.devices_children(APP, "edge-1").await.unwrap().is_empty());
     assert_eq!(registry.relationships_of(APP, "leaf").await.unwrap(), vec![link("edge-2")]);
-    registry.device_delete(APP, "edge-2").await.unwrap();
+    registry.device_delete(APP, "edge-2", 6).await.unwrap();
     assert!(registry.relationships_of(APP, "leaf").await.unwrap().is_empty());
 }
 

@@ -9,9 +9,21 @@ use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::outbox::OutboxEvent;
 use super::{Registry, StoreError};
 
 const COLUMNS: &str = "desired, desired_version, desired_metadata, reported, reported_version, reported_metadata";
+
+/// A twin, and what events about it say of its identity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnedTwin {
+    /// The twin; an empty one when nothing was ever written to it.
+    pub twin: Twin,
+    /// Generation id of the device or module; empty when the module has no identity yet.
+    pub generation: String,
+    /// The device's organization.
+    pub organization: Option<String>,
+}
 
 fn from_row(row: &SqliteRow) -> Result<Twin, StoreError> {
     Ok(Twin {
@@ -35,13 +47,39 @@ fn key(identity: &Identity) -> (&str, &str) {
 
 /// A transaction over twins: everything read and written in it becomes durable together.
 pub struct TwinTransaction<'a> {
+    registry: &'a Registry,
     transaction: sqlx::Transaction<'a, sqlx::Sqlite>,
+    events: Vec<OutboxEvent>,
 }
 
 impl TwinTransaction<'_> {
-    /// The twin as it stands in this transaction.
-    pub async fn get(&mut self, application: &str, identity: &Identity) -> Result<Option<Twin>, StoreError> {
-        get(&mut self.transaction, application, identity).await
+    /// The twin as it stands in this transaction; `None` when its device is not there.
+    pub async fn get(&mut self, application: &str, identity: &Identity) -> Result<Option<OwnedTwin>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, devices.organization, CASE WHEN $3 = '' THEN devices.generation_id \
+             ELSE (SELECT generation_id FROM modules WHERE application = $1 AND device = $2 AND id = $3) END AS generation \
+             FROM devices LEFT JOIN twins ON twins.application = $1 AND twins.device = $2 AND twins.module = $3 \
+             WHERE devices.application = $1 AND devices.id = $2"
+        );
+        let (device, module) = key(identity);
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(application)
+            .bind(device)
+            .bind(module)
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let is_stored = row.try_get::<Option<i64>, _>("desired_version")?.is_some();
+        Ok(Some(OwnedTwin {
+            twin: if is_stored { from_row(&row)? } else { Twin::default() },
+            generation: row.try_get::<Option<String>, _>("generation")?.unwrap_or_default(),
+            organization: row.try_get("organization")?,
+        }))
+    }
+
+    /// Adds an event that becomes durable with the changes.
+    pub fn note(&mut self, event: OutboxEvent) {
+        self.events.push(event);
     }
 
     /// Stores the twin; `Missing` when its device is not there.
@@ -75,9 +113,9 @@ impl TwinTransaction<'_> {
         Ok(())
     }
 
-    /// Makes it durable.
+    /// Makes it durable. `OutboxFull` when too many events wait for the log; then nothing of it is.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.transaction.commit().await?)
+        self.registry.commit_with(self.transaction, &self.events).await
     }
 }
 
@@ -110,6 +148,6 @@ impl Registry {
 
     /// Starts a group of twin changes.
     pub async fn twin_transaction(&self) -> Result<TwinTransaction<'_>, StoreError> {
-        Ok(TwinTransaction { transaction: self.writer().begin().await? })
+        Ok(TwinTransaction { registry: self, transaction: self.writer().begin().await?, events: Vec::new() })
     }
 }

@@ -252,7 +252,7 @@ impl App {
 
     /// Deletes a device with all that belongs to it, and cuts its connection.
     pub async fn device_delete(&self, access: &Access, id: &str) -> Result<(), AppError> {
-        if !self.registry().device_delete(access.application(), id).await? {
+        if !self.registry().device_delete(access.application(), id, now_ms()).await? {
             return Err(AppError::not_found("device", id));
         }
         self.sessions().forget_device(access.application(), id);

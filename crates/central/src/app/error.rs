@@ -52,7 +52,7 @@ pub enum AppError {
     /// It is part of the interface and not offered here.
     #[error("{0}")]
     NotSupported(String),
-    /// The disk has no room for the change, which was not made.
+    /// The disk, or the event log, has no room for the change, which was not made.
     #[error("the change could not be stored")]
     DiskFull(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Something of ours failed.
@@ -90,7 +90,7 @@ impl From<StoreError> for AppError {
             StoreError::EtagMismatch => Self::EtagMismatch,
             StoreError::Missing => Self::NotFound("It is not there any more.".to_owned()),
             StoreError::Duplicate(_) => Self::Conflict("There is such a thing already.".to_owned()),
-            error @ StoreError::DiskFull(_) => Self::DiskFull(error.into()),
+            error @ (StoreError::DiskFull(_) | StoreError::OutboxFull) => Self::DiskFull(error.into()),
             error => Self::internal("the registry failed", error),
         }
     }
@@ -101,7 +101,9 @@ impl From<ChangeTwinError> for AppError {
         match error {
             ChangeTwinError::Invalid(cause) => Self::fault(cause.path.clone(), cause.to_string()),
             ChangeTwinError::UnknownDevice => Self::NotFound("The device is not there any more.".to_owned()),
-            ChangeTwinError::Store(error) if matches!(*error, StoreError::DiskFull(_)) => Self::DiskFull(error.into()),
+            ChangeTwinError::Store(error) if matches!(*error, StoreError::DiskFull(_) | StoreError::OutboxFull) => {
+                Self::DiskFull(error.into())
+            }
             error => Self::internal("the twin could not be changed", error),
         }
     }

@@ -155,14 +155,14 @@ async fn a_full_log_refuses_without_acknowledging_and_recovers() {
         }
     }
     assert!(refused, "a full log must refuse");
-    let problems = central.running.core.metrics.problems();
-    assert!(problems.iter().any(|problem| problem.contains("log is full")), "{problems:?}");
+    let problems = central.running.core.health.problems();
+    assert!(problems.iter().any(|problem| problem.text.contains("log is full")), "{problems:?}");
 
     // Room again: the next message is taken once the reader could write.
     std::fs::remove_file(&folder).unwrap();
     std::fs::create_dir(&folder).unwrap();
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    while client.send(vec![number(2)]).await.is_err() || !central.running.core.metrics.problems().is_empty() {
+    while client.send(vec![number(2)]).await.is_err() || !central.running.core.health.problems().is_empty() {
         assert!(tokio::time::Instant::now() < deadline, "the log stays full");
     }
     client.stop().await;

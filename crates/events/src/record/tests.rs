@@ -13,18 +13,39 @@ fn sample() -> Record {
         identity: Identity::module("d", "m"),
         generation: "g".into(),
         model: None,
+        organization: Some("o".into()),
         bag: Bytes::from_static(b"k=v"),
         body: Bytes::from_static(b"{}"),
     }
 }
 
 #[test]
-fn version_1_is_these_bytes() {
+fn version_2_is_these_bytes() {
     let expected: &[u8] = &[
+        2, 1, 4, 3, 2, 1, 0, 0, 0, 0, 1, 0, b'a', 1, 0, b'd', 1, 0, b'm', 1, 0, b'g', 0xFF, 0xFF, 1, 0, b'o', 3, 0, 0,
+        0, b'k', b'=', b'v', 2, 0, 0, 0, b'{', b'}',
+    ];
+    assert_eq!(sample().encode().unwrap(), expected);
+}
+
+#[test]
+fn version_1_is_read_and_has_no_organization() {
+    let bytes: &[u8] = &[
         1, 1, 4, 3, 2, 1, 0, 0, 0, 0, 1, 0, b'a', 1, 0, b'd', 1, 0, b'm', 1, 0, b'g', 0xFF, 0xFF, 3, 0, 0, 0, b'k',
         b'=', b'v', 2, 0, 0, 0, b'{', b'}',
     ];
-    assert_eq!(sample().encode().unwrap(), expected);
+    assert_eq!(Record::decode(bytes.into()).unwrap(), Record { organization: None, ..sample() });
+}
+
+#[test]
+fn a_sequence_number_is_read_from_events_only() {
+    let bag = Bytes::copy_from_slice(&7_u64.to_le_bytes());
+    for (kind, bag, expected) in
+        [(Kind::Lifecycle, bag.clone(), Some(7)), (Kind::Lifecycle, Bytes::new(), None), (Kind::Telemetry, bag, None)]
+    {
+        let record = Record { kind, bag, ..sample() };
+        assert_eq!(RecordParts::decode(record.encode().unwrap()).unwrap().sequence(), expected);
+    }
 }
 
 #[test]
@@ -32,8 +53,8 @@ fn unknown_versions_and_kinds_are_refused() {
     let mut bytes = sample().encode().unwrap().to_vec();
     bytes[1] = 9;
     assert_eq!(Record::decode(bytes.clone().into()), Err(DecodeRecordError::Kind(9)));
-    bytes[0] = 2;
-    assert_eq!(Record::decode(bytes.into()), Err(DecodeRecordError::Version(2)));
+    bytes[0] = 3;
+    assert_eq!(Record::decode(bytes.into()), Err(DecodeRecordError::Version(3)));
 }
 
 #[test]
@@ -60,23 +81,26 @@ proptest! {
     #[test]
     fn what_is_written_is_read_back(
         kind in prop_oneof![
-            Just(Kind::Telemetry), Just(Kind::ReportedProperties), Just(Kind::Connection), Just(Kind::Lifecycle)
+            Just(Kind::Telemetry), Just(Kind::ReportedProperties), Just(Kind::Connection), Just(Kind::Lifecycle),
+            Just(Kind::DesiredProperties)
         ],
         enqueued_ms: i64, application in ".{0,20}", device in ".{1,40}", module in proptest::option::of(".{1,40}"),
-        generation in ".{0,20}", model in proptest::option::of(".{0,60}"), bag: Vec<u8>, body: Vec<u8>,
+        generation in ".{0,20}", model in proptest::option::of(".{0,60}"), organization in proptest::option::of(".{0,60}"),
+        bag: Vec<u8>, body: Vec<u8>,
     ) {
         let identity = match &module {
             Some(module) => Identity::module(&device, module),
             None => Identity::device(&device),
         };
-        let record =
-            Record { kind, enqueued_ms, application, identity, generation, model, bag: bag.into(), body: body.into() };
+        let (bag, body) = (bag.into(), body.into());
+        let record = Record { kind, enqueued_ms, application, identity, generation, model, organization, bag, body };
         prop_assert_eq!(Record::decode(record.encode().unwrap()).unwrap(), record);
     }
 
     #[test]
-    fn any_bytes_decode_or_are_refused(bytes: Vec<u8>) {
-        if let Ok(record) = Record::decode(bytes.clone().into()) {
+    fn any_bytes_decode_or_are_refused(version in 0_u8..4, kind in 0_u8..7, rest: Vec<u8>) {
+        let bytes = [&[version, kind], &rest[..]].concat();
+        if let Ok(record) = Record::decode(bytes.clone().into()) && version == VERSION {
             prop_assert_eq!(record.encode().unwrap(), bytes);
         }
     }

@@ -4,8 +4,9 @@ use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use events::Batch;
 use events::clock::now_ms;
-use events::record::{EncodeRecordError, Kind, Origin};
+use events::record::{EncodeRecordError, Origin};
 use http::{HeaderMap, Response, header};
 use model::identity::Identity;
 use model::message::MESSAGE_BYTES_MAX;
@@ -69,9 +70,9 @@ impl HubHttp {
         if messages.is_empty() {
             return Ok(no_content());
         }
-        let records = records(&caller, identity, messages);
-        let records = records.map_err(|error| HubHttpError::bad_request(error.to_string()))?;
-        self.ingest.append(records.into()).await.map_err(|error| {
+        let batch = records(&caller, identity, messages);
+        let batch = batch.map_err(|error| HubHttpError::bad_request(error.to_string()))?;
+        self.events.publish(batch).await.map_err(|error| {
             tracing::debug!(%identity, error = &error as &dyn std::error::Error, "messages were not stored");
             HubHttpError::unavailable()
         })?;
@@ -100,15 +101,15 @@ impl HubHttp {
     }
 }
 
-fn records(
-    caller: &Caller,
-    identity: &Identity,
-    messages: Vec<(Bytes, Bytes)>,
-) -> Result<Vec<Bytes>, EncodeRecordError> {
-    let origin = Origin::new(&caller.app, identity, &caller.principal.generation, None)?;
+fn records(caller: &Caller, identity: &Identity, messages: Vec<(Bytes, Bytes)>) -> Result<Batch, EncodeRecordError> {
+    let organization = caller.principal.device.organization.as_deref();
+    let origin = Origin::new(&caller.app, identity, &caller.principal.generation, None, organization)?;
     let now = now_ms();
-    let encode = |(bag, body): (Bytes, Bytes)| origin.encode(Kind::Telemetry, now, &without_stamps(bag), &body);
-    messages.into_iter().map(encode).collect()
+    let mut batch = Batch::default();
+    for (bag, body) in messages {
+        batch.telemetry(&origin, now, &without_stamps(bag), &body)?;
+    }
+    Ok(batch)
 }
 
 /// Properties from headers. Values are raw; header names have no case.

@@ -129,7 +129,7 @@ impl HubHttp {
         if matches!(if_match(call), IfMatch::Tag(tag) if tag != found.etag) {
             return Err(HubHttpError::precondition_failed());
         }
-        self.registry.module_delete(&caller.app, device, module).await?;
+        self.registry.module_delete(&caller.app, device, module, now_ms()).await?;
         let identity = Identity::module(device, module);
         self.sessions.disconnect(&caller.app, &identity, transport::server::CloseReason::Disabled);
         Ok(no_content())

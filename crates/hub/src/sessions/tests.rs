@@ -1,6 +1,8 @@
 //! One live session an identity; the end of an old one is no news.
 #![allow(clippy::unwrap_used)]
 
+use std::cell::Cell;
+
 use transport::server::Subscriptions;
 use transport::server::link::{DetachedLink, LinkCommand};
 
@@ -16,16 +18,19 @@ async fn a_takeover_closes_the_older_session_and_its_end_is_no_news() {
     let sessions = Sessions::default();
     let identity = Identity::device("d");
     let ((first, first_far), (second, second_far)) = (link(), link());
-    let Registered { id: first_id, was_connected, .. } = sessions.register("a", &identity, first);
-    assert!(!was_connected);
-    let Registered { id: second_id, was_connected, .. } = sessions.register("a", &identity, second);
-    assert!(was_connected);
+    let told = Cell::new(0);
+    let tell = || told.set(told.get() + 1);
+    let Registered { id: first_id, .. } = sessions.register("a", &identity, first, tell);
+    assert_eq!(told.get(), 1);
+    let Registered { id: second_id, .. } = sessions.register("a", &identity, second, tell);
+    assert_eq!(told.get(), 1, "a takeover is no news");
     assert_eq!(first_far.close_reason(), Some(CloseReason::TakenOver));
     assert_eq!(second_far.close_reason(), None);
 
-    assert!(!sessions.remove("a", &identity, first_id));
+    assert!(!sessions.remove("a", &identity, first_id, tell));
     assert!(sessions.status("a", &identity).connected);
-    assert!(sessions.remove("a", &identity, second_id));
+    assert!(sessions.remove("a", &identity, second_id, tell));
+    assert_eq!(told.get(), 2);
     let status = sessions.status("a", &identity);
     assert!(!status.connected && status.last_seen_ms.is_some());
 }
@@ -42,7 +47,7 @@ async fn a_device_is_cut_with_its_modules_in_its_application_only() {
     .into_iter()
     .map(|(app, identity)| {
         let (near, far) = link();
-        sessions.register(app, &identity, near);
+        sessions.register(app, &identity, near, || {});
         far
     })
     .collect();
@@ -70,7 +75,7 @@ async fn a_method_waits_for_the_subscription_but_not_longer_than_asked() {
     let identity = Identity::device("d");
     let timeouts = MethodTimeouts { connect: Duration::from_secs(10), response: Duration::from_secs(10) };
     let (near, mut far) = link();
-    sessions.register("a", &identity, near);
+    sessions.register("a", &identity, near, || {});
     let unanswered = sessions.invoke("a", &identity, "go", Bytes::new(), timeouts).await;
     assert_eq!(unanswered.unwrap_err(), InvokeFailure::NotConnected);
 
@@ -101,8 +106,8 @@ async fn a_slow_session_gets_its_patches_in_order_and_nobody_waits_for_it() {
     let (slow, other) = (Identity::device("slow"), Identity::device("other"));
     let (near, mut far) = wanting_desired();
     let (other_near, mut other_far) = wanting_desired();
-    sessions.register("a", &slow, near);
-    sessions.register("a", &other, other_near);
+    sessions.register("a", &slow, near, || {});
+    sessions.register("a", &other, other_near, || {});
     for version in 0..PATCHES_MAX {
         sessions.notify_desired("a", &slow, version, Bytes::new());
     }
@@ -124,7 +129,7 @@ async fn a_session_that_takes_no_desired_patches_is_cut_after_a_while() {
     let sessions = Sessions::default();
     let identity = Identity::device("d");
     let (near, mut far) = wanting_desired();
-    sessions.register("a", &identity, near);
+    sessions.register("a", &identity, near, || {});
     for version in 0..=transport::limits::LINK_COMMANDS_MAX as u64 {
         sessions.notify_desired("a", &identity, version, Bytes::new());
     }
@@ -142,7 +147,7 @@ async fn one_patch_more_than_may_wait_cuts_the_session() {
     let sessions = Sessions::default();
     let identity = Identity::device("d");
     let (near, far) = wanting_desired();
-    sessions.register("a", &identity, near);
+    sessions.register("a", &identity, near, || {});
     for version in 0..PATCHES_MAX {
         sessions.notify_desired("a", &identity, version, Bytes::new());
     }

@@ -1,9 +1,7 @@
 //! Order, groups, and what a refused change leaves behind.
 #![allow(clippy::unwrap_used)]
 
-use events::metrics::Metrics;
 use registry::{ApplicationRow, NewDevice};
-use storage::log::{Log, LogOptions};
 use transport::server::link::LinkCommand;
 use transport::server::{SessionLink, Subscriptions};
 
@@ -12,6 +10,7 @@ use super::*;
 struct Bench {
     twins: Twins,
     sessions: Sessions,
+    registry: Registry,
     _dir: tempfile::TempDir,
 }
 
@@ -22,12 +21,10 @@ async fn bench() -> Bench {
     registry.application_create(&application, &[]).await.unwrap();
     let device = NewDevice { id: "d".into(), enabled: true, ..NewDevice::default() };
     registry.device_create("a", device).await.unwrap();
-    let log = Log::open(&dir.path().join("log"), LogOptions::default()).unwrap();
-    let (ingest, _events) = Ingest::new(log, Metrics::default());
     let sessions = Sessions::default();
-    let (twins, writer) = Twins::new(registry, sessions.clone(), Live::default(), ingest);
+    let (twins, writer) = Twins::new(registry.clone(), sessions.clone());
     tokio::spawn(writer.run(CancellationToken::new()));
-    Bench { twins, sessions, _dir: dir }
+    Bench { twins, sessions, registry, _dir: dir }
 }
 
 #[tokio::test]
@@ -36,7 +33,7 @@ async fn concurrent_changes_are_all_kept_and_told_in_order() {
     let identity = Identity::device("d");
     let (near, mut far) = SessionLink::detached();
     far.set_subscriptions(Subscriptions { desired: true, ..Subscriptions::default() });
-    bench.sessions.register("a", &identity, near);
+    bench.sessions.register("a", &identity, near, || {});
     let changes = (0..40).map(|n| {
         let (twins, identity) = (bench.twins.clone(), identity.clone());
         tokio::spawn(async move { twins.patch_desired("a", &identity, json!({ format!("k{n}"): n })).await.unwrap() })
@@ -90,4 +87,21 @@ async fn a_refused_change_leaves_others_of_its_commit_alone() {
     assert_eq!(changes.3.unwrap(), 3);
     let twin = bench.twins.get("a", &identity).await.unwrap();
     assert_eq!(json!(twin.reported.properties), json!({ "x": 1, "y": 2 }));
+}
+
+#[tokio::test]
+async fn every_change_leaves_its_event_and_a_refused_one_none() {
+    let bench = bench().await;
+    let identity = Identity::device("d");
+    bench.twins.patch_desired("a", &identity, json!({ "rate": 5 })).await.unwrap();
+    bench.twins.patch_reported("a", &identity, json!({ "rate": 4 })).await.unwrap();
+    bench.twins.patch_reported("a", &identity, json!([])).await.unwrap_err();
+    let rows = bench.registry.outbox_read(100).await.unwrap();
+    // The first event is that of the device itself.
+    let told: Vec<_> = rows[1..].iter().map(|row| (row.event.kind, row.event.body.as_str())).collect();
+    let expected = [
+        (OutboxKind::DesiredProperties, r#"{"patch":{"rate":5},"version":2}"#),
+        (OutboxKind::ReportedProperties, r#"{"patch":{"rate":4},"version":2}"#),
+    ];
+    assert_eq!(told, expected);
 }

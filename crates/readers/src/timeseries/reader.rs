@@ -11,12 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use events::LogConfig;
-use events::ingest::tell_fullness;
+use events::health::{Condition, with_causes};
 use events::last_seen::LastSeen;
-use events::live::{Live, LiveEvent};
-use events::metrics::Metrics;
+use events::live::LiveEvent;
 use events::record::{Kind, RecordParts};
+use events::{Events, LogConfig};
 use model::identity::Identity;
 use registry::{LastSeenRow, Registry, StoreError};
 use storage::log::{Log, Offset, ReadError, Reader};
@@ -31,6 +30,7 @@ use super::{CatalogSegment, Telemetry, TelemetryConfig};
 use crate::limits::{
     BYTES_PER_READ_MAX, RECORDS_PER_READ_MAX, REPLAYED_RECORDS_MAX, TEMPLATE_CACHE_AGE, TEMPLATE_CACHE_DEVICES_MAX,
 };
+use crate::metrics::ReaderMetrics;
 
 /// Name of the stored position.
 const READER: &str = "telemetry";
@@ -42,9 +42,10 @@ pub struct TelemetryReader {
     telemetry: Telemetry,
     registry: Registry,
     log: Log,
-    live: Live,
+    events: Events,
     last_seen: LastSeen,
-    metrics: Metrics,
+    metrics: ReaderMetrics,
+    health: Condition,
     log_config: LogConfig,
     config: TelemetryConfig,
     /// Everything before it is in segments.
@@ -66,13 +67,13 @@ pub struct ReaderParts {
     /// Positions and catalog.
     pub registry: Registry,
     /// Where records come from.
-    pub log: Log,
-    /// Live updates.
-    pub live: Live,
+    pub events: Events,
     /// When devices were last seen.
     pub last_seen: LastSeen,
     /// Counters.
-    pub metrics: Metrics,
+    pub metrics: ReaderMetrics,
+    /// Whether it works.
+    pub health: Condition,
     /// Size of the log.
     pub log_config: LogConfig,
     /// When to flush.
@@ -134,7 +135,8 @@ pub enum StartReaderError {
 impl TelemetryReader {
     /// Finds the position and restores when devices were last seen.
     pub async fn start(parts: ReaderParts) -> Result<Self, StartReaderError> {
-        let ReaderParts { telemetry, registry, log, live, last_seen, metrics, log_config, config } = parts;
+        let ReaderParts { telemetry, registry, events, last_seen, metrics, health, log_config, config } = parts;
+        let log = events.log().clone();
         let stored = registry.checkpoint_get(READER).await?.unwrap_or(0);
         let (first, next) = (log.first_offset().0, log.next_offset().0);
         if stored > next {
@@ -154,9 +156,10 @@ impl TelemetryReader {
             telemetry,
             registry,
             log,
-            live,
+            events,
             last_seen,
             metrics,
+            health,
             log_config,
             config,
             stored,
@@ -201,7 +204,9 @@ impl TelemetryReader {
             }
         };
         self.insert(&batch, reader).await;
-        self.metrics.messages_read(batch.len(), reader.position().0);
+        self.metrics.read.inc_by(batch.len() as u64);
+        let lag = self.log.next_offset().0.saturating_sub(reader.position().0);
+        self.metrics.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
         if self.is_flush_due() {
             self.flush_and_say(reader.position()).await;
         }
@@ -218,7 +223,7 @@ impl TelemetryReader {
             let (source, record) = match known {
                 Ok(known) => known,
                 Err(error) => {
-                    self.metrics.message_unreadable();
+                    self.metrics.unreadable.inc();
                     tracing::error!(offset, %error, "a log record is passed over");
                     continue;
                 }
@@ -243,7 +248,7 @@ impl TelemetryReader {
         }
         // Told only now: whoever hears of a value can read it.
         for (app, event) in events {
-            self.live.publish(&app, event);
+            self.events.live().publish(&app, event);
         }
     }
 
@@ -278,7 +283,7 @@ impl TelemetryReader {
         if let Some(row) = row(record, known, &decoded, offset, template, &mut self.texts) {
             rows.entry(Arc::clone(app)).or_default().push(row);
         }
-        if !self.live.is_watched(app, device) {
+        if !self.events.live().is_watched(app, device) {
             return None;
         }
         let values = json_values(record, &decoded);
@@ -318,7 +323,7 @@ impl TelemetryReader {
     async fn flush_and_say(&mut self, position: Offset) -> bool {
         match self.flush(position.0).await {
             Ok(()) => {
-                if self.metrics.set_reader_problem(None) {
+                if self.health.restore() {
                     tracing::info!("the telemetry reader works again");
                 }
                 true
@@ -353,7 +358,8 @@ impl TelemetryReader {
         self.telemetry.catalog().replace(&[], segments);
         for (store, segment) in &written {
             store.release(&segment.meta);
-            self.metrics.flushed(segment.meta.rows, 1);
+            self.metrics.rows_flushed.inc_by(segment.meta.rows);
+            self.metrics.segments_written.inc();
         }
         self.stored = next;
         self.oldest_pending = None;
@@ -381,7 +387,7 @@ impl TelemetryReader {
         let keep_from = Offset(self.stored.saturating_sub(margin));
         let log = self.log.clone();
         match blocking(move || log.trim_before(keep_from)).await {
-            Ok(trimmed) if trimmed.segments > 0 => tell_fullness(&self.metrics, None),
+            Ok(trimmed) if trimmed.segments > 0 => self.events.room_made(),
             Ok(_) => {}
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the log could not be trimmed"),
         }
@@ -412,13 +418,8 @@ impl TelemetryReader {
     }
 
     fn say_problem(&self, error: &dyn std::error::Error) {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        if self.metrics.set_reader_problem(Some(text.clone())) {
+        let text = with_causes(error);
+        if self.health.break_with(text.clone()) {
             tracing::error!("telemetry is stored in the log only: {text}");
         }
     }

@@ -69,7 +69,7 @@ impl App {
     /// Deletes a device's own attestation, and with it the identity it gave.
     pub async fn attestation_delete(&self, access: &Access, device: &str) -> Result<(), AppError> {
         self.device_row(access, device).await?;
-        if !self.registry().attestation_delete(access.application(), device).await? {
+        if !self.registry().attestation_delete(access.application(), device, now_ms()).await? {
             return Err(AppError::not_found("attestation of its own of device", device));
         }
         tracing::info!(actor = access.actor().id(), device, "attestation deleted");

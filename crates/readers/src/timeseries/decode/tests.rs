@@ -9,7 +9,7 @@ use super::*;
 
 fn record(properties: &'static str, body: &'static str) -> RecordParts {
     let identity = Identity::module("d", "m");
-    let origin = Origin::new("a", &identity, "g", None).unwrap();
+    let origin = Origin::new("a", &identity, "g", None, None).unwrap();
     let encoded = origin.encode(Kind::Telemetry, 5, properties.as_bytes(), body.as_bytes()).unwrap();
     RecordParts::decode(encoded).unwrap()
 }

@@ -14,6 +14,7 @@ fn message(device: &str, module: Option<&str>, offset: u64, body_bytes: usize) -
             identity: module.map_or_else(|| Identity::device(device), |module| Identity::module(device, module)),
             generation: "g".into(),
             model: None,
+            organization: None,
         }),
         component: None,
         bag: Bytes::new(),
