@@ -11,7 +11,7 @@ endif
 run: ## Build, then start the demo: Central, an edge, modules and downstream devices
 	@. xtask/setup.sh run && cargo xtask demo $(ARGS)
 
-test: ## Everything: format, lints, tidy, licences, unit and integration tests, real SDKs, real browser
+test: ## Everything: format, lints, tidy, dependencies, unit and integration tests, real SDKs, real browser
 	@. xtask/setup.sh test && cargo xtask test $(ARGS)
 
 bench: ## Load scenarios against peers; writes bench/RESULTS.md
