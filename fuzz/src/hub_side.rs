@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use model::message::Message;
-use protocol::connection::{HubConnection, HubEvent, Subscriptions};
+use protocol::event::{Face, HubEvent, Subscriptions};
+use protocol::mqtt::HubConnection;
 use protocol::mqtt::{Connect, Packet, encode::encode};
 
 const CLIENTS: [(&str, &str); 3] = [
@@ -18,7 +19,7 @@ const CLIENTS: [(&str, &str); 3] = [
 pub fn run(bytes: &[u8]) {
     let Some((pick, bytes)) = bytes.split_first() else { return };
     let mut now = Instant::now();
-    let mut hub = HubConnection::new(now);
+    let mut hub = HubConnection::open(now);
     let mut input = BytesMut::new();
     if let Some((client_id, user_name)) = CLIENTS.get(usize::from(pick % 4)) {
         let connect = Connect {
@@ -54,7 +55,7 @@ pub fn run(bytes: &[u8]) {
 fn answer(hub: &mut HubConnection, now: Instant, event: HubEvent) {
     match event {
         HubEvent::Connect(_) | HubEvent::DpsConnect(_) => hub.accept(now, false, Subscriptions::default(), None),
-        HubEvent::Telemetry { packet_id: Some(id), .. } => hub.acknowledge(id),
+        HubEvent::Telemetry { receipt: Some(id), .. } => hub.acknowledge(id),
         HubEvent::TwinGet(request) => hub.reply_twin(request, b"{}"),
         HubEvent::TwinPatch(request, _) => hub.reply_patch(request, 2),
         HubEvent::DpsRegister(request, _) | HubEvent::DpsStatus(request, _) => hub.reply_dps(request, 200, None, b"{}"),

@@ -311,8 +311,9 @@ async fn listen(
     };
     let limits = ServerLimits { connections_max: config.limits.mqtt_connections_max, ..ServerLimits::default() };
     let gateway = Arc::new(gateway(core));
-    let mqtts = HubServer::bind(config.listen.mqtts, Arc::clone(&tls), gateway, limits).await;
+    let mqtts = HubServer::bind(config.listen.mqtts, Arc::clone(&tls), Arc::clone(&gateway), limits).await;
     let mqtts = mqtts.map_err(|error| listeners::cannot_listen("--mqtts", config.listen.mqtts, &error))?;
+    let mqtts = mqtts.with_provisioning(gateway);
 
     let https_address = listeners::local_address(&https, config.listen.https);
     let endpoints = Endpoints {

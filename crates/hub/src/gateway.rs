@@ -20,8 +20,8 @@ use registry::{Registry, StoreError};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use transport::server::{
-    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, Refusal, Telemetry,
-    TelemetryBatch,
+    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, ProvisioningHandler,
+    Refusal, Telemetry, TelemetryBatch,
 };
 
 use crate::applications::Applications;
@@ -89,7 +89,6 @@ pub struct HubSession {
 
 impl HubHandler for Gateway {
     type Session = HubSession;
-    type Enrollee = Enrollee;
 
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<HubSession>, Refusal> {
         let admitted = self.admit(&request).await;
@@ -105,7 +104,7 @@ impl HubHandler for Gateway {
         };
         let origin = source.origin().map_err(|error| {
             tracing::info!(%identity, %error, "connection refused");
-            Refusal::BadIdentity
+            Refusal::NotAuthorized
         })?;
         // A place for the event first: what cannot be told later is not begun.
         let place = tokio::time::timeout(AUTHENTICATION_WAIT, self.connections.place()).await;
@@ -167,7 +166,12 @@ impl HubHandler for Gateway {
         tracing::debug!(identity = %session.identity, graceful, was_current, "disconnected");
     }
 
-    async fn dps_connect(&self, request: DpsConnectRequest) -> Result<Enrollee, Refusal> {
+}
+
+impl ProvisioningHandler for Gateway {
+    type Enrollee = Enrollee;
+
+    async fn enroll(&self, request: DpsConnectRequest) -> Result<Enrollee, Refusal> {
         let _turn = self.turn().await?;
         let Credential::Sas(token) = &request.credential else { return Err(Refusal::NotAuthorized) };
         let attested = self.provisioning.attest(&request.id_scope, &request.registration_id, token, now_secs()).await;
@@ -178,11 +182,11 @@ impl HubHandler for Gateway {
         })
     }
 
-    async fn dps_register(&self, enrollee: &Enrollee, body: Bytes) -> Result<OperationStatus, DpsError> {
+    async fn register(&self, enrollee: &Enrollee, body: Bytes) -> Result<OperationStatus, DpsError> {
         self.provisioning.register(enrollee, &body).await
     }
 
-    async fn dps_status(&self, enrollee: &Enrollee, operation_id: &str) -> Result<OperationStatus, DpsError> {
+    async fn operation_status(&self, enrollee: &Enrollee, operation_id: &str) -> Result<OperationStatus, DpsError> {
         self.provisioning.status(enrollee, operation_id).await
     }
 }

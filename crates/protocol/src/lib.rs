@@ -6,15 +6,15 @@
 //!
 //! | Module | Knows |
 //! | --- | --- |
-//! | [`mqtt`] | MQTT 3.1.1 packets and their bytes, both directions |
+//! | [`event`] | what clients and hub say to each other, whatever protocol carries it; the [`event::Face`] of a protocol |
+//! | [`mqtt`] | MQTT 3.1.1: packets and their bytes, hub role and device role |
 //! | [`hub`] | topics, property bags, user names: the one place where they are spelled |
-//! | [`auth`] | shared access signatures |
+//! | [`auth`] | shared access signatures, and the judgement of who may speak as whom |
 //! | [`dps`] | the provisioning exchange: bodies, states, topics |
-//! | [`connection`] | one connection as a state machine, hub role and device role |
 //! | [`limits`] | every bound, by name |
 pub mod auth;
-pub mod connection;
 pub mod dps;
+pub mod event;
 pub mod hub;
 pub mod limits;
 pub mod mqtt;

@@ -15,8 +15,8 @@ use protocol::dps::{self, DpsError, OperationStatus, RegisterRequest, Registrati
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use transport::server::{
-    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, Refusal, SessionLink,
-    TelemetryBatch,
+    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, ProvisioningHandler,
+    Refusal, SessionLink, TelemetryBatch,
 };
 
 /// The name this hub goes by.
@@ -137,7 +137,6 @@ impl MemoryHub {
 
 impl HubHandler for MemoryHub {
     type Session = MemorySession;
-    type Enrollee = String;
 
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<MemorySession>, Refusal> {
         let resource = audience(HUB_HOST, &request.identity);
@@ -216,21 +215,26 @@ impl HubHandler for MemoryHub {
         });
     }
 
-    async fn dps_connect(&self, request: DpsConnectRequest) -> Result<String, Refusal> {
+}
+
+impl ProvisioningHandler for MemoryHub {
+    type Enrollee = String;
+
+    async fn enroll(&self, request: DpsConnectRequest) -> Result<String, Refusal> {
         let device = Identity::device(&request.registration_id);
         let resource = dps::audience(&request.id_scope, &request.registration_id);
         let genuine = request.id_scope == ID_SCOPE && self.is_genuine(&request.credential, &device, &resource);
         if genuine { Ok(request.registration_id) } else { Err(Refusal::NotAuthorized) }
     }
 
-    async fn dps_register(&self, registration_id: &String, body: Bytes) -> Result<OperationStatus, DpsError> {
+    async fn register(&self, registration_id: &String, body: Bytes) -> Result<OperationStatus, DpsError> {
         RegisterRequest::parse(&body, registration_id)?;
         let operation = format!("op-{registration_id}");
         self.state().polls.insert(operation.clone(), 0);
         Ok(OperationStatus::assigning(&operation, registration_id))
     }
 
-    async fn dps_status(&self, registration_id: &String, operation: &str) -> Result<OperationStatus, DpsError> {
+    async fn operation_status(&self, registration_id: &String, operation: &str) -> Result<OperationStatus, DpsError> {
         let mut state = self.state();
         let polls = state.polls.get_mut(operation).ok_or_else(DpsError::unknown_operation)?;
         *polls += 1;

@@ -13,9 +13,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use protocol::connection::{
-    CloseDevice, CloseHub, DeviceConnection, DeviceEvent, DeviceOptions, HubConnection, HubEvent, Subscriptions,
-};
+use protocol::event::{DeviceEvent, Face, HubEvent, Subscriptions};
+use protocol::mqtt::{CloseDevice, CloseHub, DeviceConnection, DeviceOptions, HubConnection};
 
 use crate::clock::FakeClock;
 
@@ -65,7 +64,7 @@ impl Pair {
         let clock = FakeClock::default();
         let device = DeviceConnection::new(clock.now(), options).expect("test options can be encoded");
         Self {
-            hub: HubConnection::new(clock.now()),
+            hub: HubConnection::open(clock.now()),
             device,
             clock,
             hub_events: VecDeque::new(),

@@ -36,6 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     (2..=devices).for_each(|number| hub.add_key(&Identity::device(&format!("dev{number}")), KEY));
     let tls = authority.server_named(&[&name]);
     let server = HubServer::bind(([0, 0, 0, 0], port).into(), tls, hub.clone(), ServerLimits::default()).await?;
+    let server = server.with_provisioning(hub.clone());
     println!("listening on {}", server.local_addr());
     tokio::spawn(server.serve(CancellationToken::new()));
     let mut printed = 0;

@@ -40,7 +40,6 @@ impl EdgeHub {
         self.options.metrics.hub.connect_failed(match refusal {
             Refusal::NotAuthorized => "not_authorized",
             Refusal::Unavailable => "unavailable",
-            Refusal::BadIdentity => "bad_identity",
         });
     }
 

@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 use model::identity::Identity;
-use protocol::dps::{DpsError, OperationStatus};
 use transport::server::{
-    Accepted, CloseReason, ConnectRequest, DpsConnectRequest, HubError, HubHandler, Refusal, SessionLink,
+    Accepted, CloseReason, ConnectRequest, HubError, HubHandler, Refusal, SessionLink,
     TelemetryBatch,
 };
 
@@ -23,7 +22,6 @@ pub struct Session {
 
 impl HubHandler for EdgeHub {
     type Session = Session;
-    type Enrollee = ();
 
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<Session>, Refusal> {
         let authenticated = self.authenticate(&request).await;
@@ -75,17 +73,5 @@ impl HubHandler for EdgeHub {
             self.clients.disconnected(&session.identity);
             self.report();
         }
-    }
-
-    async fn dps_connect(&self, _: DpsConnectRequest) -> Result<(), Refusal> {
-        Err(Refusal::NotAuthorized)
-    }
-
-    async fn dps_register(&self, (): &(), _: Bytes) -> Result<OperationStatus, DpsError> {
-        Err(DpsError::unauthorized("an edge device provisions nobody"))
-    }
-
-    async fn dps_status(&self, (): &(), _: &str) -> Result<OperationStatus, DpsError> {
-        Err(DpsError::unauthorized("an edge device provisions nobody"))
     }
 }

@@ -1,9 +1,8 @@
 //! CONNECT, subscriptions, refusals.
 
 use model::identity::Identity;
-use protocol::connection::{
-    CloseDevice, CloseHub, DeviceConnection, DeviceEvent, DeviceOptions, HubEvent, Subscriptions,
-};
+use protocol::event::{DeviceEvent, Face, HubEvent, Refusal, Subscriptions};
+use protocol::mqtt::{CloseDevice, CloseHub, DeviceConnection, DeviceOptions};
 use protocol::mqtt::ConnectReturnCode;
 use testkit::pair::Pair;
 
@@ -33,11 +32,11 @@ fn a_module_subscribes_to_its_inputs() {
 
 #[test]
 fn a_refusal_reaches_the_device() {
-    use ConnectReturnCode::{IdentifierRejected, NotAuthorized, ServerUnavailable};
-    for code in [IdentifierRejected, ServerUnavailable, NotAuthorized] {
+    use ConnectReturnCode::{NotAuthorized, ServerUnavailable};
+    for (refusal, code) in [(Refusal::Unavailable, ServerUnavailable), (Refusal::NotAuthorized, NotAuthorized)] {
         let mut pair = Pair::new(device_options());
         hub_event(&mut pair);
-        assert_eq!(pair.hub.refuse(code), CloseHub::Refused(code));
+        assert_eq!(pair.hub.refuse(refusal), CloseHub::Refused(code));
         pair.run_until(|pair| pair.device_closed.is_some());
         assert_eq!(pair.device_closed, Some(CloseDevice::Refused(code)));
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use model::message::Message;
-use protocol::connection::{DeliverError, DeviceEvent, HubEvent};
+use protocol::event::{DeliverError, DeviceEvent, Face, HubEvent};
 use protocol::limits::DELIVERIES_IN_FLIGHT_MAX;
 use testkit::message::json_message;
 use testkit::pair::Pair;
@@ -56,7 +56,7 @@ fn a_method_is_answered_under_its_id() {
     assert_eq!((name.as_str(), &payload[..]), ("b*c", &b"[1]"[..]));
     pair.device.reply_method(&request_id, 501, b"{}").unwrap();
     let expected =
-        HubEvent::MethodResponse { request_id: Some(second), status: 501, payload: "{}".into(), packet_id: None };
+        HubEvent::MethodResponse { call: Some(second), status: 501, payload: "{}".into(), receipt: None };
     assert_eq!(hub_event(&mut pair), expected);
 }
 
@@ -65,11 +65,11 @@ fn inputs_are_delivered_until_settled() {
     let mut pair = Pair::connected(module_options());
     let message = json_message("{}");
     let id = pair.hub.deliver_input("in1", &message).unwrap();
-    let DeviceEvent::Input { input, message: received, packet_id } = device_event(&mut pair) else {
+    let DeviceEvent::Input { input, message: received, receipt } = device_event(&mut pair) else {
         panic!("no input")
     };
-    assert_eq!((input.as_str(), &received, packet_id), ("in1", &message, id));
-    pair.device.acknowledge(packet_id.unwrap());
+    assert_eq!((input.as_str(), &received, receipt), ("in1", &message, id));
+    pair.device.acknowledge(receipt.unwrap());
     assert_eq!(hub_event(&mut pair), HubEvent::Delivered(id.unwrap()));
 }
 
@@ -80,8 +80,8 @@ fn deliveries_are_bounded() {
         pair.hub.deliver_input("in1", &Message::default()).unwrap();
     }
     assert_eq!(pair.hub.deliver_input("in1", &Message::default()), Err(DeliverError::Window));
-    let DeviceEvent::Input { packet_id, .. } = device_event(&mut pair) else { panic!("no input") };
-    pair.device.acknowledge(packet_id.unwrap());
+    let DeviceEvent::Input { receipt, .. } = device_event(&mut pair) else { panic!("no input") };
+    pair.device.acknowledge(receipt.unwrap());
     assert!(matches!(hub_event(&mut pair), HubEvent::Delivered(_)));
     pair.hub.deliver_input("in1", &Message::default()).unwrap();
 }
@@ -93,7 +93,7 @@ fn who_did_not_subscribe_gets_nothing() {
     let mut pair = Pair::connected(options);
     let nothing = Err(DeliverError::NotSubscribed);
     assert_eq!(pair.hub.deliver_input("in1", &Message::default()), nothing);
-    let mut pair = Pair::new(protocol::connection::DeviceOptions::hub(
+    let mut pair = Pair::new(protocol::mqtt::DeviceOptions::hub(
         &crate::exchange::user(model::identity::Identity::device("dev1")),
         Default::default(),
     ));

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use model::identity::Identity;
-use protocol::connection::{DeviceOptions, HubEvent, Subscriptions};
+use protocol::event::{HubEvent, Subscriptions};
+use protocol::mqtt::DeviceOptions;
 use protocol::hub::username::HubUserName;
 use testkit::pair::Pair;
 
@@ -39,7 +40,7 @@ pub fn hub_event(pair: &mut Pair) -> HubEvent {
 }
 
 /// Waits for the device's next event.
-pub fn device_event(pair: &mut Pair) -> protocol::connection::DeviceEvent {
+pub fn device_event(pair: &mut Pair) -> protocol::event::DeviceEvent {
     pair.run_until(|pair| !pair.device_events.is_empty());
     pair.device_events.pop_front().unwrap()
 }

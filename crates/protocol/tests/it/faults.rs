@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use protocol::connection::{CloseDevice, CloseHub, HubEvent, Subscriptions};
+use protocol::event::{Face, HubEvent, Subscriptions};
+use protocol::mqtt::{CloseDevice, CloseHub};
 use protocol::limits::{CONNACK_TIMEOUT, CONNECT_TIMEOUT, PING_TIMEOUT, PUBACK_TIMEOUT};
 use testkit::message::numbered_messages;
 use testkit::pair::Pair;
@@ -83,7 +84,7 @@ fn what_was_not_acknowledged_arrives_again_on_the_next_connection() {
     pair.device.publish(pair.clock.now(), &message).unwrap();
     pair.run_until(|pair| !pair.hub_events.is_empty());
     pair.is_cut = true;
-    let HubEvent::Telemetry { packet_id: Some(id), .. } = hub_event(&mut pair) else { panic!("no telemetry") };
+    let HubEvent::Telemetry { receipt: Some(id), .. } = hub_event(&mut pair) else { panic!("no telemetry") };
     pair.hub.acknowledge(id);
     pair.run_until(|pair| pair.device_closed.is_some());
     assert_eq!(pair.device.in_flight(), 1);

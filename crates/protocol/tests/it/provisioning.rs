@@ -1,6 +1,7 @@
 //! The provisioning exchange over MQTT.
 
-use protocol::connection::{CloseDevice, DeviceEvent, DeviceOptions, HubEvent, Subscriptions};
+use protocol::event::{DeviceEvent, Face, HubEvent, Refusal, Subscriptions};
+use protocol::mqtt::{CloseDevice, DeviceOptions};
 use protocol::dps::{OperationStatus, RETRY_AFTER_SECS};
 use protocol::hub::username::DpsUserName;
 use protocol::mqtt::ConnectReturnCode;
@@ -42,7 +43,7 @@ fn register_and_poll() {
 fn a_wrong_key_is_refused_at_connect() {
     let mut pair = Pair::new(options());
     hub_event(&mut pair);
-    pair.hub.refuse(ConnectReturnCode::NotAuthorized);
+    pair.hub.refuse(Refusal::NotAuthorized);
     pair.run_until(|pair| pair.device_closed.is_some());
     assert_eq!(pair.device_closed, Some(CloseDevice::Refused(ConnectReturnCode::NotAuthorized)));
 }

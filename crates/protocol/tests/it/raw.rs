@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use model::message::MESSAGE_BYTES_MAX;
-use protocol::connection::{CloseHub, HubConnection, HubEvent, Subscriptions};
+use protocol::event::{Face, HubEvent, Subscriptions};
+use protocol::mqtt::{CloseHub, HubConnection};
 use protocol::hub::bag;
 use protocol::hub::topic::ParseTopicError;
 use protocol::hub::username::ParseUserNameError;
@@ -19,7 +20,7 @@ struct Raw {
 impl Raw {
     fn new() -> Self {
         let now = Instant::now();
-        Self { now, hub: HubConnection::new(now) }
+        Self { now, hub: HubConnection::open(now) }
     }
 
     fn accepted(connect: Connect) -> Self {
@@ -144,7 +145,7 @@ fn retain_becomes_a_property() {
     let mut raw = Raw::accepted(connect());
     let packet = Publish { retain: true, ..publish("devices/dev1/messages/events/k=v", QoS::AtMostOnce) };
     let events = raw.send(Packet::Publish(packet)).unwrap();
-    let [HubEvent::Telemetry { message, packet_id: None }] = &events[..] else { panic!("{events:?}") };
+    let [HubEvent::Telemetry { message, receipt: None }] = &events[..] else { panic!("{events:?}") };
     assert_eq!(message.bag, "k=v&mqtt-retain=true");
 }
 
@@ -168,9 +169,12 @@ fn requests_at_qos_1_are_acknowledged_before_the_answer() {
 fn a_late_or_foreign_method_answer_is_still_acknowledged() {
     let mut raw = Raw::accepted(connect());
     let events = raw.send(Packet::Publish(publish("$iothub/methods/res/200/?$rid=zz", QoS::AtLeastOnce))).unwrap();
-    let expected =
-        HubEvent::MethodResponse { request_id: None, status: 200, payload: "body".into(), packet_id: Some(7) };
-    assert_eq!(events, [expected]);
+    let [HubEvent::MethodResponse { call: None, status: 200, payload, receipt: Some(receipt) }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(payload, "body");
+    raw.hub.acknowledge(*receipt);
+    assert_eq!(raw.answers(), [Packet::PubAck(7)]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::connection::{DeviceEvent, HubEvent};
+use protocol::event::{DeviceEvent, Face, HubEvent};
 use testkit::message::numbered_messages;
 use testkit::pair::Pair;
 
@@ -27,7 +27,7 @@ fn conversation(chunk_bytes: usize) -> (Vec<HubEvent>, Vec<DeviceEvent>) {
     pair.run_until(|pair| pair.device_events.len() == 6 && pair.hub_events.len() == 7);
     for event in pair.hub_events.clone() {
         match event {
-            HubEvent::Telemetry { packet_id: Some(id), .. } => pair.hub.acknowledge(id),
+            HubEvent::Telemetry { receipt: Some(id), .. } => pair.hub.acknowledge(id),
             HubEvent::TwinGet(request) => pair.hub.reply_twin(request, b"{}"),
             HubEvent::TwinPatch(request, _) => pair.hub.reply_patch(request, 2),
             _ => {}
@@ -35,7 +35,7 @@ fn conversation(chunk_bytes: usize) -> (Vec<HubEvent>, Vec<DeviceEvent>) {
     }
     for event in pair.device_events.clone() {
         match event {
-            DeviceEvent::Input { packet_id: Some(id), .. } => pair.device.acknowledge(id),
+            DeviceEvent::Input { receipt: Some(id), .. } => pair.device.acknowledge(id),
             DeviceEvent::Method { request_id, .. } => pair.device.reply_method(&request_id, 200, b"{}").unwrap(),
             _ => {}
         }

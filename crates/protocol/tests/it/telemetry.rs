@@ -1,18 +1,19 @@
 //! Publishing within a window, acknowledging when told.
 
 use model::message::Message;
-use protocol::connection::{DeviceEvent, HubEvent, PublishError};
+use protocol::event::{DeviceEvent, Face, HubEvent, Receipt};
+use protocol::mqtt::PublishError;
 use testkit::message::numbered_messages;
 use testkit::pair::Pair;
 
 use crate::exchange::device_options;
 
-fn telemetry(pair: &mut Pair) -> Vec<(Message, u16)> {
+fn telemetry(pair: &mut Pair) -> Vec<(Message, Receipt)> {
     let taken = std::mem::take(&mut pair.hub_events);
     taken
         .into_iter()
         .map(|event| match event {
-            HubEvent::Telemetry { message, packet_id: Some(id) } => (message, id),
+            HubEvent::Telemetry { message, receipt: Some(id) } => (message, id),
             other => panic!("{other:?}"),
         })
         .collect()
@@ -23,7 +24,7 @@ fn nothing_is_acknowledged_before_the_hub_says_so() {
     let mut pair = Pair::connected(device_options());
     let now = pair.clock.now();
     let sent = numbered_messages(3);
-    let ids: Vec<u16> = sent.iter().map(|message| pair.device.publish(now, message).unwrap()).collect();
+    let ids: Vec<Receipt> = sent.iter().map(|message| pair.device.publish(now, message).unwrap()).collect();
     pair.run_until(|pair| pair.hub_events.len() == 3);
     pair.run_for(pair.latency * 10);
     assert!(pair.device_events.is_empty());

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use protocol::connection::{CloseDevice, DeviceConnection, DeviceEvent, DeviceOptions};
+use protocol::event::DeviceEvent;
+use protocol::mqtt::{CloseDevice, DeviceConnection, DeviceOptions};
 use protocol::dps::{
     API_VERSION, AssignmentStatus, DpsError, OperationStatus, RETRY_AFTER_SECS, RegisterRequest, RegistrationState,
     audience,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use model::message::Message;
+use protocol::event::Receipt;
 use tokio::sync::mpsc;
 
 /// Something the owner of a client has to know or to answer.
@@ -38,7 +39,7 @@ pub enum ClientEvent {
 #[derive(Debug)]
 pub(crate) enum Reply {
     Method { request_id: Bytes, status: i32, payload: Bytes },
-    Settle { packet_id: u16 },
+    Settle { receipt: Receipt },
 }
 
 /// A direct method that waits for an answer.
@@ -66,7 +67,7 @@ pub struct InputMessage {
     pub input: String,
     /// The message.
     pub message: Message,
-    pub(crate) packet_id: Option<u16>,
+    pub(crate) receipt: Option<Receipt>,
     pub(crate) replies: mpsc::Sender<Reply>,
 }
 
@@ -74,8 +75,8 @@ impl InputMessage {
     /// Settles the message: the hub will not deliver it again. Nothing happens when the connection it came by has ended;
     /// the hub then delivers it again.
     pub async fn acknowledge(self) {
-        if let Some(packet_id) = self.packet_id {
-            let _ = self.replies.send(Reply::Settle { packet_id }).await;
+        if let Some(receipt) = self.receipt {
+            let _ = self.replies.send(Reply::Settle { receipt }).await;
         }
     }
 }

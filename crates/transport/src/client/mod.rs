@@ -12,5 +12,5 @@ pub mod token;
 pub use error::{RequestError, SendError};
 pub use event::{ClientEvent, InputMessage, LinkState, MethodCall};
 pub use hub::{HubClient, HubClientOptions};
-pub use protocol::connection::Subscriptions;
+pub use protocol::event::Subscriptions;
 pub use token::{SharedKey, TokenError, TokenSource};

@@ -7,7 +7,8 @@
 //!          SessionLink commands ---+--> output
 //! ```
 //!
-//! Events of one connection are handled strictly in order. While a handler call is pending nothing more is read, but what
+//! The wire speaks through a [`Face`]: MQTT today, over TLS or whatever carries bytes. Events of one connection are handled
+//! strictly in order. While a handler call is pending nothing more is read, but what
 //! the hub has to say (methods, desired patches, inputs) still goes out. An idle connection holds no buffers.
 
 mod dps;
@@ -17,11 +18,11 @@ mod wire;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use protocol::connection::{CloseHub, HubEvent};
+use protocol::event::{Face, HubEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::handler::{Credential, HubHandler, Refusal};
+use super::handler::{Credential, HubHandler, ProvisioningHandler};
 use super::link::CloseReason;
 use wire::Wire;
 
@@ -48,22 +49,35 @@ enum End {
     #[error("the client does not read what it is sent")]
     WriteTimeout,
     #[error("the connection is refused")]
-    Protocol(#[from] CloseHub),
+    Protocol(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the hub could not take what the client sent")]
     Handler(#[from] super::handler::HubError),
     #[error("closed by the hub: {0:?}")]
     Asked(CloseReason),
 }
 
-/// Serves one client over any byte stream: a TLS socket, a WebSocket, a pipe in a test. Returns when the connection ended
-/// and the handler was told.
-pub async fn serve_connection<S, H>(stream: S, handler: Arc<H>, options: ConnectionOptions)
-where
+impl End {
+    /// The protocol's own reason to close.
+    fn protocol(close: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Protocol(Box::new(close))
+    }
+}
+
+/// Serves one client that speaks the protocol of `F` over any byte stream: a TLS socket, a WebSocket, a pipe in a test.
+/// Returns when the connection ended and the handler was told.
+pub async fn serve_connection<F, S, H, P>(
+    stream: S,
+    handler: Arc<H>,
+    provisioning: Arc<P>,
+    options: ConnectionOptions,
+) where
+    F: Face,
     S: AsyncRead + AsyncWrite + Unpin + Send,
     H: HubHandler,
+    P: ProvisioningHandler,
 {
     // Boxed, so that the stream is not held twice where futures nest: an idle connection is mostly this.
-    let mut wire = Box::new(Wire::new(stream));
+    let mut wire = Box::new(Wire::<S, F>::new(stream));
     let (who, end) = match arrival(&mut wire, &options.shutdown).await {
         Err(end) => (None, end),
         Ok(HubEvent::Connect(attempt)) => {
@@ -71,17 +85,18 @@ where
         }
         Ok(HubEvent::DpsConnect(attempt)) => {
             let who = attempt.user.registration_id.clone();
-            (Some(who), Box::pin(dps::serve(&mut wire, &*handler, *attempt, &options)).await)
+            (Some(who), Box::pin(dps::serve(&mut wire, &*provisioning, *attempt, &options)).await)
         }
-        Ok(_) => unreachable!("the state machine lets nothing but CONNECT be first"),
+        Ok(_) => unreachable!("a face lets nothing but a connect attempt be first"),
     };
     report(&end, who.as_deref(), options.peer);
     wire.close(&end).await;
 }
 
-/// Waits for CONNECT.
-async fn arrival<S>(wire: &mut Wire<S>, shutdown: &CancellationToken) -> Result<HubEvent, End>
+/// Waits for the client to say who it is.
+async fn arrival<S, F>(wire: &mut Wire<S, F>, shutdown: &CancellationToken) -> Result<HubEvent, End>
 where
+    F: Face,
     S: AsyncRead + AsyncWrite + Unpin,
 {
     loop {
@@ -103,7 +118,7 @@ fn report(end: &End, who: Option<&str>, peer: SocketAddr) {
         }
         End::WriteTimeout => tracing::info!(who, %peer, %end, "connection ended"),
         End::Protocol(cause) => {
-            let source = std::error::Error::source(cause).map(ToString::to_string);
+            let source = std::error::Error::source(&**cause).map(ToString::to_string);
             tracing::info!(who, %peer, %cause, source, "connection ended");
         }
         End::Handler(error) => tracing::warn!(who, %peer, status = error.status, %error, "connection ended"),
@@ -116,13 +131,5 @@ fn credential(password: Option<String>, options: &ConnectionOptions) -> Credenti
         (Some(token), _) => Credential::Sas(token),
         (None, Some(chain)) => Credential::Certificate(chain.clone()),
         (None, None) => Credential::None,
-    }
-}
-
-fn return_code(refusal: Refusal) -> protocol::mqtt::ConnectReturnCode {
-    match refusal {
-        Refusal::NotAuthorized => protocol::mqtt::ConnectReturnCode::NotAuthorized,
-        Refusal::Unavailable => protocol::mqtt::ConnectReturnCode::ServerUnavailable,
-        Refusal::BadIdentity => protocol::mqtt::ConnectReturnCode::IdentifierRejected,
     }
 }

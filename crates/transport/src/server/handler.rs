@@ -1,5 +1,6 @@
 //! What stands behind the wire: Central and Edge each implement [`HubHandler`] once, and differ only there.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use model::identity::Identity;
 use model::message::Message;
 use protocol::auth::judge;
 use protocol::dps;
+pub use protocol::event::Refusal;
 
 use super::link::SessionLink;
 
@@ -33,11 +35,11 @@ impl Credential {
     }
 }
 
-/// A CONNECT that was well formed, awaiting the handler's word.
+/// A client that wants in, awaiting the handler's word.
 pub struct ConnectRequest {
     /// Whom the client says it is.
     pub identity: Identity,
-    /// Host segment of the user name: the hub's name, also behind a gateway.
+    /// The host name the client means: the hub's, also behind a gateway.
     pub hub_host: String,
     /// `api-version` as sent; any value is accepted.
     pub api_version: String,
@@ -49,7 +51,7 @@ pub struct ConnectRequest {
     pub client_type: Option<String>,
     /// What the client offers as proof.
     pub credential: Credential,
-    /// Clean session flag.
+    /// Whether an earlier session shall be forgotten.
     pub clean_session: bool,
     /// Where the connection comes from.
     pub peer: SocketAddr,
@@ -57,7 +59,7 @@ pub struct ConnectRequest {
     pub link: SessionLink,
 }
 
-/// The handler's yes to a CONNECT.
+/// The handler's yes to a client that wants in.
 pub struct Accepted<S> {
     /// State the handler wants back with every event of this session.
     pub session: S,
@@ -65,17 +67,6 @@ pub struct Accepted<S> {
     pub session_present: bool,
     /// Unix time in seconds after which the transport drops the session (token expiry plus grace), if any.
     pub expires_at_secs: Option<u64>,
-}
-
-/// The handler's no to a CONNECT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// CONNACK 5: the credential is wrong. Ends the retries of most SDKs.
-    NotAuthorized,
-    /// CONNACK 3: something behind the gateway is missing. SDKs retry.
-    Unavailable,
-    /// CONNACK 2: the client id does not fit the user name.
-    BadIdentity,
 }
 
 /// Telemetry of one session, as many messages as one read brought, in order.
@@ -89,7 +80,7 @@ pub struct Telemetry {
 }
 
 /// Why an operation failed, with the hub's numeric code: becomes the status of a twin reply, or ends the connection where
-/// MQTT has no way to say it.
+/// the protocol has no way to say it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct HubError {
@@ -99,7 +90,7 @@ pub struct HubError {
     pub message: String,
 }
 
-/// A provisioning CONNECT over MQTT: `{scope}/registrations/{reg}/api-version=…`.
+/// A client that wants to be provisioned, awaiting the handler's word.
 pub struct DpsConnectRequest {
     /// Id scope.
     pub id_scope: String,
@@ -115,8 +106,6 @@ pub struct DpsConnectRequest {
 pub trait HubHandler: Send + Sync + 'static {
     /// State of one accepted session.
     type Session: Send + Sync + 'static;
-    /// State of one accepted provisioning connection.
-    type Enrollee: Send + Sync + 'static;
 
     /// Authenticates, takes over from an older session of the same identity, and registers the link.
     fn connect(&self, request: ConnectRequest)
@@ -140,26 +129,52 @@ pub trait HubHandler: Send + Sync + 'static {
         patch: Bytes,
     ) -> impl Future<Output = Result<u64, HubError>> + Send;
 
-    /// The set of subscriptions changed; called after SUBACK was queued.
+    /// The set of subscriptions changed; called after the protocol's answer was queued.
     fn subscriptions_changed(&self, session: &Self::Session) -> impl Future<Output = ()> + Send;
 
-    /// The connection is over; called exactly once for each accepted session. `graceful` when a DISCONNECT came.
+    /// The connection is over; called exactly once for each accepted session. `graceful` when the client took leave.
     fn disconnected(&self, session: Self::Session, graceful: bool) -> impl Future<Output = ()> + Send;
+}
 
-    /// Lets a provisioning connection in, or not. A hub without provisioning refuses.
-    fn dps_connect(&self, request: DpsConnectRequest) -> impl Future<Output = Result<Self::Enrollee, Refusal>> + Send;
+/// The provisioning service behind the wire. All calls are made in order for one connection.
+pub trait ProvisioningHandler: Send + Sync + 'static {
+    /// State of one accepted provisioning connection.
+    type Enrollee: Send + Sync + 'static;
 
-    /// Register, body as sent (may be empty).
-    fn dps_register(
+    /// Lets a provisioning connection in, or not.
+    fn enroll(&self, request: DpsConnectRequest) -> impl Future<Output = Result<Self::Enrollee, Refusal>> + Send;
+
+    /// Registers, body as sent (may be empty).
+    fn register(
         &self,
         enrollee: &Self::Enrollee,
         body: Bytes,
     ) -> impl Future<Output = Result<dps::OperationStatus, dps::DpsError>> + Send;
 
-    /// Poll an operation.
-    fn dps_status(
+    /// Answers a poll of an operation.
+    fn operation_status(
         &self,
         enrollee: &Self::Enrollee,
         operation_id: &str,
     ) -> impl Future<Output = Result<dps::OperationStatus, dps::DpsError>> + Send;
+}
+
+/// The provisioning service of a hub that has none: it lets nobody in.
+#[derive(Debug, Clone, Copy)]
+pub struct NoProvisioning;
+
+impl ProvisioningHandler for NoProvisioning {
+    type Enrollee = Infallible;
+
+    async fn enroll(&self, _: DpsConnectRequest) -> Result<Infallible, Refusal> {
+        Err(Refusal::NotAuthorized)
+    }
+
+    async fn register(&self, nobody: &Infallible, _: Bytes) -> Result<dps::OperationStatus, dps::DpsError> {
+        match *nobody {}
+    }
+
+    async fn operation_status(&self, nobody: &Infallible, _: &str) -> Result<dps::OperationStatus, dps::DpsError> {
+        match *nobody {}
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! handler --SessionLink--> bounded queue --> connection task --> wire
-//!         <---- oneshot: PUBACK, method response, end of connection ----
+//!         <---- oneshot: acknowledgement, method response, end of connection ----
 //! ```
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::message::Message;
-pub use protocol::connection::Subscriptions;
+pub use protocol::event::Subscriptions;
 use protocol::hub::topic;
 use protocol::limits::{DELIVERIES_IN_FLIGHT_MAX, METHOD_PAYLOAD_BYTES_MAX};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -202,7 +202,7 @@ impl SessionLink {
         }
     }
 
-    /// Delivers a message to a module's input and waits for the PUBACK (not at QoS 0). At most
+    /// Delivers a message to a module's input and waits until it is acknowledged, where the client does that. At most
     /// `DELIVERIES_IN_FLIGHT_MAX` are on the way at a time; further ones wait. Keeps the order of the calls.
     pub async fn deliver_input(&self, input: &str, message: &Message) -> Result<(), DeliverError> {
         self.require(self.subscriptions().inputs)?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::mqtt::HubConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{ConnectionOptions, serve_connection};
-use super::handler::HubHandler;
+use super::handler::{HubHandler, NoProvisioning, ProvisioningHandler};
 use crate::limits::{CONNECTIONS_MAX, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, SHUTDOWN_TIMEOUT};
 
 /// What a listener allows; the defaults are those of [`crate::limits`].
@@ -42,16 +43,17 @@ pub struct BindError {
 }
 
 /// A bound listener. It takes connections from the moment it is bound, and serves them once [`serve`](Self::serve) runs.
-pub struct HubServer<H> {
+pub struct HubServer<H, P = NoProvisioning> {
     listener: TcpListener,
     local_addr: SocketAddr,
     tls: TlsAcceptor,
     handler: Arc<H>,
+    provisioning: Arc<P>,
     limits: ServerLimits,
 }
 
-impl<H: HubHandler> HubServer<H> {
-    /// Binds a listener; port 0 picks a free one.
+impl<H: HubHandler> HubServer<H, NoProvisioning> {
+    /// Binds a listener for MQTT; port 0 picks a free one. It provisions nobody.
     pub async fn bind(
         addr: SocketAddr,
         tls: Arc<super::TlsConfig>,
@@ -61,7 +63,15 @@ impl<H: HubHandler> HubServer<H> {
         let failed = |source| BindError { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, local_addr, tls: tls.into(), handler, limits })
+        Ok(Self { listener, local_addr, tls: tls.into(), handler, provisioning: Arc::new(NoProvisioning), limits })
+    }
+}
+
+impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
+    /// The same with a provisioning service behind it.
+    pub fn with_provisioning<Q: ProvisioningHandler>(self, provisioning: Arc<Q>) -> HubServer<H, Q> {
+        let Self { listener, local_addr, tls, handler, provisioning: _, limits } = self;
+        HubServer { listener, local_addr, tls, handler, provisioning, limits }
     }
 
     /// The address it listens on.
@@ -87,6 +97,7 @@ impl<H: HubHandler> HubServer<H> {
                         tls: self.tls.clone(),
                         handshake_timeout: self.limits.handshake_timeout,
                         handler: self.handler.clone(),
+                        provisioning: self.provisioning.clone(),
                         options: ConnectionOptions { peer, certificates: None, shutdown: shutdown.clone() },
                     };
                     tasks.spawn(arrival.serve(connection, handshake));
@@ -124,17 +135,18 @@ impl<H: HubHandler> HubServer<H> {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A TCP connection before its handshake.
-struct Arrival<H> {
+struct Arrival<H, P> {
     stream: TcpStream,
     tls: TlsAcceptor,
     handshake_timeout: Duration,
     handler: Arc<H>,
+    provisioning: Arc<P>,
     options: ConnectionOptions,
 }
 
-impl<H: HubHandler> Arrival<H> {
+impl<H: HubHandler, P: ProvisioningHandler> Arrival<H, P> {
     async fn serve(self, connection: OwnedSemaphorePermit, handshake: OwnedSemaphorePermit) {
-        let Self { stream, tls, handshake_timeout, handler, mut options } = self;
+        let Self { stream, tls, handshake_timeout, handler, provisioning, mut options } = self;
         // Boxed both: the state of a handshake is larger than that of an idle connection, and a stream that is handed on by
         // value leaves room for itself in every future it passed through.
         let accepted = Box::pin(async move { tls.accept(stream).await.map(Box::new) });
@@ -146,7 +158,7 @@ impl<H: HubHandler> Arrival<H> {
         drop(handshake);
         options.certificates = (tls.get_ref().1.peer_certificates())
             .map(|chain| Arc::new(chain.iter().map(|certificate| certificate.to_vec()).collect()));
-        Box::pin(serve_connection(tls, handler, options)).await;
+        Box::pin(serve_connection::<HubConnection, _, _, _>(tls, handler, provisioning, options)).await;
         drop(connection);
     }
 }

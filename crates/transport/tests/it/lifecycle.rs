@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::identity::Identity;
 use protocol::auth::sas;
 use protocol::mqtt::encode::encode;
-use protocol::mqtt::{Connect, Packet};
+use protocol::mqtt::{Connect, HubConnection, Packet};
 use testkit::memory_hub::{HUB_HOST, MemoryHub};
 use testkit::message::numbered_messages;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -24,7 +24,7 @@ async fn in_memory(hub: &Arc<MemoryHub>) -> (DuplexStream, JoinHandle<()>, Cance
     let shutdown = CancellationToken::new();
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let options = ConnectionOptions { peer, certificates: None, shutdown: shutdown.clone() };
-    let serving = tokio::spawn(serve_connection(far, hub.clone(), options));
+    let serving = tokio::spawn(serve_connection::<HubConnection, _, _, _>(far, hub.clone(), hub.clone(), options));
     let token = sas::sign(&sas::audience(HUB_HOST, &device()), KEY, 4_000_000_000, None).unwrap();
     let connect = Connect {
         clean_session: true,

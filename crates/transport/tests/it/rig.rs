@@ -76,6 +76,7 @@ async fn serve(
     addr: SocketAddr,
 ) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let server = HubServer::bind(addr, authority.server(), hub.clone(), ServerLimits::default()).await.unwrap();
+    let server = server.with_provisioning(hub.clone());
     let (addr, shutdown) = (server.local_addr(), CancellationToken::new());
     let serving = tokio::spawn(server.serve(shutdown.clone()));
     (addr, shutdown, serving)

@@ -12,14 +12,13 @@ use model::identity::Identity;
 use model::message::Message;
 use model::twin::{Section, Twin, TwinSection};
 use protocol::auth::sas::SasToken;
-use protocol::dps::{DpsError, OperationStatus};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions};
 use transport::server::{
-    Accepted, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, HubServer, InvokeError,
+    Accepted, ConnectRequest, Credential, HubError, HubHandler, HubServer, InvokeError,
     MethodResponse, Refusal, ServerLimits, SessionLink, TelemetryBatch,
 };
 use transport::tls::authority::{Certified, create_ca, issue_server};
@@ -97,7 +96,6 @@ impl Upstream {
 
 impl HubHandler for Upstream {
     type Session = Identity;
-    type Enrollee = ();
 
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<Identity>, Refusal> {
         let Credential::Sas(token) = &request.credential else { return Err(Refusal::NotAuthorized) };
@@ -138,18 +136,6 @@ impl HubHandler for Upstream {
 
     async fn disconnected(&self, session: Identity, _: bool) {
         self.with(|state| state.links.remove(&session));
-    }
-
-    async fn dps_connect(&self, _: DpsConnectRequest) -> Result<(), Refusal> {
-        Err(Refusal::NotAuthorized)
-    }
-
-    async fn dps_register(&self, (): &(), _: Bytes) -> Result<OperationStatus, DpsError> {
-        Err(DpsError::unauthorized("not here"))
-    }
-
-    async fn dps_status(&self, (): &(), _: &str) -> Result<OperationStatus, DpsError> {
-        Err(DpsError::unauthorized("not here"))
     }
 }
 

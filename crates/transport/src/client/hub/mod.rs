@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::identity::Identity;
 use model::message::{MESSAGE_BYTES_MAX, Message};
-use protocol::connection::Subscriptions;
+use protocol::event::Subscriptions;
 use protocol::hub::bag;
 use protocol::limits::{ID_BYTES_MAX, TEXT_BYTES_MAX};
 use tokio::sync::{mpsc, oneshot, watch};

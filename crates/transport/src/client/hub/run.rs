@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::auth::sas;
-use protocol::connection::{CloseDevice, DeviceConnection, DeviceOptions};
+use protocol::mqtt::{CloseDevice, DeviceConnection, DeviceOptions};
 use protocol::hub::username::{API_VERSION, HubUserName};
 use protocol::mqtt::{ConnectReturnCode, EncodeError};
 use tokio::sync::{mpsc, watch};

@@ -9,7 +9,8 @@ use std::convert::Infallible;
 
 use bytes::{Bytes, BytesMut};
 use model::message::Message;
-use protocol::connection::{DeviceConnection, DeviceEvent, PublishError};
+use protocol::event::{DeviceEvent, Receipt};
+use protocol::mqtt::{DeviceConnection, PublishError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -58,8 +59,8 @@ pub(super) struct Session<'a> {
     /// Calls that are not answered, by number; the newest has `last_call`.
     calls: HashMap<u64, Call>,
     last_call: u64,
-    /// Packet id to call.
-    in_flight: HashMap<u16, u64>,
+    /// Receipt to call.
+    in_flight: HashMap<Receipt, u64>,
     /// Twin requests by `$rid`.
     waiting: HashMap<u32, Waiting>,
     last_request: u32,
@@ -235,7 +236,7 @@ impl<'a> Session<'a> {
                 self.client.state.send_replace(LinkState::Connected);
                 self.tell(ClientEvent::Connected { session_present });
             }
-            DeviceEvent::Acknowledged(id) => self.acknowledged(id),
+            DeviceEvent::Acknowledged(receipt) => self.acknowledged(receipt),
             DeviceEvent::TwinReply { status, request_id, version, body } => {
                 let id = std::str::from_utf8(&request_id).ok().and_then(|id| id.parse().ok());
                 if let Some(waiting) = id.and_then(|id: u32| self.waiting.remove(&id)) {
@@ -250,14 +251,14 @@ impl<'a> Session<'a> {
                 let replies = self.replies_sender.clone();
                 self.tell(ClientEvent::Method(MethodCall { name, payload, request_id, replies }));
             }
-            DeviceEvent::Input { input, message, packet_id } => {
+            DeviceEvent::Input { input, message, receipt } => {
                 let replies = self.replies_sender.clone();
-                self.tell(ClientEvent::Input(InputMessage { input, message, packet_id, replies }));
+                self.tell(ClientEvent::Input(InputMessage { input, message, receipt, replies }));
             }
-            DeviceEvent::CloudToDevice { message, packet_id } => {
+            DeviceEvent::CloudToDevice { message, receipt } => {
                 let replies = self.replies_sender.clone();
                 let input = String::new();
-                self.tell(ClientEvent::CloudToDevice(InputMessage { input, message, packet_id, replies }));
+                self.tell(ClientEvent::CloudToDevice(InputMessage { input, message, receipt, replies }));
             }
             // Only a provisioning connection gets these.
             DeviceEvent::DpsReply { .. } => {}
@@ -269,8 +270,8 @@ impl<'a> Session<'a> {
         let _ = self.client.events.try_send(event);
     }
 
-    fn acknowledged(&mut self, id: u16) {
-        let Some(number) = self.in_flight.remove(&id) else { return };
+    fn acknowledged(&mut self, receipt: Receipt) {
+        let Some(number) = self.in_flight.remove(&receipt) else { return };
         let Some(call) = self.calls.get_mut(&number) else { return };
         call.unacknowledged -= 1;
         if call.unacknowledged == 0
@@ -287,7 +288,7 @@ impl<'a> Session<'a> {
                     tracing::debug!(%error, "a method's answer was not sent");
                 }
             }
-            Reply::Settle { packet_id } => self.connection.acknowledge(packet_id),
+            Reply::Settle { receipt } => self.connection.acknowledge(receipt),
         }
     }
 
@@ -322,9 +323,9 @@ impl<'a> Session<'a> {
         while self.output.len() + self.connection.output_len() < WRITE_BYTES_SOFT_MAX {
             let Some(message) = self.outbox.front() else { return };
             match self.connection.publish(now(), message) {
-                Ok(id) => {
+                Ok(receipt) => {
                     self.outbox.pop_front();
-                    self.in_flight.insert(id, self.last_call);
+                    self.in_flight.insert(receipt, self.last_call);
                 }
                 Err(PublishError::Window | PublishError::NotReady) => return,
                 Err(PublishError::Encode(_)) => {

@@ -1,30 +1,31 @@
-//! A provisioning connection over MQTT: register, poll, leave.
+//! A provisioning connection: register, poll, leave.
 
 use std::future::Future;
 use std::pin::Pin;
 
-use protocol::connection::{DpsConnectAttempt, HubEvent, Subscriptions};
 use protocol::dps::{DpsError, OperationStatus, RETRY_AFTER_SECS};
+use protocol::event::{DpsConnectAttempt, Face, HubEvent, Subscriptions};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::wire::Wire;
-use super::{ConnectionOptions, End, credential, return_code};
-use crate::server::handler::{DpsConnectRequest, HubHandler};
+use super::{ConnectionOptions, End, credential};
+use crate::server::handler::{DpsConnectRequest, ProvisioningHandler};
 use crate::server::link::CloseReason;
 use crate::stream::now;
 
 /// Asks the handler, and serves the registration if it says yes.
-pub(super) async fn serve<S, H>(
-    wire: &mut Wire<S>,
-    handler: &H,
+pub(super) async fn serve<S, F, P>(
+    wire: &mut Wire<S, F>,
+    handler: &P,
     attempt: DpsConnectAttempt,
     options: &ConnectionOptions,
 ) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
-    H: HubHandler,
+    F: Face,
+    P: ProvisioningHandler,
 {
     let request = DpsConnectRequest {
         id_scope: attempt.user.id_scope,
@@ -32,12 +33,12 @@ where
         credential: credential(attempt.password, options),
         peer: options.peer,
     };
-    let accepted: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(handler.dps_connect(request));
+    let accepted: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(handler.enroll(request));
     let enrollee = match accepted.await {
         Ok(enrollee) => enrollee,
-        Err(refusal) => return wire.hub.refuse(return_code(refusal)).into(),
+        Err(refusal) => return End::protocol(wire.face.refuse(refusal)),
     };
-    wire.hub.accept(now(), false, Subscriptions::default(), None);
+    wire.face.accept(now(), false, Subscriptions::default(), None);
     wire.arm();
     match run(wire, handler, &enrollee, options).await {
         Ok(never) => match never {},
@@ -45,26 +46,27 @@ where
     }
 }
 
-async fn run<S, H>(
-    wire: &mut Wire<S>,
-    handler: &H,
-    enrollee: &H::Enrollee,
+async fn run<S, F, P>(
+    wire: &mut Wire<S, F>,
+    handler: &P,
+    enrollee: &P::Enrollee,
     options: &ConnectionOptions,
 ) -> Result<std::convert::Infallible, End>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
-    H: HubHandler,
+    F: Face,
+    P: ProvisioningHandler,
 {
     loop {
         while let Some(event) = wire.poll()? {
             let (request, answer) = match event {
-                HubEvent::DpsRegister(request, body) => (request, handler.dps_register(enrollee, body).await),
-                HubEvent::DpsStatus(request, operation) => (request, handler.dps_status(enrollee, &operation).await),
+                HubEvent::DpsRegister(request, body) => (request, handler.register(enrollee, body).await),
+                HubEvent::DpsStatus(request, operation) => (request, handler.operation_status(enrollee, &operation).await),
                 HubEvent::Disconnect => return Err(End::Disconnect),
-                _ => unreachable!("the state machine yields nothing else on a provisioning connection"),
+                _ => unreachable!("a face yields nothing else on a provisioning connection"),
             };
             let (status, retry_after_secs, body) = encode(answer);
-            wire.hub.reply_dps(request, status, retry_after_secs, &body);
+            wire.face.reply_dps(request, status, retry_after_secs, &body);
         }
         wire.flush().await?;
         wire.release();

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use protocol::connection::{ConnectAttempt, DeliverError, HubEvent};
+use protocol::event::{CallId, ConnectAttempt, DeliverError, Face, HubEvent, Receipt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
 use super::wire::Wire;
-use super::{ConnectionOptions, End, credential, return_code};
+use super::{ConnectionOptions, End, credential};
 use crate::limits::{BATCH_MESSAGES_MAX, METHODS_PENDING_MAX, WRITE_BYTES_SOFT_MAX};
 use crate::server::handler::{Accepted, ConnectRequest, HubHandler, Telemetry, TelemetryBatch};
 use crate::server::link::{CloseReason, DetachedLink, InvokeError, LinkCommand, MethodResponse, SessionLink};
@@ -20,14 +20,15 @@ use crate::stream::now;
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Asks the handler, and serves the session if it says yes.
-pub(super) async fn serve<S, H>(
-    wire: &mut Wire<S>,
+pub(super) async fn serve<S, F, H>(
+    wire: &mut Wire<S, F>,
     handler: Arc<H>,
     attempt: Box<ConnectAttempt>,
     options: &ConnectionOptions,
 ) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
+    F: Face,
     H: HubHandler,
 {
     let (link, far) = SessionLink::detached();
@@ -35,13 +36,13 @@ where
     let accepted: Pending<'_, _> = Box::pin(handler.connect(connect_request(*attempt, options, link)));
     let Accepted { session, session_present, expires_at_secs } = match accepted.await {
         Ok(accepted) => accepted,
-        Err(refusal) => return wire.hub.refuse(return_code(refusal)).into(),
+        Err(refusal) => return End::protocol(wire.face.refuse(refusal)),
     };
-    let guest = Guest { handler, session: Some(session) };
+    let open = OpenSession { handler, session: Some(session) };
     let expires_at = expires_at_secs.map(|secs| now() + until_unix_secs(secs));
-    wire.hub.accept(now(), session_present, far.subscriptions(), expires_at);
+    wire.face.accept(now(), session_present, far.subscriptions(), expires_at);
     wire.arm();
-    let mut desk = Desk {
+    let mut task = SessionTask {
         wire,
         far,
         batch: Vec::new(),
@@ -49,14 +50,14 @@ where
         methods: HashMap::new(),
         deliveries: HashMap::new(),
     };
-    let end = match guest.session.as_ref() {
-        Some(session) => desk.run(&*guest.handler, session, options).await.err().unwrap_or(End::Eof),
+    let end = match open.session.as_ref() {
+        Some(session) => task.run(&*open.handler, session, options).await.err().unwrap_or(End::Eof),
         None => End::Eof,
     };
     let graceful = matches!(end, End::Disconnect);
-    let will = desk.wire.hub.take_will().filter(|_| !matches!(end, End::Asked(CloseReason::ShuttingDown)));
-    drop(desk);
-    guest.leave(graceful, will).await;
+    let will = task.wire.face.take_will().filter(|_| !matches!(end, End::Asked(CloseReason::ShuttingDown)));
+    drop(task);
+    open.leave(graceful, will).await;
     end
 }
 
@@ -77,12 +78,12 @@ fn connect_request(attempt: ConnectAttempt, options: &ConnectionOptions, link: S
 
 /// The handler's idea of a session, given back exactly once: by `leave`, or, if the task is dropped or a handler call
 /// panics, by a task of its own.
-struct Guest<H: HubHandler> {
+struct OpenSession<H: HubHandler> {
     handler: Arc<H>,
     session: Option<H::Session>,
 }
 
-impl<H: HubHandler> Guest<H> {
+impl<H: HubHandler> OpenSession<H> {
     async fn leave(mut self, graceful: bool, will: Option<model::message::Message>) {
         if let (Some(session), Some(message)) = (self.session.as_ref(), will) {
             let stored: Pending<'_, _> = Box::pin(self.handler.telemetry(session, vec![Telemetry { message }]));
@@ -97,7 +98,7 @@ impl<H: HubHandler> Guest<H> {
     }
 }
 
-impl<H: HubHandler> Drop for Guest<H> {
+impl<H: HubHandler> Drop for OpenSession<H> {
     fn drop(&mut self) {
         if let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current()) {
             let handler = self.handler.clone();
@@ -107,17 +108,17 @@ impl<H: HubHandler> Drop for Guest<H> {
 }
 
 /// What one session has under way.
-struct Desk<'a, S> {
-    wire: &'a mut Wire<S>,
+struct SessionTask<'a, S, F> {
+    wire: &'a mut Wire<S, F>,
     far: DetachedLink,
     batch: TelemetryBatch,
-    /// Packet ids of the batch.
-    acknowledge: Vec<u16>,
-    methods: HashMap<u32, oneshot::Sender<Result<MethodResponse, InvokeError>>>,
-    deliveries: HashMap<u16, oneshot::Sender<()>>,
+    /// Receipts of the batch.
+    acknowledge: Vec<Receipt>,
+    methods: HashMap<CallId, oneshot::Sender<Result<MethodResponse, InvokeError>>>,
+    deliveries: HashMap<Receipt, oneshot::Sender<()>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
     /// Serves until the connection ends; never returns `Ok`.
     async fn run<H: HubHandler>(
         &mut self,
@@ -140,13 +141,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
         }
     }
 
-    /// Handles every packet that was read. Telemetry is gathered and handed over before anything that follows it.
+    /// Handles everything that was read. Telemetry is gathered and handed over before anything that follows it.
     async fn handle_input<H: HubHandler>(&mut self, handler: &H, session: &H::Session) -> Result<(), End> {
         loop {
             match self.wire.poll() {
-                Ok(Some(HubEvent::Telemetry { message, packet_id })) => {
+                Ok(Some(HubEvent::Telemetry { message, receipt })) => {
                     self.batch.push(Telemetry { message });
-                    self.acknowledge.extend(packet_id);
+                    self.acknowledge.extend(receipt);
                     if self.batch.len() < BATCH_MESSAGES_MAX {
                         continue;
                     }
@@ -174,8 +175,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
         }
         let batch = std::mem::take(&mut self.batch);
         self.serving(Box::pin(handler.telemetry(session, batch))).await??;
-        for id in self.acknowledge.drain(..) {
-            self.wire.hub.acknowledge(id);
+        for receipt in self.acknowledge.drain(..) {
+            self.wire.face.acknowledge(receipt);
         }
         Ok(())
     }
@@ -183,23 +184,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
     async fn handle<H: HubHandler>(&mut self, event: HubEvent, handler: &H, session: &H::Session) -> Result<(), End> {
         match event {
             HubEvent::TwinGet(request) => match self.serving(Box::pin(handler.twin_get(session))).await? {
-                Ok(twin) => self.wire.hub.reply_twin(request, &twin),
-                Err(error) => self.wire.hub.reply_twin_error(request, error.status, &error.message),
+                Ok(twin) => self.wire.face.reply_twin(request, &twin),
+                Err(error) => self.wire.face.reply_twin_error(request, error.status, &error.message),
             },
             HubEvent::TwinPatch(request, patch) => {
                 match self.serving(Box::pin(handler.twin_patch_reported(session, patch))).await? {
-                    Ok(version) => self.wire.hub.reply_patch(request, version),
-                    Err(error) => self.wire.hub.reply_twin_error(request, error.status, &error.message),
+                    Ok(version) => self.wire.face.reply_patch(request, version),
+                    Err(error) => self.wire.face.reply_twin_error(request, error.status, &error.message),
                 }
             }
-            HubEvent::MethodResponse { request_id, status, payload, packet_id } => {
-                packet_id.into_iter().for_each(|id| self.wire.hub.acknowledge(id));
-                if let Some(done) = request_id.and_then(|id| self.methods.remove(&id)) {
+            HubEvent::MethodResponse { call, status, payload, receipt } => {
+                receipt.into_iter().for_each(|receipt| self.wire.face.acknowledge(receipt));
+                if let Some(done) = call.and_then(|call| self.methods.remove(&call)) {
                     let _ = done.send(Ok(MethodResponse { status, payload }));
                 }
             }
-            HubEvent::Delivered(id) => {
-                if let Some(done) = self.deliveries.remove(&id) {
+            HubEvent::Delivered(receipt) => {
+                if let Some(done) = self.deliveries.remove(&receipt) {
                     let _ = done.send(());
                     self.far.delivered();
                 }
@@ -253,11 +254,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
         match command {
             LinkCommand::DesiredPatch { version, patch } => {
                 // Whoever unsubscribed meanwhile misses it, as if the patch had come a moment later.
-                let _ = self.wire.hub.desired_patch(version, &patch);
+                let _ = self.wire.face.desired_patch(version, &patch);
             }
             LinkCommand::Method { name, payload, done } => self.invoke(&name, &payload, done),
-            LinkCommand::Input { input, message, done } => match self.wire.hub.deliver_input(&input, &message) {
-                Ok(Some(id)) => drop(self.deliveries.insert(id, done)),
+            LinkCommand::Input { input, message, done } => match self.wire.face.deliver_input(&input, &message) {
+                Ok(Some(receipt)) => drop(self.deliveries.insert(receipt, done)),
                 Ok(None) => {
                     let _ = done.send(());
                     self.far.delivered();
@@ -279,8 +280,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Desk<'_, S> {
             let _ = done.send(Err(InvokeError::Busy));
             return;
         }
-        match self.wire.hub.invoke_method(name, payload) {
-            Ok(id) => drop(self.methods.insert(id, done)),
+        match self.wire.face.invoke_method(name, payload) {
+            Ok(call) => drop(self.methods.insert(call, done)),
             Err(error) => {
                 let not_subscribed = error == DeliverError::NotSubscribed;
                 let _ = done.send(Err(if not_subscribed { InvokeError::NotSubscribed } else { InvokeError::Invalid }));

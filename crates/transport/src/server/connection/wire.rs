@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use protocol::connection::{CloseHub, HubConnection, HubEvent};
+use protocol::event::{Face, HubEvent};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, timeout};
 
@@ -13,9 +13,9 @@ use crate::limits::WRITE_TIMEOUT;
 use crate::stream::{Outgoing, now, read_burst};
 
 /// A stream, the state machine behind it, and what is on its way between them.
-pub(super) struct Wire<S> {
+pub(super) struct Wire<S, F> {
     stream: S,
-    pub(super) hub: HubConnection,
+    pub(super) face: F,
     input: BytesMut,
     /// The clock as it was when bytes came or a handler call ended: to ask it for every packet of a burst would be waste.
     clock: Instant,
@@ -24,11 +24,11 @@ pub(super) struct Wire<S> {
     alarm: Pin<Box<Sleep>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> Wire<S, F> {
     pub(super) fn new(stream: S) -> Self {
         let mut wire = Self {
             stream,
-            hub: HubConnection::new(now()),
+            face: F::open(now()),
             input: BytesMut::new(),
             clock: now(),
             output: Outgoing::default(),
@@ -39,8 +39,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// The next event in what was read.
-    pub(super) fn poll(&mut self) -> Result<Option<HubEvent>, CloseHub> {
-        self.hub.poll(self.clock, &mut self.input)
+    pub(super) fn poll(&mut self) -> Result<Option<HubEvent>, End> {
+        self.face.poll(self.clock, &mut self.input).map_err(End::protocol)
     }
 
     /// Time has passed.
@@ -57,17 +57,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Whether something waits to be written.
     pub(super) fn has_output(&self) -> bool {
-        !self.output.is_done() || self.hub.output_len() > 0
+        !self.output.is_done() || self.face.output_len() > 0
     }
 
     /// Bytes waiting to be written.
     pub(super) fn output_len(&self) -> usize {
-        self.output.len() + self.hub.output_len()
+        self.output.len() + self.face.output_len()
     }
 
     /// Writes what the stream takes at once. May be dropped and called again.
     pub(super) async fn write_some(&mut self) -> std::io::Result<()> {
-        self.output.push(self.hub.take_output());
+        self.output.push(self.face.take_output());
         self.output.write_some(&mut self.stream).await
     }
 
@@ -76,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if !self.has_output() {
             return Ok(());
         }
-        self.output.push(self.hub.take_output());
+        self.output.push(self.face.take_output());
         // Nearly always the stream takes it all at once, and no timer is needed.
         self.output.try_write(&mut self.stream).await?;
         if self.output.is_done() {
@@ -88,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Sets the alarm for the earliest deadline; for when that may have come nearer.
     pub(super) fn arm(&mut self) {
-        if let Some(at) = self.hub.poll_timeout() {
+        if let Some(at) = self.face.poll_timeout() {
             self.alarm.as_mut().reset(tokio::time::Instant::from_std(at));
         }
     }
@@ -106,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
             },
             () = alarm => {
-                self.hub.handle_timeout(now())?;
+                self.face.handle_timeout(now()).map_err(End::protocol)?;
                 self.arm();
                 Ok(())
             }

@@ -6,7 +6,7 @@
 //!      +--- anything else -----+------ refuse -------+--- error, timeout --> Closed
 //! ```
 //!
-//! Telemetry is acknowledged only by [`HubConnection::acknowledge`], a request only by its answer. MQTT has no way to say
+//! Telemetry is acknowledged only by [`Face::acknowledge`], a request only by its answer. MQTT has no way to say
 //! no to a publish: one that cannot be taken closes the connection.
 
 use std::collections::VecDeque;
@@ -17,14 +17,17 @@ use model::identity::Identity;
 use model::message::{MESSAGE_BYTES_MAX, Message};
 use serde_json::json;
 
-use super::Subscriptions;
+use super::{
+    Connect, ConnectReturnCode, DecodeError, Packet, Publish, QoS, Text, Will, decode, encode, packet_id, receipt,
+};
+use crate::event::{
+    CallId, ConnectAttempt, DeliverError, DpsConnectAttempt, Face, HubEvent, PendingRequest, Receipt, Refusal,
+    Subscriptions,
+};
 use crate::hub::bag;
 use crate::hub::topic::{self, ClientTopic, DpsTopic, Filter, ParseTopicError};
-use crate::hub::username::{DpsUserName, HubUserName, ParseUserNameError, UserName};
+use crate::hub::username::{ParseUserNameError, UserName};
 use crate::limits::{CONNECT_TIMEOUT, DELIVERIES_IN_FLIGHT_MAX, KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX};
-use crate::mqtt::{
-    self, Connect, ConnectReturnCode, DecodeError, EncodeError, Packet, Publish, QoS, Text, Will, encode,
-};
 
 /// Why the connection has to close.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,89 +76,6 @@ pub enum CloseHub {
     Refused(ConnectReturnCode),
 }
 
-/// A CONNECT for the hub, well formed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectAttempt {
-    /// Who, and what for.
-    pub user: HubUserName,
-    /// Token, if any. Bytes that are not UTF-8 are no token.
-    pub password: Option<String>,
-    /// Whether an earlier session shall be forgotten.
-    pub clean_session: bool,
-}
-
-/// A CONNECT for the provisioning service, well formed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DpsConnectAttempt {
-    /// Scope and registration.
-    pub user: DpsUserName,
-    /// Token, if any.
-    pub password: Option<String>,
-}
-
-/// A request to be answered, once. Dropping it leaves the client without an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "a request has to be answered"]
-pub struct PendingRequest {
-    request_id: Bytes,
-    packet_id: Option<u16>,
-}
-
-/// What the client did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HubEvent {
-    /// Wants in; answer with `accept` or `refuse`. Nothing else comes before that.
-    Connect(Box<ConnectAttempt>),
-    /// Wants to be provisioned; answer with `accept` or `refuse`.
-    DpsConnect(Box<DpsConnectAttempt>),
-    /// Sent telemetry. Acknowledge the id once the message is durable.
-    Telemetry {
-        /// The message; `mqtt-retain` in its bag if it had the flag.
-        message: Message,
-        /// To be acknowledged (QoS 1).
-        packet_id: Option<u16>,
-    },
-    /// Wants its twin.
-    TwinGet(PendingRequest),
-    /// Wants its reported properties changed.
-    TwinPatch(PendingRequest, Bytes),
-    /// Answered a method.
-    MethodResponse {
-        /// Id that `invoke_method` gave; none if it is not one of ours.
-        request_id: Option<u32>,
-        /// The method handler's status.
-        status: i32,
-        /// Raw JSON, or empty.
-        payload: Bytes,
-        /// To be acknowledged (QoS 1).
-        packet_id: Option<u16>,
-    },
-    /// Took a delivery.
-    Delivered(u16),
-    /// Changed what it is subscribed to; the SUBACK is in the output.
-    SubscriptionsChanged(Subscriptions),
-    /// Registers.
-    DpsRegister(PendingRequest, Bytes),
-    /// Polls an operation.
-    DpsStatus(PendingRequest, String),
-    /// Leaves in good order.
-    Disconnect,
-}
-
-/// Why a delivery was not written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DeliverError {
-    /// The client is not subscribed.
-    #[error("the client is not subscribed")]
-    NotSubscribed,
-    /// `limits::DELIVERIES_IN_FLIGHT_MAX` are on the way.
-    #[error("too many deliveries are on the way")]
-    Window,
-    /// Topic or packet would be too long.
-    #[error("the message cannot be encoded")]
-    Encode(#[from] EncodeError),
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     AwaitConnect,
@@ -190,9 +110,10 @@ pub struct HubConnection {
     output: BytesMut,
 }
 
-impl HubConnection {
-    /// A connection that just opened.
-    pub fn new(now: Instant) -> Self {
+impl Face for HubConnection {
+    type Close = CloseHub;
+
+    fn open(now: Instant) -> Self {
         Self {
             phase: Phase::AwaitConnect,
             identity: None,
@@ -209,10 +130,9 @@ impl HubConnection {
         }
     }
 
-    /// Takes packets off the input until one means something to the owner, or no whole packet is left.
-    pub fn poll(&mut self, now: Instant, input: &mut BytesMut) -> Result<Option<HubEvent>, CloseHub> {
+    fn poll(&mut self, now: Instant, input: &mut BytesMut) -> Result<Option<HubEvent>, CloseHub> {
         while !matches!(self.phase, Phase::Deciding { .. } | Phase::Closed) {
-            let packet = match mqtt::decode(input) {
+            let packet = match decode(input) {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return Ok(None),
                 Err(error) => return Err(self.refuse_version(error)),
@@ -225,6 +145,116 @@ impl HubConnection {
         Ok(None)
     }
 
+    fn accept(&mut self, now: Instant, session_present: bool, known: Subscriptions, expires_at: Option<Instant>) {
+        let Phase::Deciding { dps } = self.phase else { return };
+        self.phase = if dps { Phase::Dps { subscribed: false } } else { Phase::Hub };
+        self.last_received = now;
+        self.expires_at = expires_at;
+        if !dps {
+            self.subscriptions = known;
+            self.inputs_qos = QoS::AtLeastOnce;
+        }
+        encode::connack(session_present && !dps, ConnectReturnCode::Accepted, &mut self.output);
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> CloseHub {
+        let code = match refusal {
+            Refusal::NotAuthorized => ConnectReturnCode::NotAuthorized,
+            Refusal::Unavailable => ConnectReturnCode::ServerUnavailable,
+        };
+        self.refuse_with(code, CloseHub::Refused(code))
+    }
+
+    fn acknowledge(&mut self, receipt: Receipt) {
+        encode::puback(packet_id(receipt), &mut self.output);
+    }
+
+    fn reply_twin(&mut self, request: PendingRequest, twin: &[u8]) {
+        self.reply(request, &topic::twin_reply_prefix(200), "", twin);
+    }
+
+    fn reply_patch(&mut self, request: PendingRequest, version: u64) {
+        self.reply(request, &topic::twin_reply_prefix(204), &topic::version_suffix(version), b"");
+    }
+
+    fn reply_twin_error(&mut self, request: PendingRequest, status: u16, message: &str) {
+        let body = json!({"errorCode": u32::from(status) * 1000, "message": message}).to_string();
+        self.reply(request, &topic::twin_reply_prefix(status), "", body.as_bytes());
+    }
+
+    fn reply_dps(&mut self, request: PendingRequest, status: u16, retry_after_secs: Option<u32>, body: &[u8]) {
+        let suffix = retry_after_secs.map(topic::retry_after_suffix).unwrap_or_default();
+        self.reply(request, &topic::dps_reply_prefix(status), &suffix, body);
+    }
+
+    fn desired_patch(&mut self, version: u64, patch: &[u8]) -> Result<(), DeliverError> {
+        if !self.subscriptions.desired {
+            return Err(DeliverError::NotSubscribed);
+        }
+        let topic = topic::desired_patch(version);
+        Ok(encode::publish_topic(&[topic.as_bytes()], None, patch, &mut self.output)?)
+    }
+
+    fn invoke_method(&mut self, name: &str, payload: &[u8]) -> Result<CallId, DeliverError> {
+        if !self.subscriptions.methods {
+            return Err(DeliverError::NotSubscribed);
+        }
+        self.last_method_id = self.last_method_id.wrapping_add(1);
+        let topic = topic::method_request(name, self.last_method_id);
+        encode::publish_topic(&[topic.as_bytes()], None, payload, &mut self.output)?;
+        Ok(CallId(self.last_method_id))
+    }
+
+    fn deliver_input(&mut self, input: &str, message: &Message) -> Result<Option<Receipt>, DeliverError> {
+        let identity =
+            self.identity.as_ref().filter(|_| self.subscriptions.inputs).ok_or(DeliverError::NotSubscribed)?;
+        let topic = topic::input(identity, input, &message.bag);
+        let packet_id = match self.inputs_qos {
+            QoS::AtMostOnce => None,
+            _ if self.deliveries.len() >= DELIVERIES_IN_FLIGHT_MAX => return Err(DeliverError::Window),
+            _ => Some(self.next_packet_id()),
+        };
+        encode::publish_topic(&[topic.as_bytes()], packet_id, &message.body, &mut self.output)?;
+        self.deliveries.extend(packet_id);
+        Ok(packet_id.map(receipt))
+    }
+
+    fn take_will(&mut self) -> Option<Message> {
+        self.will.take().map(|will| *will)
+    }
+
+    fn take_output(&mut self) -> BytesMut {
+        std::mem::take(&mut self.output)
+    }
+
+    fn output_len(&self) -> usize {
+        self.output.len()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let silence = self.last_received + self.silence_max;
+        match self.phase {
+            Phase::AwaitConnect => Some(silence),
+            Phase::Hub | Phase::Dps { .. } => Some(self.expires_at.map_or(silence, |expiry| expiry.min(silence))),
+            Phase::Deciding { .. } | Phase::Closed => None,
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), CloseHub> {
+        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
+            return Ok(());
+        }
+        let close = match self.phase {
+            Phase::AwaitConnect => CloseHub::ConnectTimeout,
+            _ if self.expires_at.is_some_and(|expiry| now >= expiry) => CloseHub::Expired,
+            _ => CloseHub::KeepAlive,
+        };
+        self.phase = Phase::Closed;
+        Err(close)
+    }
+}
+
+impl HubConnection {
     fn refuse_version(&mut self, error: DecodeError) -> CloseHub {
         if error == DecodeError::ProtocolVersion && self.phase == Phase::AwaitConnect {
             encode::connack(false, ConnectReturnCode::UnacceptableProtocolVersion, &mut self.output);
@@ -297,21 +327,21 @@ impl HubConnection {
         if publish.qos == QoS::ExactlyOnce {
             return Err(CloseHub::QoS2);
         }
-        let packet_id = publish.packet_id;
+        let receipt = publish.packet_id.map(receipt);
         Ok(match topic::parse_client_topic(publish.topic.as_bytes(), identity)? {
             ClientTopic::Telemetry { bag } => {
                 let message = telemetry(bag, publish.payload, publish.retain);
                 require_size(message.bag.len() + message.body.len(), MESSAGE_BYTES_MAX)?;
-                HubEvent::Telemetry { message, packet_id }
+                HubEvent::Telemetry { message, receipt }
             }
-            ClientTopic::TwinGet { request_id } => HubEvent::TwinGet(PendingRequest { request_id, packet_id }),
+            ClientTopic::TwinGet { request_id } => HubEvent::TwinGet(PendingRequest { request_id, receipt }),
             ClientTopic::TwinPatch { request_id } => {
-                HubEvent::TwinPatch(PendingRequest { request_id, packet_id }, publish.payload)
+                HubEvent::TwinPatch(PendingRequest { request_id, receipt }, publish.payload)
             }
             ClientTopic::MethodResponse { status, request_id } => {
                 require_size(publish.payload.len(), METHOD_PAYLOAD_BYTES_MAX)?;
-                let request_id = std::str::from_utf8(&request_id).ok().and_then(|id| u32::from_str_radix(id, 16).ok());
-                HubEvent::MethodResponse { request_id, status, payload: publish.payload, packet_id }
+                let call = std::str::from_utf8(&request_id).ok().and_then(|id| u32::from_str_radix(id, 16).ok());
+                HubEvent::MethodResponse { call: call.map(CallId), status, payload: publish.payload, receipt }
             }
         })
     }
@@ -320,13 +350,13 @@ impl HubConnection {
         if publish.qos == QoS::ExactlyOnce {
             return Err(CloseHub::QoS2);
         }
-        let packet_id = publish.packet_id;
+        let receipt = publish.packet_id.map(receipt);
         Ok(match topic::parse_dps_topic(publish.topic.as_bytes())? {
             DpsTopic::Register { request_id } => {
-                HubEvent::DpsRegister(PendingRequest { request_id, packet_id }, publish.payload)
+                HubEvent::DpsRegister(PendingRequest { request_id, receipt }, publish.payload)
             }
             DpsTopic::Status { request_id, operation_id } => {
-                HubEvent::DpsStatus(PendingRequest { request_id, packet_id }, operation_id)
+                HubEvent::DpsStatus(PendingRequest { request_id, receipt }, operation_id)
             }
         })
     }
@@ -334,7 +364,7 @@ impl HubConnection {
     fn take_puback(&mut self, id: u16) -> Option<HubEvent> {
         let at = self.deliveries.iter().position(|delivery| *delivery == id)?;
         self.deliveries.remove(at);
-        Some(HubEvent::Delivered(id))
+        Some(HubEvent::Delivered(receipt(id)))
     }
 
     fn take_subscribe(&mut self, packet_id: u16, filters: &[(Text, QoS)]) -> Option<HubEvent> {
@@ -371,25 +401,6 @@ impl HubConnection {
         matches!(self.phase, Phase::Hub).then_some(HubEvent::SubscriptionsChanged(self.subscriptions))
     }
 
-    /// Lets the client in. `known` are the subscriptions of an earlier session, said to be present if there are any; a
-    /// provisioning client always gets a new session (C# gives up otherwise). After `expires_at` the connection is dropped.
-    pub fn accept(&mut self, now: Instant, session_present: bool, known: Subscriptions, expires_at: Option<Instant>) {
-        let Phase::Deciding { dps } = self.phase else { return };
-        self.phase = if dps { Phase::Dps { subscribed: false } } else { Phase::Hub };
-        self.last_received = now;
-        self.expires_at = expires_at;
-        if !dps {
-            self.subscriptions = known;
-            self.inputs_qos = QoS::AtLeastOnce;
-        }
-        encode::connack(session_present && !dps, ConnectReturnCode::Accepted, &mut self.output);
-    }
-
-    /// Keeps the client out. The connection closes once the output is written.
-    pub fn refuse(&mut self, code: ConnectReturnCode) -> CloseHub {
-        self.refuse_with(code, CloseHub::Refused(code))
-    }
-
     fn refuse_with(&mut self, code: ConnectReturnCode, close: CloseHub) -> CloseHub {
         encode::connack(false, code, &mut self.output);
         self.will = None;
@@ -397,37 +408,10 @@ impl HubConnection {
         close
     }
 
-    /// Acknowledges a publish: to be called in the order the publishes came.
-    pub fn acknowledge(&mut self, packet_id: u16) {
-        encode::puback(packet_id, &mut self.output);
-    }
-
-    /// Answers [`HubEvent::TwinGet`].
-    pub fn reply_twin(&mut self, request: PendingRequest, twin: &[u8]) {
-        self.reply(request, &topic::twin_reply_prefix(200), "", twin);
-    }
-
-    /// Answers [`HubEvent::TwinPatch`] with the new reported version.
-    pub fn reply_patch(&mut self, request: PendingRequest, version: u64) {
-        self.reply(request, &topic::twin_reply_prefix(204), &topic::version_suffix(version), b"");
-    }
-
-    /// Says no to a twin request. The body is there for Node, which looks at nothing else.
-    pub fn reply_twin_error(&mut self, request: PendingRequest, status: u16, message: &str) {
-        let body = json!({"errorCode": u32::from(status) * 1000, "message": message}).to_string();
-        self.reply(request, &topic::twin_reply_prefix(status), "", body.as_bytes());
-    }
-
-    /// Answers a provisioning request. `retry_after_secs` goes with 202 and 429.
-    pub fn reply_dps(&mut self, request: PendingRequest, status: u16, retry_after_secs: Option<u32>, body: &[u8]) {
-        let suffix = retry_after_secs.map(topic::retry_after_suffix).unwrap_or_default();
-        self.reply(request, &topic::dps_reply_prefix(status), &suffix, body);
-    }
-
     /// PUBACK of the request, if it wants one, and the answer at QoS 0, if the client listens.
     fn reply(&mut self, request: PendingRequest, prefix: &str, suffix: &str, body: &[u8]) {
-        if let Some(packet_id) = request.packet_id {
-            self.acknowledge(packet_id);
+        if let Some(receipt) = request.receipt {
+            self.acknowledge(receipt);
         }
         let listens = match self.phase {
             Phase::Hub => self.subscriptions.twin_replies,
@@ -441,42 +425,6 @@ impl HubConnection {
         }
     }
 
-    /// Announces a desired patch (which holds `$version`), if the client listens; says whether it does.
-    pub fn desired_patch(&mut self, version: u64, patch: &[u8]) -> Result<(), DeliverError> {
-        if !self.subscriptions.desired {
-            return Err(DeliverError::NotSubscribed);
-        }
-        let topic = topic::desired_patch(version);
-        Ok(encode::publish_topic(&[topic.as_bytes()], None, patch, &mut self.output)?)
-    }
-
-    /// Invokes a method; the id comes back with [`HubEvent::MethodResponse`].
-    pub fn invoke_method(&mut self, name: &str, payload: &[u8]) -> Result<u32, DeliverError> {
-        if !self.subscriptions.methods {
-            return Err(DeliverError::NotSubscribed);
-        }
-        self.last_method_id = self.last_method_id.wrapping_add(1);
-        let topic = topic::method_request(name, self.last_method_id);
-        encode::publish_topic(&[topic.as_bytes()], None, payload, &mut self.output)?;
-        Ok(self.last_method_id)
-    }
-
-    /// Delivers to a module's input. The id comes back with [`HubEvent::Delivered`]; at QoS 0 there is none and the delivery
-    /// is done.
-    pub fn deliver_input(&mut self, input: &str, message: &Message) -> Result<Option<u16>, DeliverError> {
-        let identity =
-            self.identity.as_ref().filter(|_| self.subscriptions.inputs).ok_or(DeliverError::NotSubscribed)?;
-        let topic = topic::input(identity, input, &message.bag);
-        let packet_id = match self.inputs_qos {
-            QoS::AtMostOnce => None,
-            _ if self.deliveries.len() >= DELIVERIES_IN_FLIGHT_MAX => return Err(DeliverError::Window),
-            _ => Some(self.next_packet_id()),
-        };
-        encode::publish_topic(&[topic.as_bytes()], packet_id, &message.body, &mut self.output)?;
-        self.deliveries.extend(packet_id);
-        Ok(packet_id)
-    }
-
     fn next_packet_id(&mut self) -> u16 {
         loop {
             self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
@@ -484,50 +432,6 @@ impl HubConnection {
                 return self.last_packet_id;
             }
         }
-    }
-
-    /// The will, when the connection ends without DISCONNECT: to be treated as telemetry. Once.
-    pub fn take_will(&mut self) -> Option<Message> {
-        self.will.take().map(|will| *will)
-    }
-
-    /// Who is connected, once CONNECT came; nobody on a provisioning connection.
-    pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
-    }
-
-    /// Bytes to write, taken out.
-    pub fn take_output(&mut self) -> BytesMut {
-        std::mem::take(&mut self.output)
-    }
-
-    /// Bytes waiting to be written.
-    pub fn output_len(&self) -> usize {
-        self.output.len()
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called, if nothing comes before.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let silence = self.last_received + self.silence_max;
-        match self.phase {
-            Phase::AwaitConnect => Some(silence),
-            Phase::Hub | Phase::Dps { .. } => Some(self.expires_at.map_or(silence, |expiry| expiry.min(silence))),
-            Phase::Deciding { .. } | Phase::Closed => None,
-        }
-    }
-
-    /// Checks the clocks.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), CloseHub> {
-        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
-            return Ok(());
-        }
-        let close = match self.phase {
-            Phase::AwaitConnect => CloseHub::ConnectTimeout,
-            _ if self.expires_at.is_some_and(|expiry| now >= expiry) => CloseHub::Expired,
-            _ => CloseHub::KeepAlive,
-        };
-        self.phase = Phase::Closed;
-        Err(close)
     }
 
     fn write(&mut self, packet: &Packet) {

@@ -13,11 +13,13 @@ use bytes::{Bytes, BytesMut};
 use model::identity::Identity;
 use model::message::Message;
 
-use super::Subscriptions;
-use crate::hub::topic::{self, DpsReply, Filter, HubTopic, ParseTopicError};
+use super::{
+    Connect, ConnectReturnCode, DecodeError, EncodeError, Packet, Publish, QoS, Text, decode, encode, packet_id, receipt,
+};
+use crate::event::{DeviceEvent, Receipt, Subscriptions};
+use crate::hub::topic::{self, Filter, HubTopic, ParseTopicError};
 use crate::hub::username::{DpsUserName, HubUserName};
 use crate::limits::{CONNACK_TIMEOUT, PING_TIMEOUT, PUBACK_TIMEOUT};
-use crate::mqtt::{Connect, ConnectReturnCode, DecodeError, EncodeError, Packet, Publish, QoS, Text, decode, encode};
 
 /// How to connect.
 #[derive(Debug, Clone)]
@@ -122,68 +124,6 @@ pub enum PublishError {
     /// Topic or packet would be too long.
     #[error("the message cannot be encoded")]
     Encode(#[from] EncodeError),
-}
-
-/// What the hub did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeviceEvent {
-    /// Connected and subscribed.
-    Ready {
-        /// Whether the hub still knew the session.
-        session_present: bool,
-    },
-    /// Acknowledged a publish.
-    Acknowledged(u16),
-    /// Answered a twin request.
-    TwinReply {
-        /// HTTP-like status.
-        status: u16,
-        /// That of the request.
-        request_id: Bytes,
-        /// New reported version, after a patch.
-        version: Option<u64>,
-        /// The twin, nothing, or an error.
-        body: Bytes,
-    },
-    /// Changed desired properties.
-    Desired {
-        /// New desired version.
-        version: Option<u64>,
-        /// The patch, `$version` in it.
-        patch: Bytes,
-    },
-    /// Invokes a method; to be answered with `reply_method`.
-    Method {
-        /// The method's name.
-        name: String,
-        /// For the answer.
-        request_id: Bytes,
-        /// Raw JSON, or empty.
-        payload: Bytes,
-    },
-    /// Delivers to an input; to be settled with `acknowledge`.
-    Input {
-        /// The input's name.
-        input: String,
-        /// The message.
-        message: Message,
-        /// To be acknowledged, if any.
-        packet_id: Option<u16>,
-    },
-    /// Delivers a cloud-to-device message; to be settled with `acknowledge`.
-    CloudToDevice {
-        /// The message.
-        message: Message,
-        /// To be acknowledged, if any.
-        packet_id: Option<u16>,
-    },
-    /// The provisioning service answered.
-    DpsReply {
-        /// Status and ids.
-        reply: DpsReply,
-        /// JSON.
-        body: Bytes,
-    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -307,10 +247,10 @@ impl DeviceConnection {
         if publish.qos == QoS::ExactlyOnce {
             return Err(CloseDevice::Unexpected);
         }
-        let (body, packet_id) = (publish.payload, publish.packet_id);
+        let (body, receipt) = (publish.payload, publish.packet_id.map(receipt));
         let Some(identity) = &self.options.identity else {
             let reply = topic::parse_dps_reply(publish.topic.as_bytes())?;
-            self.acknowledge_if(packet_id);
+            receipt.into_iter().for_each(|receipt| self.acknowledge(receipt));
             return Ok(DeviceEvent::DpsReply { reply, body });
         };
         let event = match topic::parse_hub_topic(publish.topic.as_bytes(), identity)? {
@@ -320,30 +260,24 @@ impl DeviceConnection {
             HubTopic::Desired { version } => DeviceEvent::Desired { version, patch: body },
             HubTopic::Method { name, request_id } => DeviceEvent::Method { name, request_id, payload: body },
             HubTopic::Input { input, bag } => {
-                return Ok(DeviceEvent::Input { input, message: Message { bag, body }, packet_id });
+                return Ok(DeviceEvent::Input { input, message: Message { bag, body }, receipt });
             }
             HubTopic::CloudToDevice { bag } => {
-                return Ok(DeviceEvent::CloudToDevice { message: Message { bag, body }, packet_id });
+                return Ok(DeviceEvent::CloudToDevice { message: Message { bag, body }, receipt });
             }
         };
-        self.acknowledge_if(packet_id);
+        receipt.into_iter().for_each(|receipt| self.acknowledge(receipt));
         Ok(event)
-    }
-
-    fn acknowledge_if(&mut self, packet_id: Option<u16>) {
-        if let Some(id) = packet_id {
-            self.acknowledge(id);
-        }
     }
 
     fn take_puback(&mut self, id: u16) -> Option<DeviceEvent> {
         let at = self.in_flight.iter().position(|(sent, _)| *sent == id)?;
         self.in_flight.remove(at);
-        Some(DeviceEvent::Acknowledged(id))
+        Some(DeviceEvent::Acknowledged(receipt(id)))
     }
 
-    /// Publishes telemetry at QoS 1; the id comes back with [`DeviceEvent::Acknowledged`].
-    pub fn publish(&mut self, now: Instant, message: &Message) -> Result<u16, PublishError> {
+    /// Publishes telemetry at QoS 1; the receipt comes back with [`DeviceEvent::Acknowledged`].
+    pub fn publish(&mut self, now: Instant, message: &Message) -> Result<Receipt, PublishError> {
         if self.options.identity.is_none() {
             return Err(PublishError::NotReady);
         }
@@ -354,7 +288,7 @@ impl DeviceConnection {
         let topic = [self.telemetry_prefix.as_bytes(), &message.bag];
         encode::publish_topic(&topic, Some(id), &message.body, &mut self.output)?;
         self.in_flight.push_back((id, now));
-        Ok(id)
+        Ok(receipt(id))
     }
 
     fn next_packet_id(&mut self) -> u16 {
@@ -414,9 +348,9 @@ impl DeviceConnection {
     }
 
     /// Settles a delivery.
-    pub fn acknowledge(&mut self, packet_id: u16) {
+    pub fn acknowledge(&mut self, receipt: Receipt) {
         if self.phase != Phase::Closed {
-            encode::puback(packet_id, &mut self.output);
+            encode::puback(packet_id(receipt), &mut self.output);
         }
     }
 
