@@ -165,7 +165,6 @@ impl HubHandler for Gateway {
         let was_current = self.end(&session).await;
         tracing::debug!(identity = %session.identity, graceful, was_current, "disconnected");
     }
-
 }
 
 impl ProvisioningHandler for Gateway {

@@ -40,6 +40,8 @@ pub struct Counts {
     pub batches: usize,
     /// Messages taken.
     pub messages: usize,
+    /// Messages of the largest call.
+    pub batch_messages_max: usize,
     /// Changes of subscriptions.
     pub subscriptions: usize,
 }
@@ -54,6 +56,7 @@ struct State {
     polls: BTreeMap<String, u32>,
     unavailable: bool,
     fail_telemetry: bool,
+    stalled: bool,
     expires_at_secs: Option<u64>,
 }
 
@@ -91,6 +94,11 @@ impl MemoryHub {
         self.state().fail_telemetry = fail;
     }
 
+    /// Never answers telemetry, nor says that a session ended, or does so again.
+    pub fn set_stalled(&self, stalled: bool) {
+        self.state().stalled = stalled;
+    }
+
     /// Drops the sessions accepted from now on at that Unix second.
     pub fn set_expires_at_secs(&self, secs: Option<u64>) {
         self.state().expires_at_secs = secs;
@@ -119,6 +127,13 @@ impl MemoryHub {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no test panics while it holds the lock")
+    }
+
+    async fn stall(&self) {
+        let stalled = self.state().stalled;
+        if stalled {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn count(&self, change: impl FnOnce(&mut Counts)) {
@@ -166,6 +181,7 @@ impl HubHandler for MemoryHub {
     }
 
     async fn telemetry(&self, session: &MemorySession, batch: TelemetryBatch) -> Result<(), HubError> {
+        self.stall().await;
         let count = batch.len();
         {
             let mut state = self.state();
@@ -177,6 +193,7 @@ impl HubHandler for MemoryHub {
         self.count(|counts| {
             counts.batches += 1;
             counts.messages += count;
+            counts.batch_messages_max = counts.batch_messages_max.max(count);
         });
         Ok(())
     }
@@ -203,6 +220,7 @@ impl HubHandler for MemoryHub {
     }
 
     async fn disconnected(&self, session: MemorySession, graceful: bool) {
+        self.stall().await;
         {
             let mut state = self.state();
             if state.links.get(&session.identity).is_some_and(|(number, _)| *number == session.number) {
@@ -214,7 +232,6 @@ impl HubHandler for MemoryHub {
             counts.graceful += usize::from(graceful);
         });
     }
-
 }
 
 impl ProvisioningHandler for MemoryHub {

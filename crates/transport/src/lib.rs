@@ -4,7 +4,7 @@
 //!
 //! | Module | Is |
 //! | --- | --- |
-//! | [`server`] | the hub's side: listener, connection task, and [`server::handler::HubHandler`], where Central and Edge differ |
+//! | [`server`] | the hub's side: listener, connection task, and [`server::HubHandler`], where Central and Edge differ |
 //! | [`client`] | the device's side: reconnecting hub client, provisioning, a small HTTPS client |
 //! | [`tls`] | configurations for both sides, certificates that can be swapped, a small authority |
 //! | [`limits`] | every bound, by name |

@@ -47,11 +47,9 @@ pub const CLIENT_SEND_MESSAGES_MAX: usize = 65_536;
 /// Twin requests waiting or without answer, per client.
 pub const CLIENT_REQUESTS_MAX: usize = 64;
 
-/// Events waiting for the owner of a client. When they are full nothing more is read from the hub.
+/// Events waiting for the owner of a client. When they are full nothing more is read from the hub. As many of the owner's
+/// answers (method results, acknowledged inputs) may wait to be written.
 pub const CLIENT_EVENTS_MAX: usize = 256;
-
-/// Answers (method results, acknowledged inputs) waiting to be written, per connection of a client.
-pub const CLIENT_REPLIES_MAX: usize = 256;
 
 /// How long a twin request may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

@@ -137,3 +137,19 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn one_burst_takes_so_much_and_leaves_the_rest() {
+        let mut stream = std::io::Cursor::new(vec![7; 2 * READ_BYTES_MAX + 1]);
+        let mut input = BytesMut::new();
+        for expected in [READ_BYTES_MAX, READ_BYTES_MAX, 1, 0] {
+            assert_eq!(read_burst(&mut stream, &mut input).await.unwrap(), expected);
+        }
+        assert_eq!(input.len(), 2 * READ_BYTES_MAX + 1);
+    }
+}

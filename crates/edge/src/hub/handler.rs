@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use model::identity::Identity;
 use transport::server::{
-    Accepted, CloseReason, ConnectRequest, HubError, HubHandler, Refusal, SessionLink,
-    TelemetryBatch,
+    Accepted, CloseReason, ConnectRequest, HubError, HubHandler, Refusal, SessionLink, TelemetryBatch,
 };
 
 use super::EdgeHub;

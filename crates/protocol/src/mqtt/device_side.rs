@@ -14,7 +14,8 @@ use model::identity::Identity;
 use model::message::Message;
 
 use super::{
-    Connect, ConnectReturnCode, DecodeError, EncodeError, Packet, Publish, QoS, Text, decode, encode, packet_id, receipt,
+    Connect, ConnectReturnCode, DecodeError, EncodeError, Packet, Publish, QoS, Text, decode, encode, packet_id,
+    receipt,
 };
 use crate::event::{DeviceEvent, Receipt, Subscriptions};
 use crate::hub::topic::{self, Filter, HubTopic, ParseTopicError};

@@ -2,8 +2,8 @@
 
 use model::identity::Identity;
 use protocol::event::{DeviceEvent, Face, HubEvent, Refusal, Subscriptions};
-use protocol::mqtt::{CloseDevice, CloseHub, DeviceConnection, DeviceOptions};
 use protocol::mqtt::ConnectReturnCode;
+use protocol::mqtt::{CloseDevice, CloseHub, DeviceConnection, DeviceOptions};
 use testkit::pair::Pair;
 
 use crate::exchange::{device_event, device_options, hub_event, module_options, user};

@@ -55,8 +55,7 @@ fn a_method_is_answered_under_its_id() {
     let DeviceEvent::Method { name, request_id, payload } = device_event(&mut pair) else { panic!("no method") };
     assert_eq!((name.as_str(), &payload[..]), ("b*c", &b"[1]"[..]));
     pair.device.reply_method(&request_id, 501, b"{}").unwrap();
-    let expected =
-        HubEvent::MethodResponse { call: Some(second), status: 501, payload: "{}".into(), receipt: None };
+    let expected = HubEvent::MethodResponse { call: Some(second), status: 501, payload: "{}".into(), receipt: None };
     assert_eq!(hub_event(&mut pair), expected);
 }
 
@@ -65,9 +64,7 @@ fn inputs_are_delivered_until_settled() {
     let mut pair = Pair::connected(module_options());
     let message = json_message("{}");
     let id = pair.hub.deliver_input("in1", &message).unwrap();
-    let DeviceEvent::Input { input, message: received, receipt } = device_event(&mut pair) else {
-        panic!("no input")
-    };
+    let DeviceEvent::Input { input, message: received, receipt } = device_event(&mut pair) else { panic!("no input") };
     assert_eq!((input.as_str(), &received, receipt), ("in1", &message, id));
     pair.device.acknowledge(receipt.unwrap());
     assert_eq!(hub_event(&mut pair), HubEvent::Delivered(id.unwrap()));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use model::identity::Identity;
 use protocol::event::{HubEvent, Subscriptions};
-use protocol::mqtt::DeviceOptions;
 use protocol::hub::username::HubUserName;
+use protocol::mqtt::DeviceOptions;
 use testkit::pair::Pair;
 
 pub fn user(identity: Identity) -> HubUserName {

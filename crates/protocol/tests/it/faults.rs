@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use protocol::event::{Face, HubEvent, Subscriptions};
-use protocol::mqtt::{CloseDevice, CloseHub};
 use protocol::limits::{CONNACK_TIMEOUT, CONNECT_TIMEOUT, PING_TIMEOUT, PUBACK_TIMEOUT};
+use protocol::mqtt::{CloseDevice, CloseHub};
 use testkit::message::numbered_messages;
 use testkit::pair::Pair;
 

@@ -1,10 +1,10 @@
 //! The provisioning exchange over MQTT.
 
-use protocol::event::{DeviceEvent, Face, HubEvent, Refusal, Subscriptions};
-use protocol::mqtt::{CloseDevice, DeviceOptions};
 use protocol::dps::{OperationStatus, RETRY_AFTER_SECS};
+use protocol::event::{DeviceEvent, Face, HubEvent, Refusal, Subscriptions};
 use protocol::hub::username::DpsUserName;
 use protocol::mqtt::ConnectReturnCode;
+use protocol::mqtt::{CloseDevice, DeviceOptions};
 use testkit::pair::Pair;
 
 use crate::exchange::{device_event, hub_event};

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use model::message::MESSAGE_BYTES_MAX;
 use protocol::event::{Face, HubEvent, Subscriptions};
-use protocol::mqtt::{CloseHub, HubConnection};
 use protocol::hub::bag;
 use protocol::hub::topic::ParseTopicError;
 use protocol::hub::username::ParseUserNameError;
+use protocol::limits::{KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX};
 use protocol::mqtt::encode::encode;
+use protocol::mqtt::{CloseHub, HubConnection};
 use protocol::mqtt::{Connect, DecodeError, Packet, Publish, QoS, Will, decode};
 
 struct Raw {
@@ -141,6 +142,18 @@ fn messages_pass_up_to_their_limit() {
 }
 
 #[test]
+fn method_answers_pass_up_to_their_limit() {
+    let of_size = |payload: usize| {
+        let mut packet = publish("$iothub/methods/res/200/?$rid=1", QoS::AtMostOnce);
+        packet.payload = vec![0; payload].into();
+        Raw::accepted(connect()).send(Packet::Publish(packet))
+    };
+    assert_eq!(of_size(METHOD_PAYLOAD_BYTES_MAX).unwrap().len(), 1);
+    let too_large = METHOD_PAYLOAD_BYTES_MAX + 1;
+    assert_eq!(of_size(too_large), Err(CloseHub::TooLarge(too_large)));
+}
+
+#[test]
 fn retain_becomes_a_property() {
     let mut raw = Raw::accepted(connect());
     let packet = Publish { retain: true, ..publish("devices/dev1/messages/events/k=v", QoS::AtMostOnce) };
@@ -235,7 +248,10 @@ fn a_will_becomes_telemetry_unless_the_client_takes_leave() {
 
 #[test]
 fn silence_is_allowed_for_one_and_a_half_keep_alives() {
-    for (keep_alive_secs, silence_secs) in [(60, 90), (0, 1765), (1177, 1765), (65_535, 1765)] {
+    let most = KEEP_ALIVE_SECS_MAX;
+    for (keep_alive_secs, silence_secs) in
+        [(60, 90), (0, 1765), (most - 1, 1764), (most, 1765), (most + 1, 1765), (65_535, 1765)]
+    {
         let mut raw = Raw::accepted(Connect { keep_alive_secs, ..connect() });
         let deadline = raw.hub.poll_timeout().unwrap();
         assert_eq!((deadline - raw.now).as_secs(), silence_secs, "{keep_alive_secs}");

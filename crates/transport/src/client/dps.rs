@@ -7,15 +7,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use protocol::event::DeviceEvent;
-use protocol::mqtt::{CloseDevice, DeviceConnection, DeviceOptions};
 use protocol::dps::{
     API_VERSION, AssignmentStatus, DpsError, OperationStatus, RETRY_AFTER_SECS, RegisterRequest, RegistrationState,
     audience,
 };
+use protocol::event::DeviceEvent;
 use protocol::hub::bag;
 use protocol::hub::username::DpsUserName;
 use protocol::mqtt::EncodeError;
+use protocol::mqtt::{CloseDevice, DeviceConnection, DeviceOptions};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;

@@ -65,12 +65,8 @@ impl End {
 
 /// Serves one client that speaks the protocol of `F` over any byte stream: a TLS socket, a WebSocket, a pipe in a test.
 /// Returns when the connection ended and the handler was told.
-pub async fn serve_connection<F, S, H, P>(
-    stream: S,
-    handler: Arc<H>,
-    provisioning: Arc<P>,
-    options: ConnectionOptions,
-) where
+pub async fn serve_connection<F, S, H, P>(stream: S, handler: Arc<H>, provisioning: Arc<P>, options: ConnectionOptions)
+where
     F: Face,
     S: AsyncRead + AsyncWrite + Unpin + Send,
     H: HubHandler,

@@ -1,7 +1,7 @@
 //! The hub's side of the wire.
 
-pub mod connection;
-pub mod handler;
+mod connection;
+mod handler;
 pub mod link;
 mod listener;
 

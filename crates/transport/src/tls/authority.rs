@@ -1,8 +1,7 @@
-//! A small certificate authority: a root or intermediate, and server certificates below it. ECDSA P-256, PKCS#8.
+//! A small certificate authority: a root, and server certificates below it or below an intermediate. ECDSA P-256, PKCS#8.
 //!
 //! ```text
-//! root (create_ca) --> device CA (issue_ca) --> server certificate (issue_server)
-//!                 \--> server certificate
+//! root (create_ca) --> server certificate (issue_server)
 //! ```
 
 use std::net::IpAddr;
@@ -58,11 +57,6 @@ pub fn create_ca(common_name: &str, validity: Duration) -> Result<Certified, Iss
     let key = KeyPair::generate()?;
     let certificate = ca_params(common_name, validity).self_signed(&key)?;
     Ok(Certified { chain_pem: certificate.pem(), key_pem: key.serialize_pem() })
-}
-
-/// A new authority below another one.
-pub fn issue_ca(ca: &Certified, common_name: &str, validity: Duration) -> Result<Certified, IssueError> {
-    issue(ca, ca_params(common_name, validity))
 }
 
 /// A new server certificate. Names that read as IP addresses become IP entries, the others DNS entries; the first is also

@@ -8,11 +8,14 @@ use protocol::dps::POLICY;
 use testkit::authority::TestAuthority;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use transport::client::SharedKey;
 use transport::client::dps::{ProvisionError, register_https};
 use transport::client::https::{HttpsClient, HttpsError};
-use transport::limits::HTTPS_BODY_BYTES_MAX;
+use transport::limits::{
+    CONNECT_TIMEOUT, HTTPS_BODY_BYTES_MAX, HTTPS_TIMEOUT, REGISTRATION_POLLS_MAX, RETRY_AFTER_MAX,
+};
 
 use crate::rig::KEY;
 
@@ -69,6 +72,29 @@ async fn bodies_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up() {
+    let authority = TestAuthority::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    tokio::time::pause();
+    // Nobody speaks TLS.
+    let began = Instant::now();
+    assert!(matches!(get(&url, &authority).await, Err(HttpsError::Open(_))));
+    assert_eq!(began.elapsed().as_secs(), CONNECT_TIMEOUT.as_secs());
+    // TLS, but no answer.
+    let acceptor = TlsAcceptor::from(authority.server());
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(acceptor.accept(stream).await);
+        }
+    });
+    let began = Instant::now();
+    assert!(matches!(get(&url, &authority).await, Err(HttpsError::Timeout)));
+    assert_eq!(began.elapsed().as_secs(), HTTPS_TIMEOUT.as_secs());
+}
+
+#[tokio::test]
 async fn only_https_urls_are_called() {
     let tls = TestAuthority::default().client();
     for url in ["http://localhost", "localhost", "", "https://"] {
@@ -99,6 +125,20 @@ async fn a_registration_is_polled_until_assigned() {
     let register = "PUT /0ne1/registrations/dev1/register?api-version=2019-03-31 HTTP/1.1";
     let poll = "GET /0ne1/registrations/dev1/operations/4.a%2Fb?api-version=2019-03-31 HTTP/1.1";
     assert_eq!(*asked.lock().unwrap(), [register, register, poll, poll]);
+}
+
+#[tokio::test]
+async fn a_registration_that_never_ends_is_given_up() {
+    let authority = TestAuthority::default();
+    // Asked to come back tomorrow, clients come back after a minute.
+    let later = answer("202 Accepted\r\nretry-after: 86400", r#"{"operationId":"4","status":"assigning"}"#);
+    let (url, asked) = script(&authority, vec![later; REGISTRATION_POLLS_MAX as usize + 1]).await;
+    tokio::time::pause();
+    let began = Instant::now();
+    assert!(matches!(register(&url, &authority).await, Err(ProvisionError::Timeout)));
+    let waited = RETRY_AFTER_MAX * REGISTRATION_POLLS_MAX;
+    assert!(began.elapsed() >= waited && began.elapsed() < waited + RETRY_AFTER_MAX, "{:?}", began.elapsed());
+    assert_eq!(asked.lock().unwrap().len(), REGISTRATION_POLLS_MAX as usize);
 }
 
 #[tokio::test]

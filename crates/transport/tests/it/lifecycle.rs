@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::identity::Identity;
 use protocol::auth::sas;
@@ -13,14 +14,23 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use transport::client::{ClientEvent, HubClient, LinkState};
+use transport::limits::{CLIENT_EVENTS_MAX, TOKEN_LIFETIME, TOKEN_RENEWAL_MARGIN};
 use transport::server::{ConnectionOptions, HubServer, ServerLimits, serve_connection};
 
 use crate::rig::{KEY, Rig, connect, device, module, next, state};
 
 /// A client's end of a connection that runs in memory, CONNECT accepted.
-async fn in_memory(hub: &Arc<MemoryHub>) -> (DuplexStream, JoinHandle<()>, CancellationToken) {
+pub async fn in_memory(hub: &Arc<MemoryHub>) -> (DuplexStream, JoinHandle<()>, CancellationToken) {
+    in_memory_with(hub, 4096).await
+}
+
+/// The same, over a pipe that holds so many bytes each way.
+pub async fn in_memory_with(
+    hub: &Arc<MemoryHub>,
+    pipe_bytes: usize,
+) -> (DuplexStream, JoinHandle<()>, CancellationToken) {
     hub.add_key(&device(), KEY);
-    let (mut near, far) = tokio::io::duplex(4096);
+    let (mut near, far) = tokio::io::duplex(pipe_bytes);
     let shutdown = CancellationToken::new();
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let options = ConnectionOptions { peer, certificates: None, shutdown: shutdown.clone() };
@@ -46,7 +56,7 @@ async fn in_memory(hub: &Arc<MemoryHub>) -> (DuplexStream, JoinHandle<()>, Cance
     (near, serving, shutdown)
 }
 
-async fn send(stream: &mut DuplexStream, packet: &Packet) {
+pub async fn send(stream: &mut DuplexStream, packet: &Packet) {
     let mut bytes = bytes::BytesMut::new();
     encode(packet, &mut bytes).unwrap();
     stream.write_all(&bytes).await.unwrap();
@@ -139,8 +149,11 @@ async fn a_client_renews_its_token_by_connecting_again() {
     let (client, mut events) = rig.connect(device()).await;
     // The clock jumps from ping to ping until the token is about to end.
     tokio::time::pause();
+    let began = tokio::time::Instant::now();
     let ClientEvent::Disconnected { reason } = next(&mut events).await else { panic!("no renewal") };
     assert!(reason.contains("token"), "{reason}");
+    let early = (TOKEN_LIFETIME - TOKEN_RENEWAL_MARGIN).abs_diff(began.elapsed());
+    assert!(early < Duration::from_secs(5), "{early:?}");
     assert!(matches!(next(&mut events).await, ClientEvent::Connected { .. }));
     tokio::time::resume();
     client.send(numbered_messages(1)).await.unwrap();
@@ -189,12 +202,13 @@ async fn a_slow_owner_slows_the_hub_and_loses_nothing() {
     let rig = Rig::start().await;
     let (client, mut events) = rig.connect(device()).await;
     let link = rig.hub.link(&device()).unwrap();
+    let beyond = 8 * CLIENT_EVENTS_MAX as u64;
     let sender = tokio::spawn(async move {
-        for version in 0..2000 {
+        for version in 0..beyond {
             link.desired_patch(version, "{}".into()).await.unwrap();
         }
     });
-    for expected in 0..2000 {
+    for expected in 0..beyond {
         let ClientEvent::Desired { version, .. } = next(&mut events).await else { panic!("no patch") };
         assert_eq!(version, expected);
     }

@@ -5,6 +5,7 @@ mod dps;
 mod faults;
 mod https;
 mod lifecycle;
+mod limits;
 mod methods;
 mod rig;
 mod telemetry;

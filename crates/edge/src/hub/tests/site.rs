@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions};
 use transport::server::{
-    Accepted, ConnectRequest, Credential, HubError, HubHandler, HubServer, InvokeError,
-    MethodResponse, Refusal, ServerLimits, SessionLink, TelemetryBatch,
+    Accepted, ConnectRequest, Credential, HubError, HubHandler, HubServer, InvokeError, MethodResponse, Refusal,
+    ServerLimits, SessionLink, TelemetryBatch,
 };
 use transport::tls::authority::{Certified, create_ca, issue_server};
 use transport::tls::{client_config, server_config};

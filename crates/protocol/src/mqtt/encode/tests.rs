@@ -69,6 +69,15 @@ fn lengths_take_as_many_bytes_as_they_need() {
 }
 
 #[test]
+fn a_packet_is_as_long_as_four_bytes_of_length_can_say() {
+    let mut out = BytesMut::new();
+    header(0x30, REMAINING_LENGTH_MAX, &mut out).unwrap();
+    assert_eq!(out[..], [0x30, 0xff, 0xff, 0xff, 0x7f]);
+    let beyond = REMAINING_LENGTH_MAX + 1;
+    assert_eq!(header(0x30, beyond, &mut BytesMut::new()), Err(EncodeError::PacketTooLarge(beyond)));
+}
+
+#[test]
 fn what_does_not_fit_is_refused_and_leaves_nothing_behind() {
     let mut out = BytesMut::new();
     let long = vec![b'x'; TEXT_BYTES_MAX + 1];

@@ -161,3 +161,6 @@ impl HubClient {
         self.sends.closed().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::auth::sas;
-use protocol::mqtt::{CloseDevice, DeviceConnection, DeviceOptions};
 use protocol::hub::username::{API_VERSION, HubUserName};
+use protocol::mqtt::{CloseDevice, DeviceConnection, DeviceOptions};
 use protocol::mqtt::{ConnectReturnCode, EncodeError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;

@@ -21,7 +21,7 @@ use super::run::{Client, End};
 use super::{Request, SendCall};
 use crate::client::error::{RequestError, SendError};
 use crate::client::event::{ClientEvent, InputMessage, LinkState, MethodCall, Reply};
-use crate::limits::{CLIENT_REPLIES_MAX, CLIENT_REQUESTS_MAX, DRAIN_TIMEOUT, WRITE_BYTES_SOFT_MAX, WRITE_TIMEOUT};
+use crate::limits::{CLIENT_EVENTS_MAX, CLIENT_REQUESTS_MAX, DRAIN_TIMEOUT, WRITE_BYTES_SOFT_MAX, WRITE_TIMEOUT};
 use crate::stream::{Moved, Outgoing, exchange, now};
 
 /// A call of `send`, partly on its way.
@@ -77,7 +77,7 @@ impl<'a> Session<'a> {
         client: &'a mut Client,
         renew_at: Instant,
     ) -> Self {
-        let (replies_sender, replies) = mpsc::channel(CLIENT_REPLIES_MAX);
+        let (replies_sender, replies) = mpsc::channel(CLIENT_EVENTS_MAX);
         Self {
             client,
             stream,

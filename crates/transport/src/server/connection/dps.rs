@@ -61,7 +61,9 @@ where
         while let Some(event) = wire.poll()? {
             let (request, answer) = match event {
                 HubEvent::DpsRegister(request, body) => (request, handler.register(enrollee, body).await),
-                HubEvent::DpsStatus(request, operation) => (request, handler.operation_status(enrollee, &operation).await),
+                HubEvent::DpsStatus(request, operation) => {
+                    (request, handler.operation_status(enrollee, &operation).await)
+                }
                 HubEvent::Disconnect => return Err(End::Disconnect),
                 _ => unreachable!("a face yields nothing else on a provisioning connection"),
             };

@@ -40,7 +40,7 @@ fn handshake(
 #[test]
 fn servers_below_the_root_and_below_an_intermediate_are_trusted() {
     let root = create_ca("Root", DAY).unwrap();
-    let intermediate = issue_ca(&root, "Edge CA", DAY).unwrap();
+    let intermediate = issue(&root, ca_params("Edge CA", DAY)).unwrap();
     for ca in [&root, &intermediate] {
         let issued = issue_server(ca, &names(&["hub.example.test", "127.0.0.1", "::1"]), DAY).unwrap();
         let server = server_config(issued.server_identity().unwrap());

@@ -1,0 +1,168 @@
+//! What one connection and one listener may cost, met at the limit.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use protocol::mqtt::encode::publish_topic;
+use protocol::mqtt::{Packet, QoS, decode};
+use testkit::memory_hub::MemoryHub;
+use testkit::message::numbered_messages;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use transport::client::ClientEvent;
+use transport::limits::{
+    BATCH_MESSAGES_MAX, CONNECTIONS_MAX, DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, LINK_COMMANDS_MAX,
+    METHODS_PENDING_MAX, READ_BYTES_MAX, SHUTDOWN_TIMEOUT, WRITE_BYTES_SOFT_MAX, WRITE_TIMEOUT,
+};
+use transport::server::{HubServer, InvokeError, ServerLimits};
+
+use crate::lifecycle::{in_memory, in_memory_with, send};
+use crate::rig::{Rig, connect, device, next};
+
+const SUBSCRIBE: [&str; 2] = ["$iothub/methods/POST/#", "$iothub/twin/PATCH/properties/desired/#"];
+
+/// The next packet of the hub.
+async fn receive(stream: &mut DuplexStream, input: &mut BytesMut) -> Packet {
+    loop {
+        if let Some(packet) = decode(input).unwrap() {
+            return packet;
+        }
+        assert_ne!(stream.read_buf(input).await.unwrap(), 0, "the connection ended");
+    }
+}
+
+async fn subscribe(stream: &mut DuplexStream) {
+    let filters = SUBSCRIBE.map(|filter| (filter.into(), QoS::AtMostOnce)).into();
+    send(stream, &Packet::Subscribe { packet_id: 1, filters }).await;
+    let mut input = BytesMut::new();
+    assert!(matches!(receive(stream, &mut input).await, Packet::SubAck { .. }));
+}
+
+#[tokio::test]
+async fn a_batch_holds_so_many_messages() {
+    let hub = Arc::new(MemoryHub::default());
+    let (mut client, _serving, _) = in_memory_with(&hub, READ_BYTES_MAX).await;
+    let mut bytes = BytesMut::new();
+    for _ in 0..=BATCH_MESSAGES_MAX {
+        publish_topic(&[b"devices/dev1/messages/events/"], None, b"", &mut bytes).unwrap();
+    }
+    assert!(bytes.len() <= READ_BYTES_MAX, "one read brings them all");
+    client.write_all(&bytes).await.unwrap();
+    let counts = hub.wait_until(|counts| counts.messages > BATCH_MESSAGES_MAX).await;
+    assert_eq!((counts.batches, counts.batch_messages_max), (2, BATCH_MESSAGES_MAX));
+}
+
+#[tokio::test]
+async fn so_many_methods_wait_for_their_answers() {
+    let hub = Arc::new(MemoryHub::default());
+    let (mut client, _serving, _) = in_memory(&hub).await;
+    subscribe(&mut client).await;
+    let link = hub.link(&device()).unwrap();
+    let invoke = || {
+        let link = link.clone();
+        tokio::spawn(async move { link.invoke_method("m", Bytes::new(), HANDSHAKE_TIMEOUT).await })
+    };
+    let mut input = BytesMut::new();
+    let mut callers = Vec::new();
+    for _ in 0..METHODS_PENDING_MAX {
+        callers.push(invoke());
+        assert!(matches!(receive(&mut client, &mut input).await, Packet::Publish(_)));
+    }
+    assert_eq!(invoke().await.unwrap(), Err(InvokeError::Busy));
+    // Whoever gives up makes room.
+    callers.pop().unwrap().abort();
+    let mut again = invoke();
+    loop {
+        tokio::select! {
+            packet = receive(&mut client, &mut input) => break assert!(matches!(packet, Packet::Publish(_))),
+            // The one that gave up was not gone yet.
+            answer = &mut again => {
+                assert_eq!(answer.unwrap(), Err(InvokeError::Busy));
+                again = invoke();
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_holds_so_much_and_so_long() {
+    let hub = Arc::new(MemoryHub::default());
+    let (mut client, serving, _) = in_memory(&hub).await;
+    subscribe(&mut client).await;
+    let link = hub.link(&device()).unwrap();
+    let patch = Bytes::from(vec![b' '; WRITE_BYTES_SOFT_MAX]);
+    let began = Instant::now();
+    let mut taken = 0;
+    while link.desired_patch(taken, patch.clone()).await.is_ok() {
+        taken += 1;
+    }
+    serving.await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), WRITE_TIMEOUT.as_secs());
+    // One is being written and one more may have been encoded; the others stay in the queue.
+    let most = LINK_COMMANDS_MAX as u64 + 2;
+    assert!((LINK_COMMANDS_MAX as u64..=most).contains(&taken), "{taken}");
+}
+
+#[tokio::test]
+async fn a_handshake_has_so_long() {
+    let rig = Rig::start().await;
+    let mut silent = TcpStream::connect(rig.addr).await.unwrap();
+    tokio::time::pause();
+    let began = Instant::now();
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+    assert_eq!(began.elapsed().as_secs(), HANDSHAKE_TIMEOUT.as_secs());
+}
+
+#[tokio::test]
+async fn handshakes_beyond_the_limit_wait_for_a_place() {
+    let rig = Rig::start().await;
+    let defaults = ServerLimits::default();
+    assert_eq!((defaults.connections_max, defaults.handshakes_max), (CONNECTIONS_MAX, HANDSHAKES_MAX));
+    let limits = ServerLimits { handshakes_max: 1, ..defaults };
+    let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = HubServer::bind(addr, rig.authority.server(), rig.hub.clone(), limits).await.unwrap();
+    let addr = server.local_addr();
+    tokio::spawn(server.serve(CancellationToken::new()));
+    let _silent = TcpStream::connect(addr).await.unwrap();
+    let mut options = rig.options(device());
+    options.port = addr.port();
+    tokio::time::pause();
+    // There is a place when the silent one is given up.
+    let began = Instant::now();
+    let (_client, _events) = connect(options).await;
+    assert!(began.elapsed() >= HANDSHAKE_TIMEOUT, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_so_long_for_sessions_to_end() {
+    let mut rig = Rig::start().await;
+    let (_client, mut events) = rig.connect(device()).await;
+    rig.hub.set_stalled(true);
+    tokio::time::pause();
+    let began = Instant::now();
+    rig.stop_server().await;
+    assert_eq!(began.elapsed().as_secs(), SHUTDOWN_TIMEOUT.as_secs());
+    assert!(matches!(next(&mut events).await, ClientEvent::Disconnected { .. }));
+}
+
+#[tokio::test]
+async fn a_client_that_stops_waits_so_long_for_acknowledgements() {
+    let rig = Rig::start().await;
+    let (client, _events) = rig.connect(device()).await;
+    rig.hub.set_stalled(true);
+    let sending = tokio::spawn({
+        let client = client.clone();
+        async move { client.send(numbered_messages(1)).await }
+    });
+    // On its way before the client is told to stop.
+    tokio::task::yield_now().await;
+    tokio::time::pause();
+    let began = Instant::now();
+    client.stop().await;
+    let drained = began.elapsed();
+    assert!(drained >= DRAIN_TIMEOUT && drained <= 2 * DRAIN_TIMEOUT, "{drained:?}");
+    assert!(sending.await.unwrap().is_err());
+}
