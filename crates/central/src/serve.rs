@@ -313,7 +313,7 @@ async fn listen(
     let gateway = Arc::new(gateway(core));
     let mqtts = HubServer::bind(config.listen.mqtts, Arc::clone(&tls), Arc::clone(&gateway), limits).await;
     let mqtts = mqtts.map_err(|error| listeners::cannot_listen("--mqtts", config.listen.mqtts, &error))?;
-    let mqtts = mqtts.with_provisioning(gateway);
+    let mqtts = mqtts.with_provisioning(Arc::clone(&gateway));
 
     let https_address = listeners::local_address(&https, config.listen.https);
     let endpoints = Endpoints {
@@ -326,7 +326,7 @@ async fn listen(
         amqps: None,
         hostname: config.hostname.clone(),
     };
-    let front = front(core, https_address);
+    let front = front(core, https_address, gateway);
     let connections = config.limits.http_connections_max;
     let tls = listeners::with_http_protocols(&tls);
     serving.spawn(listeners::serve(https, Some(tls), front.clone(), connections, shutdown.clone()));
@@ -351,16 +351,9 @@ fn gateway(core: &Core) -> Gateway {
     }
 }
 
-fn front(core: &Core, https: SocketAddr) -> Front {
+fn front(core: &Core, https: SocketAddr, gateway: Arc<Gateway>) -> Front {
     let app = App::new(core.clone(), https.port());
-    let hub = HubHttp {
-        registry: core.registry.clone(),
-        applications: core.applications.clone(),
-        events: core.events.clone(),
-        sessions: core.sessions.clone(),
-        provisioning: core.provisioning.clone(),
-    };
-    Front::new(core.clone(), app, hub)
+    Front::new(core.clone(), app, HubHttp { gateway })
 }
 
 /// Looks at the certificate once a day; new handshakes get the new one, connections stay.

@@ -24,7 +24,7 @@ pub struct Principal {
     pub session_ends_at_secs: u64,
 }
 
-/// Why a claim is not believed. Clients are told only that.
+/// Why a claim is not believed. Clients are told only that, or to try again.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticateError {
     /// A rule says no.
@@ -33,6 +33,9 @@ pub enum AuthenticateError {
     /// The registry failed; the client should try again.
     #[error("the registry could not be asked")]
     Store(#[from] StoreError),
+    /// There was no turn to authenticate in time; the client should try again.
+    #[error("too many clients authenticate at the same time")]
+    Busy,
 }
 
 /// What the registry knows, for the judge and for whoever is admitted.

@@ -23,20 +23,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use events::Events;
-use events::clock::now_secs;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use model::identity::Identity;
 use protocol::auth::judge::{self, Claim};
-use registry::Registry;
 use serde::Serialize;
 
-use crate::applications::Applications;
-use crate::authenticate::{Authenticator, Principal};
+use crate::authenticate::Principal;
+use crate::gateway::Gateway;
 use crate::limits::HUB_HTTP_BODY_BYTES_MAX;
-use crate::provisioning::Provisioning;
-use crate::sessions::Sessions;
 use error::HubHttpError;
 use route::{Call as Asked, HubRoute, Ids};
 
@@ -46,16 +41,8 @@ mod tests;
 /// What the calls work with. Cheap to clone.
 #[derive(Clone)]
 pub struct HubHttp {
-    /// Devices and modules.
-    pub registry: Registry,
-    /// Which application a host name leads to.
-    pub applications: Applications,
-    /// The log.
-    pub events: Events,
-    /// Live sessions.
-    pub sessions: Sessions,
-    /// Provisioning.
-    pub provisioning: Provisioning,
+    /// Decides: what a request may and does is what the same would over any other protocol.
+    pub gateway: Arc<Gateway>,
 }
 
 /// A caller that proved who it is.
@@ -114,14 +101,14 @@ impl HubHttp {
     async fn caller(&self, call: &Call<'_>, identity: &Identity) -> Result<Caller, HubHttpError> {
         let token = authorization(call)?;
         let named = call.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(without_port);
-        let named = named.unwrap_or_else(|| self.applications.hostname());
-        let application = self.applications.by_host(named).await?;
+        let named = named.unwrap_or_else(|| self.gateway.applications.hostname());
+        let application = self.gateway.applications.by_host(named).await?;
         let application = application.ok_or_else(|| HubHttpError::unknown_host(named))?;
         // Audiences name the hub, whatever other name of it the request came by.
-        let own = self.applications.host_of(&application);
+        let own = self.gateway.applications.host_of(&application);
         let hosts = [own.as_str(), named];
         let claim = Claim { identity, hosts: &hosts, credential: judge::Credential::Sas(token), auth_chain: None };
-        match Authenticator::new(self.registry.clone()).authenticate(&application.id, claim, now_secs()).await {
+        match self.gateway.authorize(&application.id, claim).await {
             Ok(principal) => Ok(Caller { app: application.id.as_str().into(), principal }),
             Err(error) => Err(HubHttpError::refused(identity, &error)),
         }

@@ -1,16 +1,22 @@
 //! Central behind the device protocols: what a connection, a message, a twin request means here.
 //!
-//! The transport has done the wire; this decides. *Invariant*: telemetry is acknowledged only after it is in the log, a
+//! ```text
+//! MQTT  ── connect ───────┬─▶ authorize ─▶ Principal ─▶ Speaker ─┬─▶ store (telemetry) ─▶ LOG
+//! HTTPS ── every request ─┘                                      └─▶ session, twin (MQTT)
+//!       ── registration ────▶ attest ─▶ Enrollee
+//! ```
+//!
+//! The transport has done the wire; this decides, for every door alike. *Invariant*: telemetry is acknowledged only after it is in the log, a
 //! reported patch only after it is in the registry.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use events::clock::{now_ms, now_secs};
 use events::last_seen::Seen;
 use events::queue::EventQueue;
-use events::record::{Origin, Source};
+use events::record::{EncodeRecordError, Origin, Source};
 use events::{Batch, Event, Events};
 use model::identity::Identity;
 use protocol::auth::judge::Claim;
@@ -18,7 +24,7 @@ use protocol::dps::{DpsError, OperationStatus};
 use protocol::hub::bag;
 use registry::{Registry, StoreError};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use transport::server::{
     Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, ProvisioningHandler,
     Refusal, Telemetry, TelemetryBatch,
@@ -29,7 +35,7 @@ use crate::authenticate::{AuthenticateError, Authenticator, Principal};
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
 use crate::metrics::HubMetrics;
 use crate::provisioning::{Enrollee, Provisioning};
-use crate::sessions::{Registered, SessionId, Sessions};
+use crate::sessions::{SessionId, Sessions};
 use crate::twins::{ChangeTwinError, Twins};
 
 #[cfg(test)]
@@ -77,14 +83,17 @@ impl Gateway {
     }
 }
 
-/// What the gateway remembers of one session.
-pub struct HubSession {
-    app: Arc<str>,
-    identity: Identity,
-    id: SessionId,
-    seen: Seen,
+/// An identity that proved itself, with what the records of its messages say of their origin.
+pub struct Speaker {
     source: Source,
     origin: Origin,
+    seen: Seen,
+}
+
+/// What the gateway remembers of one session.
+pub struct HubSession {
+    speaker: Speaker,
+    id: SessionId,
 }
 
 impl HubHandler for Gateway {
@@ -93,26 +102,15 @@ impl HubHandler for Gateway {
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<HubSession>, Refusal> {
         let admitted = self.admit(&request).await;
         self.metrics.connect(admitted.is_ok());
-        let (app, principal) = admitted?;
-        let ConnectRequest { identity, model_id, link, .. } = request;
-        let source = Source {
-            application: Arc::clone(&app),
-            identity: identity.clone(),
-            generation: principal.generation.into(),
-            model: model_id.map(Arc::from),
-            organization: principal.device.organization.map(Arc::from),
-        };
-        let origin = source.origin().map_err(|error| {
-            tracing::info!(%identity, %error, "connection refused");
-            Refusal::NotAuthorized
-        })?;
+        let (speaker, session_ends_at_secs) = admitted?;
+        let link = request.link;
         // A place for the event first: what cannot be told later is not begun.
         let place = tokio::time::timeout(AUTHENTICATION_WAIT, self.connections.place()).await;
         let place = place.map_err(|_| Refusal::Unavailable)?.map_err(|_| Refusal::Unavailable)?;
-        let told = Event::connection(&source, now_ms(), true);
-        let registered = self.sessions.register(&app, &identity, link.clone(), || place.fill(told));
-        let Registered { id, seen } = registered;
-        let session = HubSession { app, identity, id, seen, source, origin };
+        let Source { application, identity, .. } = &speaker.source;
+        let told = Event::connection(&speaker.source, now_ms(), true);
+        let id = self.sessions.register(application, identity, link.clone(), || place.fill(told));
+        let session = HubSession { speaker, id };
         // Disabled between the check and the registration: nobody else would have found the session to cut it.
         let is_enabled = self.is_still_enabled(&session).await;
         if !matches!(is_enabled, Ok(true)) {
@@ -120,30 +118,19 @@ impl HubHandler for Gateway {
             link.close(CloseReason::Disabled);
             return Err(is_enabled.err().unwrap_or(Refusal::NotAuthorized));
         }
-        Ok(Accepted { session, session_present: false, expires_at_secs: Some(principal.session_ends_at_secs) })
+        Ok(Accepted { session, session_present: false, expires_at_secs: Some(session_ends_at_secs) })
     }
 
     async fn telemetry(&self, session: &HubSession, batch: TelemetryBatch) -> Result<(), HubError> {
-        let now = now_ms();
-        let origin = &session.origin;
-        let bytes = batch.iter().map(|Telemetry { message }| origin.encoded_bytes(&message.bag, &message.body)).sum();
-        let mut published = Batch::with_capacity(batch.len(), bytes);
-        for Telemetry { message } in batch {
-            let bag = without_stamps(message.bag);
-            published
-                .telemetry(origin, now, &bag, &message.body)
-                .map_err(|error| not_stored(&session.identity, &error))?;
-        }
-        self.events.publish(published).await.map_err(|error| not_stored(&session.identity, &error))?;
-        session.seen.at(now);
-        Ok(())
+        self.store(&session.speaker, batch).await
     }
 
     async fn twin_get(&self, session: &HubSession) -> Result<Bytes, HubError> {
-        match self.twins.get(&session.app, &session.identity).await {
+        let Source { application, identity, .. } = &session.speaker.source;
+        match self.twins.get(application, identity).await {
             Ok(twin) => Ok(twin.to_device_json().to_string().into()),
             Err(error) => {
-                tracing::error!(identity = %session.identity, error = &error as &dyn std::error::Error, "twin not read");
+                tracing::error!(%identity, error = &error as &dyn std::error::Error, "twin not read");
                 Err(HubError { status: 500, message: "the twin could not be read".into() })
             }
         }
@@ -152,9 +139,10 @@ impl HubHandler for Gateway {
     async fn twin_patch_reported(&self, session: &HubSession, patch: Bytes) -> Result<u64, HubError> {
         let patch: Value = serde_json::from_slice(&patch)
             .map_err(|error| HubError { status: 400, message: format!("the patch is no JSON: {error}") })?;
-        let patched = self.twins.patch_reported(&session.app, &session.identity, patch).await;
-        session.seen.at(now_ms());
-        patched.map_err(|error| refused_patch(&session.identity, &error))
+        let Speaker { source, seen, .. } = &session.speaker;
+        let patched = self.twins.patch_reported(&source.application, &source.identity, patch).await;
+        seen.at(now_ms());
+        patched.map_err(|error| refused_patch(&source.identity, &error))
     }
 
     async fn subscriptions_changed(&self, _session: &HubSession) {
@@ -163,7 +151,7 @@ impl HubHandler for Gateway {
 
     async fn disconnected(&self, session: HubSession, graceful: bool) {
         let was_current = self.end(&session).await;
-        tracing::debug!(identity = %session.identity, graceful, was_current, "disconnected");
+        tracing::debug!(identity = %session.speaker.source.identity, graceful, was_current, "disconnected");
     }
 }
 
@@ -171,14 +159,11 @@ impl ProvisioningHandler for Gateway {
     type Enrollee = Enrollee;
 
     async fn enroll(&self, request: DpsConnectRequest) -> Result<Enrollee, Refusal> {
-        let _turn = self.turn().await?;
-        let Credential::Sas(token) = &request.credential else { return Err(Refusal::NotAuthorized) };
-        let attested = self.provisioning.attest(&request.id_scope, &request.registration_id, token, now_secs()).await;
-        attested.map_err(|error| {
-            self.metrics.registration(false);
-            tracing::info!(registration = request.registration_id, peer = %request.peer, %error, "provisioning refused");
-            if error.is_retryable() { Refusal::Unavailable } else { Refusal::NotAuthorized }
-        })
+        let DpsConnectRequest { id_scope, registration_id, credential, peer } = request;
+        let Credential::Sas(token) = credential else { return Err(Refusal::NotAuthorized) };
+        self.attest(&id_scope, &registration_id, &token, Some(peer))
+            .await
+            .map_err(|error| if error.is_retryable() { Refusal::Unavailable } else { Refusal::NotAuthorized })
     }
 
     async fn register(&self, enrollee: &Enrollee, body: Bytes) -> Result<OperationStatus, DpsError> {
@@ -191,47 +176,107 @@ impl ProvisioningHandler for Gateway {
 }
 
 impl Gateway {
-    /// Waits for a turn to authenticate; too long a wait sends the client away to try again.
-    async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Refusal> {
-        let turn: Duration = AUTHENTICATION_WAIT;
-        match tokio::time::timeout(turn, self.admission.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Refusal::Unavailable),
-        }
+    /// Checks a claim within an application, when it is this one's turn.
+    pub async fn authorize(&self, application: &str, claim: Claim<'_>) -> Result<Principal, AuthenticateError> {
+        let _turn = self.turn().await.ok_or(AuthenticateError::Busy)?;
+        Authenticator::new(self.registry.clone()).authenticate(application, claim, now_secs()).await
     }
 
-    async fn admit(&self, request: &ConnectRequest) -> Result<(Arc<str>, Principal), Refusal> {
-        let _turn = self.turn().await?;
+    /// What is needed to take messages of an identity that proved itself.
+    pub fn speaker(
+        &self,
+        application: &Arc<str>,
+        identity: &Identity,
+        principal: Principal,
+        model: Option<String>,
+    ) -> Result<Speaker, EncodeRecordError> {
+        let source = Source {
+            application: Arc::clone(application),
+            identity: identity.clone(),
+            generation: principal.generation.into(),
+            model: model.map(Arc::from),
+            organization: principal.device.organization.map(Arc::from),
+        };
+        Ok(Speaker { origin: source.origin()?, seen: self.sessions.seen(application, identity), source })
+    }
+
+    /// Stores messages in order. `Ok` means durable.
+    pub async fn store(&self, speaker: &Speaker, batch: TelemetryBatch) -> Result<(), HubError> {
+        let now = now_ms();
+        let Speaker { source: Source { identity, .. }, origin, seen } = speaker;
+        let bytes = batch.iter().map(|Telemetry { message }| origin.encoded_bytes(&message.bag, &message.body)).sum();
+        let mut published = Batch::with_capacity(batch.len(), bytes);
+        for Telemetry { message } in batch {
+            let bag = without_stamps(message.bag);
+            published
+                .telemetry(origin, now, &bag, &message.body)
+                .map_err(|error| HubError { status: 400, message: error.to_string() })?;
+        }
+        self.events.publish(published).await.map_err(|error| not_stored(identity, &error))?;
+        seen.at(now);
+        Ok(())
+    }
+
+    /// Finds the enrollment whose key made the token, when it is this one's turn.
+    pub async fn attest(
+        &self,
+        id_scope: &str,
+        registration_id: &str,
+        token: &str,
+        peer: Option<SocketAddr>,
+    ) -> Result<Enrollee, DpsError> {
+        let attested = match self.turn().await {
+            Some(_turn) => self.provisioning.attest(id_scope, registration_id, token, now_secs()).await,
+            None => Err(DpsError::throttled()),
+        };
+        attested.inspect_err(|error| {
+            self.metrics.registration(false);
+            let peer = peer.map(tracing::field::display);
+            tracing::info!(registration = registration_id, peer, %error, "provisioning refused");
+        })
+    }
+
+    /// Waits for a turn to authenticate; too long a wait sends the client away to try again.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        let turn = tokio::time::timeout(AUTHENTICATION_WAIT, self.admission.acquire()).await;
+        turn.ok().and_then(Result::ok)
+    }
+
+    /// Who connects, and when its session has to end (Unix seconds).
+    async fn admit(&self, request: &ConnectRequest) -> Result<(Speaker, u64), Refusal> {
+        let identity = &request.identity;
         let refused = |reason: &dyn std::fmt::Display| {
-            tracing::info!(identity = %request.identity, peer = %request.peer, "connection refused: {reason}");
+            tracing::info!(%identity, peer = %request.peer, "connection refused: {reason}");
             Refusal::NotAuthorized
         };
-        let application = self.applications.by_host(&request.hub_host).await.map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "a connection could not be authenticated");
+        let failed = |error: &StoreError| {
+            tracing::error!(error = error as &dyn std::error::Error, "a connection could not be authenticated");
             Refusal::Unavailable
-        })?;
+        };
+        let application = self.applications.by_host(&request.hub_host).await.map_err(|error| failed(&error))?;
         let Some(application) = application else {
             return Err(refused(&format_args!("{} is not the name of this hub", request.hub_host)));
         };
         let own = self.applications.host_of(&application);
         let claim = Claim {
-            identity: &request.identity,
+            identity,
             hosts: &[&request.hub_host, &own],
             credential: request.credential.judged(),
             auth_chain: request.auth_chain.as_deref(),
         };
-        match Authenticator::new(self.registry.clone()).authenticate(&application.id, claim, now_secs()).await {
-            Ok(principal) => Ok((application.id.as_str().into(), principal)),
-            Err(AuthenticateError::Store(error)) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a connection could not be authenticated");
-                Err(Refusal::Unavailable)
-            }
-            Err(reason) => Err(refused(&reason)),
-        }
+        let principal = self.authorize(&application.id, claim).await.map_err(|error| match error {
+            AuthenticateError::Denied(reason) => refused(&reason),
+            AuthenticateError::Busy => Refusal::Unavailable,
+            AuthenticateError::Store(error) => failed(&error),
+        })?;
+        let session_ends_at_secs = principal.session_ends_at_secs;
+        let speaker = self.speaker(&application.id.as_str().into(), identity, principal, request.model_id.clone());
+        Ok((speaker.map_err(|error| refused(&error))?, session_ends_at_secs))
     }
 
     async fn is_still_enabled(&self, session: &HubSession) -> Result<bool, Refusal> {
-        match self.registry.device_get(&session.app, session.identity.device_id()).await {
+        let Source { application, identity, .. } = &session.speaker.source;
+        match self.registry.device_get(application, identity.device_id()).await {
             Ok(device) => Ok(device.is_some_and(|device| device.enabled)),
             Err(_) => Err(Refusal::Unavailable),
         }
@@ -242,7 +287,7 @@ impl Gateway {
     /// Waits for a place in the queue of the log first, however long: the session stays listed until its end can be told. At a
     /// stop nobody waits; all sessions end with the process.
     async fn end(&self, session: &HubSession) -> bool {
-        let HubSession { app, identity, id, source, .. } = session;
+        let HubSession { speaker: Speaker { source, .. }, id } = session;
         let place = self.connections.place().await.ok();
         let told = Event::connection(source, now_ms(), false);
         let tell = || {
@@ -250,12 +295,12 @@ impl Gateway {
                 place.fill(told);
             }
         };
-        self.sessions.remove(app, identity, *id, tell)
+        self.sessions.remove(&source.application, &source.identity, *id, tell)
     }
 }
 
 /// Drops the properties only the hub may set. Nearly every bag has none and is passed on as it is.
-pub(crate) fn without_stamps(properties: Bytes) -> Bytes {
+fn without_stamps(properties: Bytes) -> Bytes {
     if !bag::has_any_ignore_case(&properties, &STAMPS) {
         return properties;
     }

@@ -58,15 +58,6 @@ struct Live {
     waiting: Option<mpsc::Sender<desired::Patch>>,
 }
 
-/// A session that was just made.
-#[derive(Debug, Clone)]
-pub struct Registered {
-    /// Which session it is.
-    pub id: SessionId,
-    /// Where the session notes that it was heard of.
-    pub seen: Seen,
-}
-
 /// Tells a session from an older or newer one of the same identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionId(u64);
@@ -116,11 +107,10 @@ impl Sessions {
 
     /// Makes `link` the session of `identity`. An older one is closed as taken over; if there was none, `tell` is called while
     /// no other session of the identity can begin or end, so that what is told is in the order of what happened.
-    pub fn register(&self, app: &str, identity: &Identity, link: SessionLink, tell: impl FnOnce()) -> Registered {
+    pub fn register(&self, app: &str, identity: &Identity, link: SessionLink, tell: impl FnOnce()) -> SessionId {
         let id = SessionId(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
         let now = now_ms();
-        let seen = self.inner.last_seen.of(app, identity);
-        seen.at(now);
+        self.inner.last_seen.touch(app, identity, now);
         let mut state = self.state();
         let older = state.live.insert(key(app, identity), Live { id, link, since_ms: now, waiting: None });
         if older.is_none() {
@@ -131,7 +121,7 @@ impl Sessions {
             older.link.close(CloseReason::TakenOver);
         }
         self.inner.changed.notify_waiters();
-        Registered { id, seen }
+        id
     }
 
     /// Forgets the session. Answers whether it was still the identity's session, so that its end is news; then `tell` was called
@@ -154,9 +144,9 @@ impl Sessions {
         self.inner.changed.notify_waiters();
     }
 
-    /// Notes that the identity was heard of at `at_ms`; never moves back.
-    pub fn touch(&self, app: &str, identity: &Identity, at_ms: i64) {
-        self.inner.last_seen.touch(app, identity, at_ms);
+    /// Where is noted when the identity was last heard of.
+    pub fn seen(&self, app: &str, identity: &Identity) -> Seen {
+        self.inner.last_seen.of(app, identity)
     }
 
     /// Connection of one identity.

@@ -17,7 +17,6 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("crates/events/src/lib.rs", &["config", "limits"]),
     ("crates/hub/src/lib.rs", &["limits"]),
     ("crates/hub/src/twins.rs", &["replace_desired"]),
-    ("crates/protocol/src/dps/error.rs", &["throttled"]),
     ("crates/readers/src/lib.rs", &["limits"]),
     ("crates/readers/src/timeseries.rs", &["last_values_of_device"]),
     ("crates/registry/src/devices/filter.rs", &["device_count"]),

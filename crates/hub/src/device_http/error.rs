@@ -102,7 +102,7 @@ impl HubHttpError {
     pub fn refused(identity: &Identity, error: &AuthenticateError) -> Self {
         tracing::info!(%identity, "request refused: {error}");
         match error {
-            AuthenticateError::Store(_) => Self::unavailable(),
+            AuthenticateError::Store(_) | AuthenticateError::Busy => Self::unavailable(),
             AuthenticateError::Denied(Denied::Disabled(_)) => {
                 Self::new(StatusCode::FORBIDDEN, "DeviceDisabled", "the device is disabled")
             }

@@ -4,18 +4,15 @@ use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use events::Batch;
-use events::clock::now_ms;
-use events::record::{EncodeRecordError, Origin};
 use http::{HeaderMap, Response, header};
 use model::identity::Identity;
-use model::message::MESSAGE_BYTES_MAX;
+use model::message::{MESSAGE_BYTES_MAX, Message};
 use protocol::hub::bag::{self, BagBuilder};
 use serde::Deserialize;
+use transport::server::{Telemetry, TelemetryBatch};
 
 use super::error::HubHttpError;
-use super::{Call, Caller, HubHttp, no_content};
-use crate::gateway::without_stamps;
+use super::{Call, HubHttp, no_content};
 
 const BATCH_TYPE: &str = "application/vnd.microsoft.iothub.json";
 const APPLICATION_PREFIX: &str = "iothub-app-";
@@ -63,20 +60,24 @@ impl HubHttp {
             .get(header::CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok())
             .is_some_and(|kind| kind.to_ascii_lowercase().starts_with(BATCH_TYPE));
-        let messages = if is_batch { batch(&call.body)? } else { vec![(properties(call.headers), call.body.clone())] };
-        if messages.iter().map(|(bag, body)| bag.len() + body.len()).sum::<usize>() > MESSAGE_BYTES_MAX {
+        let messages = if is_batch {
+            batch(&call.body)?
+        } else {
+            vec![Telemetry { message: Message { bag: properties(call.headers), body: call.body.clone() } }]
+        };
+        let bytes = messages.iter().map(|Telemetry { message }| message.bag.len() + message.body.len()).sum::<usize>();
+        if bytes > MESSAGE_BYTES_MAX {
             return Err(HubHttpError::too_large());
         }
         if messages.is_empty() {
             return Ok(no_content());
         }
-        let batch = records(&caller, identity, messages);
-        let batch = batch.map_err(|error| HubHttpError::bad_request(error.to_string()))?;
-        self.events.publish(batch).await.map_err(|error| {
-            tracing::debug!(%identity, error = &error as &dyn std::error::Error, "messages were not stored");
-            HubHttpError::unavailable()
+        let speaker = self.gateway.speaker(&caller.app, identity, caller.principal, None);
+        let speaker = speaker.map_err(|error| HubHttpError::bad_request(error.to_string()))?;
+        self.gateway.store(&speaker, messages).await.map_err(|error| match error.status {
+            400 => HubHttpError::bad_request(error.message),
+            _ => HubHttpError::unavailable(),
         })?;
-        self.sessions.touch(&caller.app, identity, now_ms());
         Ok(no_content())
     }
 }
@@ -101,17 +102,6 @@ impl HubHttp {
     }
 }
 
-fn records(caller: &Caller, identity: &Identity, messages: Vec<(Bytes, Bytes)>) -> Result<Batch, EncodeRecordError> {
-    let organization = caller.principal.device.organization.as_deref();
-    let origin = Origin::new(&caller.app, identity, &caller.principal.generation, None, organization)?;
-    let now = now_ms();
-    let mut batch = Batch::default();
-    for (bag, body) in messages {
-        batch.telemetry(&origin, now, &without_stamps(bag), &body)?;
-    }
-    Ok(batch)
-}
-
 /// Properties from headers. Values are raw; header names have no case.
 fn properties(headers: &HeaderMap) -> Bytes {
     let texts = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
@@ -130,7 +120,7 @@ fn push(bag: &mut BagBuilder, header: &str, value: &str) {
     }
 }
 
-fn batch(body: &[u8]) -> Result<Vec<(Bytes, Bytes)>, HubHttpError> {
+fn batch(body: &[u8]) -> Result<TelemetryBatch, HubHttpError> {
     let messages: Vec<BatchMessage> = serde_json::from_slice(body)
         .map_err(|error| HubHttpError::bad_request(format!("the body is no batch of messages: {error}")))?;
     messages
@@ -147,7 +137,7 @@ fn batch(body: &[u8]) -> Result<Vec<(Bytes, Bytes)>, HubHttpError> {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 push(&mut bag, &name.to_ascii_lowercase(), &text);
             }
-            Ok((bag.build(), body))
+            Ok(Telemetry { message: Message { bag: bag.build(), body } })
         })
         .collect()
 }

@@ -64,7 +64,7 @@ impl HubHttp {
 
     pub(super) async fn modules_list(&self, call: &Call<'_>, device: &str) -> Result<Response<Body>, HubHttpError> {
         let caller = self.device_itself(call, device).await?;
-        let modules = self.registry.modules_list(&caller.app, device).await?;
+        let modules = self.gateway.registry.modules_list(&caller.app, device).await?;
         Ok(json(StatusCode::OK, &modules.iter().map(module_json).collect::<Vec<_>>()))
     }
 
@@ -75,7 +75,7 @@ impl HubHttp {
         module: &str,
     ) -> Result<Response<Body>, HubHttpError> {
         let caller = self.device_itself(call, device).await?;
-        let found = self.registry.module_get(&caller.app, device, module).await?;
+        let found = self.gateway.registry.module_get(&caller.app, device, module).await?;
         let found = found.ok_or_else(|| HubHttpError::module_not_found(module))?;
         Ok(json(StatusCode::OK, &module_json(&found)))
     }
@@ -96,7 +96,7 @@ impl HubHttp {
             return Err(HubHttpError::bad_request("the ids of path and body differ, or are too long"));
         }
         let etag = if_match(call);
-        let modules = self.registry.modules_list(&caller.app, device).await?;
+        let modules = self.gateway.registry.modules_list(&caller.app, device).await?;
         let known = modules.iter().find(|known| known.id == module);
         match (known, &etag) {
             (None, IfMatch::Exists | IfMatch::Tag(_)) => return Err(HubHttpError::precondition_failed()),
@@ -113,7 +113,7 @@ impl HubHttp {
                 IfMatch::Absent | IfMatch::Exists => None,
             },
         };
-        let stored = self.registry.module_put(&caller.app, device, module, change, now_ms()).await?;
+        let stored = self.gateway.registry.module_put(&caller.app, device, module, change, now_ms()).await?;
         Ok(json(StatusCode::OK, &module_json(&stored)))
     }
 
@@ -124,14 +124,14 @@ impl HubHttp {
         module: &str,
     ) -> Result<Response<Body>, HubHttpError> {
         let caller = self.device_itself(call, device).await?;
-        let found = self.registry.module_get(&caller.app, device, module).await?;
+        let found = self.gateway.registry.module_get(&caller.app, device, module).await?;
         let found = found.ok_or_else(|| HubHttpError::module_not_found(module))?;
         if matches!(if_match(call), IfMatch::Tag(tag) if tag != found.etag) {
             return Err(HubHttpError::precondition_failed());
         }
-        self.registry.module_delete(&caller.app, device, module, now_ms()).await?;
+        self.gateway.registry.module_delete(&caller.app, device, module, now_ms()).await?;
         let identity = Identity::module(device, module);
-        self.sessions.disconnect(&caller.app, &identity, transport::server::CloseReason::Disabled);
+        self.gateway.sessions.disconnect(&caller.app, &identity, transport::server::CloseReason::Disabled);
         Ok(no_content())
     }
 }

@@ -1,7 +1,6 @@
 //! Provisioning over HTTPS. Register answers 202 and a poll 200: the Edge identity service accepts nothing else.
 
 use axum::body::Body;
-use events::clock::now_secs;
 use http::{HeaderValue, Response, StatusCode, header};
 use protocol::dps::{OperationStatus, RETRY_AFTER_SECS};
 
@@ -12,7 +11,7 @@ use crate::provisioning::Enrollee;
 impl HubHttp {
     async fn enrollee(&self, call: &Call<'_>, scope: &str, registration: &str) -> Result<Enrollee, HubHttpError> {
         let token = authorization(call)?;
-        Ok(self.provisioning.attest(scope, registration, token, now_secs()).await?)
+        Ok(self.gateway.attest(scope, registration, token, None).await?)
     }
 
     pub(super) async fn register(
@@ -22,7 +21,7 @@ impl HubHttp {
         registration: &str,
     ) -> Result<Response<Body>, HubHttpError> {
         let enrollee = self.enrollee(call, scope, registration).await?;
-        let status = self.provisioning.register(&enrollee, &call.body).await?;
+        let status = self.gateway.provisioning.register(&enrollee, &call.body).await?;
         let mut answer = operation_answer(&status);
         let location = format!("/{scope}/registrations/{registration}/operations/{}", status.operation_id);
         if let Ok(location) = HeaderValue::from_str(&location) {
@@ -39,7 +38,7 @@ impl HubHttp {
         operation: &str,
     ) -> Result<Response<Body>, HubHttpError> {
         let enrollee = self.enrollee(call, scope, registration).await?;
-        Ok(operation_answer(&self.provisioning.status(&enrollee, operation).await?))
+        Ok(operation_answer(&self.gateway.provisioning.status(&enrollee, operation).await?))
     }
 
     /// The registration's state alone.
@@ -50,7 +49,7 @@ impl HubHttp {
         registration: &str,
     ) -> Result<Response<Body>, HubHttpError> {
         let enrollee = self.enrollee(call, scope, registration).await?;
-        Ok(json(StatusCode::OK, &self.provisioning.standing(&enrollee).await?))
+        Ok(json(StatusCode::OK, &self.gateway.provisioning.standing(&enrollee).await?))
     }
 }
 

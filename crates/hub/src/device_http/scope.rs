@@ -92,7 +92,7 @@ impl HubHttp {
         let device = self.device_in_reach(caller, device).await?;
         let mut modules = Vec::new();
         if let Some(id) = module {
-            let module = self.registry.module_get(&caller.app, &device.id, id).await?;
+            let module = self.gateway.registry.module_get(&caller.app, &device.id, id).await?;
             modules.push(module_json(&module.ok_or_else(|| HubHttpError::module_not_found(id))?));
         }
         let device = self.device_json(caller, &device).await?;
@@ -107,7 +107,7 @@ impl HubHttp {
         after: Option<&str>,
     ) -> Result<Response<Body>, HubHttpError> {
         let page_size = page_size.clamp(1, SCOPE_PAGE_DEVICES_MAX);
-        let mut devices = self.registry.devices_children(&caller.app, &target.id).await?;
+        let mut devices = self.gateway.registry.devices_children(&caller.app, &target.id).await?;
         devices.push(target.clone());
         devices.retain(|device| after.is_none_or(|after| device.id.as_str() > after));
         devices.sort_by(|left, right| left.id.cmp(&right.id));
@@ -117,7 +117,7 @@ impl HubHttp {
         let (mut device_bodies, mut modules) = (Vec::with_capacity(devices.len()), Vec::new());
         for device in &devices {
             device_bodies.push(self.device_json(caller, device).await?);
-            modules.extend(self.registry.modules_list(&caller.app, &device.id).await?.iter().map(module_json));
+            modules.extend(self.gateway.registry.modules_list(&caller.app, &device.id).await?.iter().map(module_json));
         }
         Ok(scope_body(&device_bodies, &modules, next.as_deref()))
     }
@@ -125,21 +125,21 @@ impl HubHttp {
     /// The device, if it is the caller's own, its child, or a child further down.
     async fn device_in_reach(&self, caller: &Caller, id: &str) -> Result<DeviceRow, HubHttpError> {
         let not_found = || HubHttpError::device_not_found(id);
-        let device = self.registry.device_get(&caller.app, id).await?.ok_or_else(not_found)?;
+        let device = self.gateway.registry.device_get(&caller.app, id).await?.ok_or_else(not_found)?;
         let mut above = device.clone();
         for _ in 0..AUTH_CHAIN_LENGTH_MAX {
             if above.id == caller.principal.device.id {
                 return Ok(device);
             }
             let parent = above.gateway.ok_or_else(not_found)?;
-            above = self.registry.device_get(&caller.app, &parent).await?.ok_or_else(not_found)?;
+            above = self.gateway.registry.device_get(&caller.app, &parent).await?.ok_or_else(not_found)?;
         }
         Err(not_found())
     }
 
     async fn device_json(&self, caller: &Caller, device: &DeviceRow) -> Result<Value, HubHttpError> {
         let parent = match &device.gateway {
-            Some(gateway) => self.registry.device_get(&caller.app, gateway).await?.as_ref().map(scope_of),
+            Some(gateway) => self.gateway.registry.device_get(&caller.app, gateway).await?.as_ref().map(scope_of),
             None => None,
         };
         // An edge's scope is its own and its parent's is beside it; a leaf's is its parent's.

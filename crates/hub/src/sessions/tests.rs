@@ -20,9 +20,9 @@ async fn a_takeover_closes_the_older_session_and_its_end_is_no_news() {
     let ((first, first_far), (second, second_far)) = (link(), link());
     let told = Cell::new(0);
     let tell = || told.set(told.get() + 1);
-    let Registered { id: first_id, .. } = sessions.register("a", &identity, first, tell);
+    let first_id = sessions.register("a", &identity, first, tell);
     assert_eq!(told.get(), 1);
-    let Registered { id: second_id, .. } = sessions.register("a", &identity, second, tell);
+    let second_id = sessions.register("a", &identity, second, tell);
     assert_eq!(told.get(), 1, "a takeover is no news");
     assert_eq!(first_far.close_reason(), Some(CloseReason::TakenOver));
     assert_eq!(second_far.close_reason(), None);
@@ -62,7 +62,7 @@ fn last_seen_never_moves_back() {
     let identity = Identity::device("d");
     assert_eq!(sessions.status("a", &identity), Connection::default());
     for at in [5, 9, 7] {
-        sessions.touch("a", &identity, at);
+        sessions.seen("a", &identity).at(at);
     }
     assert_eq!(sessions.status("a", &identity).last_seen_ms, Some(9));
     sessions.forget_device("a", "d");
