@@ -38,8 +38,8 @@ CONNECTIONS = 200
 MESSAGE_BYTES = 150
 IDLE_WARM_UP = 50
 IDLE_CONNECTIONS = 1000
-# The threads that take messages apart and store them for queries.
-READER_THREAD = "telemetry"
+# The threads of whatever reads the log.
+READER_THREAD = "readers"
 START_SECS_MAX = 30
 
 
@@ -221,7 +221,7 @@ def tidegate(folder: pathlib.Path, _tls: dict, count: int):
         clients = "".join(device_line(rest, f"bench-{i}") for i in range(count))
 
         def settle():
-            wait_for(lambda: rest.gauge("tidegate_telemetry_reader_lag") == 0, "the telemetry reader")
+            wait_for(lambda: rest.gauge('tidegate_reader_lag{reader="telemetry"}') == 0, "the telemetry reader")
 
         yield Server("tidegate", rest.mqtts, data / "ca.pem", process.pid, clients, settle)
 

@@ -13,7 +13,6 @@ mod listeners;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use events::Events;
@@ -30,12 +29,16 @@ use hub::provisioning::Provisioning;
 use hub::relay::{Relay, StartRelayError};
 use hub::sessions::Sessions;
 use hub::twins::Twins;
-use readers::metrics::ReaderMetrics;
-use readers::timeseries::reader::{ReaderParts, StartReaderError, TelemetryReader};
+use readers::last_seen::LastSeenReader;
+use readers::metrics::{ReaderGauges, RunnerMetrics, TelemetryMetrics};
+use readers::pool::ReaderPool;
+use readers::positions::{self, OpenPositionsError, Positions};
+use readers::runner::{self, Runner};
+use readers::timeseries::compaction::{Compaction, CompactionWanted};
+use readers::timeseries::reader::{TelemetryReader, TelemetryReaderParts};
 use readers::timeseries::{CreateFolderError, OpenTelemetryError, Telemetry};
 use registry::{OpenRegistryError, Registry};
-use storage::log::{Log, LogOptions, Offset, OpenLogError};
-use tokio::sync::oneshot;
+use storage::log::{Log, LogOptions, OpenLogError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::server::{HubServer, ServerLimits};
@@ -54,9 +57,6 @@ pub use guard::GuardError;
 
 /// How often the server certificate is looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Name of the telemetry reader's threads.
-const READER_THREAD: &str = "telemetry";
 
 /// How long writers and reader may take to finish. A broken disk must not keep the program from ending.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -102,9 +102,9 @@ pub enum ServeError {
     /// An application's telemetry folder.
     #[error("the telemetry store cannot be opened")]
     TelemetryFolder(#[from] CreateFolderError),
-    /// The telemetry reader.
-    #[error("the telemetry reader cannot start")]
-    Reader(#[from] StartReaderError),
+    /// A reader of the log.
+    #[error("the readers of the log cannot start")]
+    Reader(#[from] OpenPositionsError),
     /// Events of changes that are not in the log yet.
     #[error("the events of changes cannot be brought to the log")]
     Relay(#[from] StartRelayError),
@@ -129,7 +129,7 @@ impl ServeError {
         matches!(self, Self::Config(_) | Self::Guard(_) | Self::Certificate(CertificateError::HalfCa { .. }))
             || matches!(self, Self::Registry(OpenRegistryError::LaterVersion { .. }))
             || matches!(self, Self::Log(OpenLogError::UnknownVersion { .. }))
-            || matches!(self, Self::Reader(StartReaderError::LogReplaced { .. } | StartReaderError::LogGap { .. }))
+            || matches!(self, Self::Reader(OpenPositionsError::LogReplaced { .. } | OpenPositionsError::LogGap { .. }))
     }
 }
 
@@ -146,7 +146,9 @@ pub struct Running {
 struct Background {
     tasks: TaskTracker,
     stop_events: CancellationToken,
-    stop_reader: CancellationToken,
+    stop_readers: CancellationToken,
+    /// Taken down last: what runs on it has ended, or is given up.
+    pool: ReaderPool,
 }
 
 /// Runs Central until the token is cancelled. `ready` is called once everything answers.
@@ -225,26 +227,29 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone());
     let provisioning = Provisioning::new(registry.clone(), applications.clone(), hub_metrics.clone());
     let relay = Relay::start(registry.clone(), events.clone()).await?;
-    let reader = TelemetryReader::start(ReaderParts {
-        telemetry: telemetry.clone(),
-        registry: registry.clone(),
+    let last_seen_reader = LastSeenReader::new(registry.clone(), &log, last_seen);
+    last_seen_reader.restore().await.map_err(OpenPositionsError::from)?;
+    let names = [readers::timeseries::reader::NAME, readers::last_seen::reader::NAME];
+    let positions = Positions::open(&registry, &log, &names).await?;
+    metrics.register_collector(Box::new(ReaderGauges(positions.clone())));
+    let runner = Runner {
         events: events.clone(),
-        last_seen,
-        metrics: ReaderMetrics::register(&mut metrics),
-        health: health.condition("reader telemetry"),
+        positions,
         log_config: config.log.clone(),
-        config: config.telemetry.clone(),
-    });
-    let reader = reader.await?;
+        health: health.clone(),
+        metrics: RunnerMetrics::register(&mut metrics),
+    };
+    let telemetry_reader = telemetry_reader(&runner, &telemetry, &registry, config, &mut metrics);
     let background = Background {
         tasks: TaskTracker::new(),
         stop_events: CancellationToken::new(),
-        stop_reader: CancellationToken::new(),
+        stop_readers: CancellationToken::new(),
+        pool: ReaderPool::start().map_err(ServeError::Thread)?,
     };
     background.tasks.spawn(queue_writer.run(background.stop_events.clone()));
     background.tasks.spawn(relay.run(background.stop_events.clone()));
     background.tasks.spawn(twin_writer.run(background.stop_events.clone()));
-    start_reader(reader, &background)?;
+    start_readers(&runner, &background, last_seen_reader, telemetry_reader);
     let core = Core::new(Parts {
         folder,
         registry,
@@ -266,33 +271,45 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
 }
 
 async fn open_log(folder: &DataFolder, registry: &Registry, config: &Config) -> Result<Log, ServeError> {
-    let first_offset = registry.checkpoint_get("telemetry").await.map_err(StartReaderError::from)?.unwrap_or(0);
+    let first_offset = positions::first_offset(registry).await.map_err(OpenPositionsError::from)?;
     let options = LogOptions {
         segment_bytes_max: config.log.segment_bytes,
         total_bytes_max: Some(config.log.max_bytes),
-        first_offset: Offset(first_offset),
+        first_offset,
         ..LogOptions::default()
     };
     Ok(Log::open(&folder.guarded(Guarded::Log), options)?)
 }
 
-/// Gives the telemetry reader a thread of its own: taking messages apart is work, not waiting, and connections must not wait
-/// behind it. The thread's name makes its share of the processor visible.
-fn start_reader(reader: TelemetryReader, background: &Background) -> Result<(), ServeError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_name(READER_THREAD).build();
-    let runtime = runtime.map_err(ServeError::Thread)?;
-    let (ended, end) = oneshot::channel::<()>();
-    let stop = background.stop_reader.clone();
-    let run = move || {
-        runtime.block_on(reader.run(stop));
-        drop(ended);
-    };
-    thread::Builder::new().name(READER_THREAD.to_owned()).spawn(run).map_err(ServeError::Thread)?;
-    background.tasks.spawn(async move {
-        // It only ever ends: nothing is sent.
-        let _ = end.await;
-    });
-    Ok(())
+fn telemetry_reader(
+    runner: &Runner,
+    telemetry: &Telemetry,
+    registry: &Registry,
+    config: &Config,
+    metrics: &mut prometheus_client::registry::Registry,
+) -> TelemetryReaderParts {
+    let reader = readers::timeseries::reader::NAME;
+    TelemetryReaderParts {
+        telemetry: telemetry.clone(),
+        registry: registry.clone(),
+        events: runner.events.clone(),
+        position: runner.position(reader),
+        health: runner::condition(&runner.health, reader.name),
+        metrics: TelemetryMetrics::register(metrics),
+        config: config.telemetry.clone(),
+        compaction: CompactionWanted::default(),
+    }
+}
+
+/// Starts the readers of the log beside the connections: taking messages apart is work, not waiting.
+fn start_readers(runner: &Runner, background: &Background, last_seen: LastSeenReader, telemetry: TelemetryReaderParts) {
+    let _pool = background.pool.handle().enter();
+    let stop = &background.stop_readers;
+    let compaction =
+        Compaction::new(telemetry.telemetry.clone(), telemetry.registry.clone(), telemetry.compaction.clone());
+    background.tasks.spawn(compaction.run(stop.clone()));
+    runner.spawn(TelemetryReader::new(telemetry), &background.tasks, stop.clone());
+    runner.spawn(last_seen, &background.tasks, stop.clone());
 }
 
 /// Binds every listener before any serves, so that a taken port leaves nothing half started.
@@ -376,7 +393,7 @@ async fn renew_certificate(
 
 async fn stop(core: Core, background: Background) {
     background.stop_events.cancel();
-    background.stop_reader.cancel();
+    background.stop_readers.cancel();
     background.tasks.close();
     if tokio::time::timeout(STOP_TIMEOUT, background.tasks.wait()).await.is_err() {
         tracing::warn!("telemetry could not be flushed in time; it is in the log and will be read again");

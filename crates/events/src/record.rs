@@ -45,6 +45,8 @@ mod tests;
 const VERSION: u8 = 2;
 /// The older version that is still read.
 const VERSION_WITHOUT_ORGANIZATION: u8 = 1;
+/// Version, kind and time.
+const HEAD_BYTES: usize = 10;
 /// Byte count of an absent text.
 const ABSENT: u16 = u16::MAX;
 /// The texts that make a record's source, in their order. Version 1 ends with the model.
@@ -244,26 +246,46 @@ impl Record {
     }
 }
 
-impl RecordParts {
-    /// Reads a record up to its source.
-    pub fn decode(mut input: Bytes) -> Result<Self, DecodeRecordError> {
-        if input.remaining() < 10 {
+/// What most readers look at first, without taking hold of the record's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordHead<'a> {
+    /// Kind of event.
+    pub kind: Kind,
+    /// When it arrived, Unix milliseconds.
+    pub enqueued_ms: i64,
+    /// The fields from application to organization; see [`Source::decode`].
+    pub source: &'a [u8],
+}
+
+impl<'a> RecordHead<'a> {
+    /// Reads a record up to its source, and no further.
+    pub fn decode(input: &'a [u8]) -> Result<Self, DecodeRecordError> {
+        let Some((head, fields)) = input.split_first_chunk::<HEAD_BYTES>() else {
             return Err(DecodeRecordError::Malformed("head"));
-        }
-        let version = input.get_u8();
+        };
+        let [version, kind, enqueued_ms @ ..] = *head;
         let source_fields = match version {
             VERSION => &SOURCE_FIELDS[..],
             VERSION_WITHOUT_ORGANIZATION => &SOURCE_FIELDS[..SOURCE_FIELDS.len() - 1],
             _ => return Err(DecodeRecordError::Version(version)),
         };
-        let kind = input.get_u8();
         let kind = Kind::from_code(kind).ok_or(DecodeRecordError::Kind(kind))?;
-        let enqueued_ms = input.get_i64_le();
-        let mut rest = &input[..];
+        let mut rest = fields;
         for field in source_fields {
             skip_text(&mut rest, field)?;
         }
-        let source = input.split_to(input.len() - rest.len());
+        let source = &fields[..fields.len() - rest.len()];
+        Ok(Self { kind, enqueued_ms: i64::from_le_bytes(enqueued_ms), source })
+    }
+}
+
+impl RecordParts {
+    /// Reads a record but for its source.
+    pub fn decode(mut input: Bytes) -> Result<Self, DecodeRecordError> {
+        let RecordHead { kind, enqueued_ms, source } = RecordHead::decode(&input)?;
+        let source_bytes = source.len();
+        input.advance(HEAD_BYTES);
+        let source = input.split_to(source_bytes);
         let bag = take_bytes(&mut input, "bag")?;
         let body = take_bytes(&mut input, "body")?;
         if input.has_remaining() {

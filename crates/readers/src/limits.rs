@@ -11,10 +11,10 @@ pub const RAW_MESSAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Values one message may hold; further names of its body are left in the log and not indexed.
 pub const VALUES_PER_MESSAGE_MAX: usize = 1_000;
 
-/// Log records taken by the telemetry reader at a time.
+/// Log records handed to a reader at a time.
 pub const RECORDS_PER_READ_MAX: usize = 1_024;
 
-/// Bytes taken by the telemetry reader at a time.
+/// Bytes handed to a reader at a time.
 pub const BYTES_PER_READ_MAX: usize = 4 * 1024 * 1024;
 
 /// Records before its position that the telemetry reader looks at again after a start, for the newest raw messages.
@@ -28,3 +28,12 @@ pub const TEMPLATE_CACHE_AGE: Duration = Duration::from_secs(60);
 
 /// Devices whose template the telemetry reader remembers; when there are more, it starts over.
 pub const TEMPLATE_CACHE_DEVICES_MAX: usize = 100_000;
+
+/// Threads of the readers' pool: more than there are readers, so that one that blocks its thread leaves one to each other.
+pub const READER_THREADS: usize = 4;
+
+/// How long after the first of them times of being last seen are stored. A crash loses none: the log has them.
+pub const LAST_SEEN_COMMIT_AFTER: Duration = Duration::from_secs(60);
+
+/// Identities whose times wait to be stored; with more, they are stored at once.
+pub const LAST_SEEN_PENDING_MAX: usize = 100_000;

@@ -1,25 +1,26 @@
-//! Telemetry behind the log: rows in memory and in Parquet, last values, newest raw messages.
+//! The reader `telemetry`: rows in memory and in Parquet, last values, newest raw messages.
 //!
 //! ```text
 //!                         ┌─► raw messages (memory, bounded)
 //!   log ──► reader ───────┼─► rows in memory ──flush──► segment file ──┐
 //!     ▲                   ├─► last values (memory)                     ├─ one transaction of the registry
 //!     │                   └─► live events          next offset ────────┘
-//!     └── trimmed behind the stored offset, with a margin
+//!     └── trimmed behind the slowest reader, with a margin
 //! ```
 //!
-//! The reader is one task with one stored position: everything before it is in segments. It starts there again after a crash and
-//! rebuilds what was in memory, so a row is neither lost nor doubled. It never delays ingest: when it falls behind, the log
-//! grows.
+//! The reader has one stored position: everything before it is in segments. It starts there again after a crash and rebuilds
+//! what was in memory, so a row is neither lost nor doubled. It never delays ingest: when it falls behind, the log grows.
 //!
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`catalog`] | which segments there are, mirrored from the registry |
+//! | [`compaction`] | joining small segments, in a task of its own |
 //! | [`decode`] | a log record as a row |
 //! | [`raw_messages`] | the newest messages as they came |
-//! | [`reader`] | the task: read, insert, flush, compact, trim |
+//! | [`reader`] | the reader: read, insert, flush |
 
 pub mod catalog;
+pub mod compaction;
 mod config;
 pub mod decode;
 pub mod raw_messages;
@@ -52,6 +53,8 @@ struct Inner {
     raw: RawMessages,
     applications: Mutex<HashMap<Arc<str>, Arc<TelemetryStore>>>,
     templates_changed: AtomicU64,
+    /// Held while registry and mirror are changed together by others than the reader.
+    catalog_changes: tokio::sync::Mutex<()>,
 }
 
 /// The telemetry store cannot be opened.
@@ -85,6 +88,7 @@ impl Telemetry {
             raw: RawMessages::default(),
             applications: Mutex::default(),
             templates_changed: AtomicU64::new(0),
+            catalog_changes: tokio::sync::Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -141,6 +145,19 @@ impl Telemetry {
     /// Which segments there are.
     pub fn catalog(&self) -> &Arc<SegmentCatalog> {
         &self.inner.catalog
+    }
+
+    /// Forgets what a run of the reader that ended unasked had in memory: the next one reads it again from its stored position.
+    async fn read_again(&self, registry: &Registry) -> Result<(), OpenTelemetryError> {
+        let _changing = self.inner.catalog_changes.lock().await;
+        let rows = registry.segments_list().await.map_err(OpenTelemetryError::Catalog)?;
+        let segments = rows.into_iter().map(CatalogSegment::from_row).collect::<Result<_, _>>()?;
+        self.inner.catalog.reload(segments);
+        for (_, store) in self.applications() {
+            store.newest().clear();
+        }
+        self.inner.raw.clear();
+        Ok(())
     }
 
     fn applications(&self) -> Vec<(Arc<str>, Arc<TelemetryStore>)> {

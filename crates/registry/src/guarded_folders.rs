@@ -37,10 +37,16 @@ impl Registry {
         Ok(())
     }
 
-    /// Keeps a loss on record.
-    pub async fn data_loss_record(&self, detail: &str, now_ms: i64) -> Result<(), StoreError> {
-        let mut connection = self.writer().acquire().await?;
-        record_loss(&mut connection, detail, now_ms).await
+    /// Keeps the loss of the log on record, and takes every reader to where the new log will begin: behind the reader that was
+    /// furthest.
+    pub async fn log_loss_accept(&self, detail: &str, now_ms: i64) -> Result<(), StoreError> {
+        let mut transaction = self.writer().begin().await?;
+        sqlx::query("UPDATE checkpoints SET next_offset = (SELECT MAX(next_offset) FROM checkpoints)")
+            .execute(&mut *transaction)
+            .await?;
+        record_loss(&mut transaction, detail, now_ms).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Every accepted loss, oldest first: when, and what.

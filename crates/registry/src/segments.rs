@@ -1,7 +1,7 @@
 //! The catalog of telemetry segments, the readers' positions in the log, and when devices were last seen.
 //!
-//! *Invariant*: a segment, the log offset it covers and the last-seen times up to there become durable together, so that a
-//! crash neither loses nor doubles a row.
+//! *Invariant*: what a reader stores and the log offset it covers become durable together, so that a crash neither loses nor
+//! doubles a row.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -78,6 +78,18 @@ async fn insert(connection: &mut SqliteConnection, segment: &SegmentRow) -> Resu
     Ok(())
 }
 
+async fn put_checkpoint(connection: &mut SqliteConnection, reader: &str, next_offset: u64) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO checkpoints (application, reader, next_offset) VALUES ('', $1, $2) \
+         ON CONFLICT (application, reader) DO UPDATE SET next_offset = $2",
+    )
+    .bind(reader)
+    .bind(stored(next_offset))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 impl Registry {
     /// Every segment of every application, oldest offsets first.
     pub async fn segments_list(&self) -> Result<Vec<SegmentRow>, StoreError> {
@@ -96,20 +108,25 @@ impl Registry {
         segments: &[SegmentRow],
         reader: &str,
         next_offset: u64,
-        seen: &[LastSeenRow],
     ) -> Result<(), StoreError> {
         let mut transaction = self.writer().begin().await?;
         for segment in segments {
             insert(&mut transaction, segment).await?;
         }
-        sqlx::query(
-            "INSERT INTO checkpoints (application, reader, next_offset) VALUES ('', $1, $2) \
-             ON CONFLICT (application, reader) DO UPDATE SET next_offset = $2",
-        )
-        .bind(reader)
-        .bind(stored(next_offset))
-        .execute(&mut *transaction)
-        .await?;
+        put_checkpoint(&mut transaction, reader, next_offset).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Stores when identities were last heard of, together with the reader's position they lead to. Never moves a time back.
+    pub async fn last_seen_commit(
+        &self,
+        seen: &[LastSeenRow],
+        reader: &str,
+        next_offset: u64,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writer().begin().await?;
+        put_checkpoint(&mut transaction, reader, next_offset).await?;
         for row in seen {
             // A device may have been deleted since it was heard of.
             sqlx::query(
@@ -147,6 +164,24 @@ impl Registry {
         Ok(())
     }
 
+    /// Stores a reader's next offset without anything else: where a new reader begins.
+    pub async fn checkpoint_put(&self, reader: &str, next_offset: u64) -> Result<(), StoreError> {
+        let mut connection = self.writer().acquire().await?;
+        put_checkpoint(&mut connection, reader, next_offset).await
+    }
+
+    /// Every reader that ever stored a position, by name, with its next offset.
+    pub async fn checkpoints_list(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let rows = sqlx::query("SELECT reader, next_offset FROM checkpoints WHERE application = '' ORDER BY reader")
+            .fetch_all(self.reader())
+            .await?;
+        let read = |row: &SqliteRow| -> Result<(String, u64), sqlx::Error> {
+            let next: i64 = row.try_get("next_offset")?;
+            Ok((row.try_get("reader")?, next.unsigned_abs()))
+        };
+        Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+    }
+
     /// A reader's next offset; `None` when it never stored one.
     pub async fn checkpoint_get(&self, reader: &str) -> Result<Option<u64>, StoreError> {
         let row = sqlx::query("SELECT next_offset FROM checkpoints WHERE application = '' AND reader = $1")
@@ -158,7 +193,7 @@ impl Registry {
         Ok(Some(next.unsigned_abs()))
     }
 
-    /// When identities were last heard of, as of the telemetry reader's position.
+    /// When identities were last heard of, as of the position of the reader that stores it.
     pub async fn last_seen_list(&self) -> Result<Vec<LastSeenRow>, StoreError> {
         let rows = sqlx::query("SELECT application, device, module, last_seen_ms FROM last_seen")
             .fetch_all(self.reader())

@@ -72,18 +72,20 @@ impl Newest {
     /// log again is harmless. A single insert larger than the limits never fits: insert in smaller pieces.
     pub fn insert(&self, rows: Vec<Row>) -> Result<(), InsertRowsError> {
         let mut held = self.write();
-        let known = held.pending.offset_last;
-        let is_new = |row: &Row| known.is_none_or(|known| row.offset > known);
-        let new_rows = rows.iter().filter(|row| is_new(row)).count();
-        let new_bytes: usize = rows.iter().filter(|row| is_new(row)).map(Row::memory_bytes).sum();
-        let Pending { rows: held_rows, bytes: held_bytes, .. } = held.pending;
-        if held_rows + new_rows > self.limits.rows_max || held_bytes + new_bytes > self.limits.bytes_max {
+        if !held.has_room(&rows, self.limits) {
+            let Pending { rows: held_rows, bytes: held_bytes, .. } = held.pending;
             return Err(InsertRowsError { rejected: rows, rows: held_rows, bytes: held_bytes });
         }
-        for row in rows.into_iter().filter(is_new) {
+        let known = held.pending.offset_last;
+        for row in rows.into_iter().filter(|row| known.is_none_or(|known| row.offset > known)) {
             held.push(row);
         }
         Ok(())
+    }
+
+    /// Whether [`Newest::insert`] would take the rows.
+    pub fn has_room(&self, rows: &[Row]) -> bool {
+        self.read().has_room(rows, self.limits)
     }
 
     /// What waits to be written.
@@ -124,6 +126,11 @@ impl Newest {
         held.pending = pending;
     }
 
+    /// Forgets everything, also which offsets are known: the log is read again from an earlier position.
+    pub fn clear(&self) {
+        *self.write() = Held::default();
+    }
+
     // A panic while the lock is held leaves at worst counts that are too low by one row; refusing every later query would be worse.
     fn read(&self) -> RwLockReadGuard<'_, Held> {
         self.held.read().unwrap_or_else(PoisonError::into_inner)
@@ -135,6 +142,14 @@ impl Newest {
 }
 
 impl Held {
+    fn has_room(&self, rows: &[Row], limits: NewestLimits) -> bool {
+        let Pending { rows: held_rows, bytes: held_bytes, offset_last } = self.pending;
+        let is_new = |row: &&Row| offset_last.is_none_or(|known| row.offset > known);
+        let new_rows = rows.iter().filter(is_new).count();
+        let new_bytes: usize = rows.iter().filter(is_new).map(Row::memory_bytes).sum();
+        held_rows + new_rows <= limits.rows_max && held_bytes + new_bytes <= limits.bytes_max
+    }
+
     fn push(&mut self, row: Row) {
         self.pending.rows += 1;
         self.pending.bytes += row.memory_bytes();

@@ -69,8 +69,10 @@ pub(super) async fn run(arguments: DoctorArguments) -> anyhow::Result<ExitCode> 
     let folder = DataFolder::existing(&arguments.data)?;
     let mut findings = vec![permissions(&folder), certificate(&folder), disk(&folder)];
     findings.extend(ports(&folder));
+    let mut positions = Vec::new();
     match Registry::open(&folder.registry()).await {
         Ok(registry) => {
+            positions = registry.checkpoints_list().await.unwrap_or_default();
             findings.push(finding("registry", Status::Ok, "it opens, and its schema is current"));
             findings.extend(guarded_folders(&folder, &registry).await);
             findings.extend(segments(&folder, &registry).await);
@@ -81,7 +83,7 @@ pub(super) async fn run(arguments: DoctorArguments) -> anyhow::Result<ExitCode> 
             findings.push(finding("registry", Status::Error, format!("{error}: {cause}")));
         }
     }
-    findings.push(log(&folder));
+    findings.extend(log(&folder, &positions));
     for finding in &findings {
         print(finding, arguments.json);
     }
@@ -214,25 +216,46 @@ async fn segments(data: &DataFolder, registry: &Registry) -> Vec<Finding> {
     findings
 }
 
-fn log(folder: &DataFolder) -> Finding {
+/// The log, and where each reader is in it.
+fn log(folder: &DataFolder, positions: &[(String, u64)]) -> Vec<Finding> {
     let path = folder.guarded(Guarded::Log);
     if !path.is_dir() {
-        return finding("log", Status::Error, format!("{} is missing", path.display()));
+        return vec![finding("log", Status::Error, format!("{} is missing", path.display()))];
     }
     match folder.lock() {
-        Err(DataFolderError::InUse(_)) => finding("log", Status::Ok, "serve is running and has it open; not read"),
-        Err(error) => finding("log", Status::Error, error.to_string()),
+        Err(DataFolderError::InUse(_)) => {
+            let covered = |(reader, next): &(String, u64)| {
+                finding("readers", Status::Ok, format!("{reader} has stored what came before record {next}"))
+            };
+            let log = finding("log", Status::Ok, "serve is running and has it open; not read");
+            std::iter::once(log).chain(positions.iter().map(covered)).collect()
+        }
+        Err(error) => vec![finding("log", Status::Error, error.to_string())],
         // Kept until the log is closed again: no `serve` may start meanwhile.
         Ok(_lock) => match Log::open(&path, LogOptions::default()) {
-            Err(error) => finding("log", Status::Error, error.to_string()),
-            Ok(log) => match log.verify() {
-                Ok(()) => finding(
-                    "log",
-                    Status::Ok,
-                    format!("{} MiB are whole, up to record {}", log.bytes() >> 20, log.next_offset()),
-                ),
-                Err(error) => finding("log", Status::Error, error.to_string()),
-            },
+            Err(error) => vec![finding("log", Status::Error, error.to_string())],
+            Ok(log) => {
+                let whole = match log.verify() {
+                    Ok(()) => finding(
+                        "log",
+                        Status::Ok,
+                        format!("{} MiB are whole, up to record {}", log.bytes() >> 20, log.next_offset()),
+                    ),
+                    Err(error) => finding("log", Status::Error, error.to_string()),
+                };
+                let readers = positions.iter().map(|(reader, next)| standing(&log, reader, *next));
+                std::iter::once(whole).chain(readers).collect()
+            }
         },
     }
+}
+
+fn standing(log: &Log, reader: &str, stored: u64) -> Finding {
+    let (first, next) = (log.first_offset().0, log.next_offset().0);
+    if stored > next || stored < first {
+        let message =
+            format!("{reader} goes on at record {stored}, but log/ has records {first} to {next}: restore it");
+        return finding("readers", Status::Error, message);
+    }
+    finding("readers", Status::Ok, format!("{reader} has stored all but the newest {} records", next - stored))
 }

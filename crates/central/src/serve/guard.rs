@@ -70,7 +70,7 @@ async fn accept(registry: &Registry, folder: &DataFolder, guarded: Guarded) -> R
     tracing::error!("going on without: {detail}");
     match guarded {
         Guarded::Telemetry => registry.telemetry_loss_accept(&detail, now_ms()).await?,
-        Guarded::Log => registry.data_loss_record(&detail, now_ms()).await?,
+        Guarded::Log => registry.log_loss_accept(&detail, now_ms()).await?,
     }
     Ok(())
 }

@@ -82,6 +82,11 @@ impl SegmentCatalog {
         segments.extend(new);
     }
 
+    /// As read from the registry again.
+    pub(super) fn reload(&self, segments: Vec<CatalogSegment>) {
+        *self.segments.write().unwrap_or_else(PoisonError::into_inner) = segments;
+    }
+
     /// Segments, over all applications.
     pub fn count(&self) -> usize {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).len()

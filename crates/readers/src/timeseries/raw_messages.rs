@@ -106,6 +106,11 @@ impl RawMessages {
         }
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&self) {
+        *self.lock() = Held::default();
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().expect("nothing panics while it holds the raw messages")
     }

@@ -1,83 +1,75 @@
-//! The task that turns the log into telemetry: read, insert, flush, compact, trim.
+//! The reader `telemetry`: read, insert, flush.
 //!
 //! *Invariant*: the stored position moves only in the transaction that enters the segments covering everything before it. Killed
-//! at any line, the task starts again from there; a segment file written without its entry is replaced by the same rows.
+//! at any line, the reader starts again from there; a segment file written without its entry is replaced by the same rows.
 //!
 //! A record this program cannot read is counted, named in the log and passed over: it is not lost, it stays in the log until
-//! trimmed. An error of the disk or registry is shown as not ready and tried again after a pause.
+//! trimmed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use events::Events;
 use events::health::{Condition, with_causes};
-use events::last_seen::LastSeen;
 use events::live::LiveEvent;
 use events::record::{Kind, RecordParts};
-use events::{Events, LogConfig};
-use model::identity::Identity;
-use registry::{LastSeenRow, Registry, StoreError};
-use storage::log::{Log, Offset, ReadError, Reader};
-use telemetry::segment::{compact, folder, plan_compaction};
-use telemetry::{SegmentMeta, TelemetryStore};
+use registry::{Registry, StoreError};
+use storage::log::Record;
+use telemetry::TelemetryStore;
+use telemetry::newest::NewestLimits;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use super::compaction::CompactionWanted;
 use super::decode::{KnownSource, KnownSources, SharedTexts, decode, json_values, row};
 use super::raw_messages::RawMessage;
 use super::{CatalogSegment, Telemetry, TelemetryConfig};
-use crate::limits::{
-    BYTES_PER_READ_MAX, RECORDS_PER_READ_MAX, REPLAYED_RECORDS_MAX, TEMPLATE_CACHE_AGE, TEMPLATE_CACHE_DEVICES_MAX,
-};
-use crate::metrics::ReaderMetrics;
+use crate::limits::{REPLAYED_RECORDS_MAX, TEMPLATE_CACHE_AGE, TEMPLATE_CACHE_DEVICES_MAX};
+use crate::metrics::TelemetryMetrics;
+use crate::positions::{Begin, Position, ReaderName};
+use crate::runner::{COMMIT_RETRY_PAUSE, Reader, ReaderError, Run};
 
-/// Name of the stored position.
-const READER: &str = "telemetry";
-/// Pause after an error of disk or registry.
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Name and place of the reader.
+pub const NAME: ReaderName = ReaderName { name: "telemetry", counts: true, begin: Begin::First };
 
-/// Everything the task works with.
+/// What the reader is given. Cheap to clone.
+#[derive(Clone)]
+pub struct TelemetryReaderParts {
+    /// Where rows go.
+    pub telemetry: Telemetry,
+    /// Position and catalog.
+    pub registry: Registry,
+    /// Live updates.
+    pub events: Events,
+    /// Where it is.
+    pub position: Position,
+    /// Whether it works.
+    pub health: Condition,
+    /// Counters.
+    pub metrics: TelemetryMetrics,
+    /// When to flush.
+    pub config: TelemetryConfig,
+    /// Woken when segments were written.
+    pub compaction: CompactionWanted,
+}
+
+/// Turns the log into telemetry.
 pub struct TelemetryReader {
-    telemetry: Telemetry,
-    registry: Registry,
-    log: Log,
-    events: Events,
-    last_seen: LastSeen,
-    metrics: ReaderMetrics,
-    health: Condition,
-    log_config: LogConfig,
-    config: TelemetryConfig,
+    parts: TelemetryReaderParts,
+    /// Whether this is a run after another one, of which rows may be in memory.
+    is_restart: AtomicBool,
+}
+
+/// One run of it.
+pub struct TelemetryRun {
+    parts: TelemetryReaderParts,
     /// Everything before it is in segments.
     stored: u64,
-    /// Records before it were in the log when this process started.
-    replayed_until: u64,
     /// When the oldest record not in a segment was read.
     oldest_pending: Option<Instant>,
     texts: SharedTexts,
     templates: Templates,
     sources: KnownSources,
-    seen: HashMap<(Arc<str>, Identity), i64>,
-}
-
-/// What the reader is given.
-pub struct ReaderParts {
-    /// Where rows go.
-    pub telemetry: Telemetry,
-    /// Positions and catalog.
-    pub registry: Registry,
-    /// Where records come from.
-    pub events: Events,
-    /// When devices were last seen.
-    pub last_seen: LastSeen,
-    /// Counters.
-    pub metrics: ReaderMetrics,
-    /// Whether it works.
-    pub health: Condition,
-    /// Size of the log.
-    pub log_config: LogConfig,
-    /// When to flush.
-    pub config: TelemetryConfig,
 }
 
 /// A flush that did not happen; the rows stay in memory and in the log.
@@ -86,181 +78,119 @@ pub enum FlushError {
     /// A segment cannot be written.
     #[error("a telemetry segment cannot be written")]
     Write(#[source] telemetry::segment::WriteSegmentError),
+    /// Writing one ended unexpectedly.
+    #[error("writing a telemetry segment panicked")]
+    Panic(#[source] tokio::task::JoinError),
     /// The registry refused.
     #[error("a telemetry segment cannot be entered into the catalog")]
     Commit(#[source] StoreError),
-    /// The application's folder cannot be made.
-    #[error("the telemetry folder of an application cannot be used")]
-    Folder(#[source] super::CreateFolderError),
-}
-
-#[derive(Debug, thiserror::Error)]
-enum CompactError {
-    #[error("the segments cannot be merged")]
-    Merge(#[source] telemetry::segment::CompactSegmentsError),
-    #[error("the merged segment cannot be entered into the catalog")]
-    Commit(#[source] StoreError),
-    #[error("a merged segment cannot be deleted")]
-    Remove(#[source] std::io::Error),
-}
-
-/// The telemetry reader cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartReaderError {
-    /// Its position cannot be read.
-    #[error("the telemetry reader's position cannot be read")]
-    Store(#[from] StoreError),
-    /// The log ends before what was already read from it.
-    #[error(
-        "the log ends at record {next}, but {stored} records of it are already in the telemetry store: log/ was replaced"
-    )]
-    LogReplaced {
-        /// The log's end.
-        next: u64,
-        /// Records covered.
-        stored: u64,
-    },
-    /// The log begins after what was read from it.
-    #[error(
-        "the log begins at record {first}, but only {stored} records are in the telemetry store: files of log/ were removed"
-    )]
-    LogGap {
-        /// The log's first record.
-        first: u64,
-        /// Records covered.
-        stored: u64,
-    },
 }
 
 impl TelemetryReader {
-    /// Finds the position and restores when devices were last seen.
-    pub async fn start(parts: ReaderParts) -> Result<Self, StartReaderError> {
-        let ReaderParts { telemetry, registry, events, last_seen, metrics, health, log_config, config } = parts;
-        let log = events.log().clone();
-        let stored = registry.checkpoint_get(READER).await?.unwrap_or(0);
-        let (first, next) = (log.first_offset().0, log.next_offset().0);
-        if stored > next {
-            return Err(StartReaderError::LogReplaced { next, stored });
+    /// With everything it needs.
+    pub fn new(parts: TelemetryReaderParts) -> Self {
+        Self { parts, is_restart: AtomicBool::new(false) }
+    }
+}
+
+impl Reader for TelemetryReader {
+    type Run = TelemetryRun;
+
+    const NAME: ReaderName = NAME;
+
+    fn read_from(&self, position: u64) -> u64 {
+        // For the newest raw messages, which are in memory only.
+        position.saturating_sub(REPLAYED_RECORDS_MAX)
+    }
+
+    async fn start(&self) -> Result<(TelemetryRun, u64), ReaderError> {
+        let parts = self.parts.clone();
+        if self.is_restart.swap(true, Ordering::AcqRel) {
+            parts.telemetry.read_again(&parts.registry).await?;
         }
-        if first > stored {
-            return Err(StartReaderError::LogGap { first, stored });
-        }
-        for row in registry.last_seen_list().await? {
-            let identity = match &row.module {
-                Some(module) => Identity::module(&row.device, module),
-                None => Identity::device(&row.device),
-            };
-            last_seen.touch(&row.application, &identity, row.last_seen_ms);
-        }
-        Ok(Self {
-            telemetry,
-            registry,
-            log,
-            events,
-            last_seen,
-            metrics,
-            health,
-            log_config,
-            config,
+        let stored = parts.registry.checkpoint_get(NAME.name).await?.unwrap_or(0);
+        let run = TelemetryRun {
+            parts,
             stored,
-            replayed_until: next,
             oldest_pending: None,
             texts: SharedTexts::default(),
             templates: Templates::default(),
             sources: KnownSources::default(),
-            seen: HashMap::new(),
-        })
-    }
-
-    /// Runs until the token is cancelled; then flushes, so that the next start has little to read again.
-    pub async fn run(mut self, shutdown: CancellationToken) {
-        let from = self.stored.saturating_sub(REPLAYED_RECORDS_MAX).max(self.log.first_offset().0);
-        let mut reader = self.log.reader(Offset(from));
-        loop {
-            let flush_at = self.oldest_pending.map(|since| since + self.config.flush_after());
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => break,
-                () = sleep_until(flush_at) => drop(self.flush_and_say(reader.position()).await),
-                batch = reader.next_batch(RECORDS_PER_READ_MAX, BYTES_PER_READ_MAX) => {
-                    if !self.take(batch, &mut reader).await {
-                        break;
-                    }
-                }
-            }
-        }
-        self.flush_and_say(reader.position()).await;
-    }
-
-    /// Handles what was read; `false` when the log was closed.
-    async fn take(&mut self, batch: Result<Vec<storage::log::Record>, ReadError>, reader: &mut Reader) -> bool {
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(ReadError::Closed) => return false,
-            Err(error) => {
-                self.say_problem(&error);
-                tokio::time::sleep(RETRY_PAUSE).await;
-                return true;
-            }
         };
-        self.insert(&batch, reader).await;
-        self.metrics.read.inc_by(batch.len() as u64);
-        let lag = self.log.next_offset().0.saturating_sub(reader.position().0);
-        self.metrics.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
-        if self.is_flush_due() {
-            self.flush_and_say(reader.position()).await;
-        }
-        true
+        Ok((run, stored))
     }
+}
 
-    async fn insert(&mut self, batch: &[storage::log::Record], reader: &Reader) {
+impl Run for TelemetryRun {
+    async fn handle(&mut self, batch: &[Record]) -> Result<(), ReaderError> {
         let mut rows: HashMap<Arc<str>, Vec<telemetry::Row>> = HashMap::new();
-        let mut events: Vec<(Arc<str>, LiveEvent)> = Vec::new();
+        let mut told: Vec<(Arc<str>, LiveEvent)> = Vec::new();
         for logged in batch {
             let offset = logged.offset.0;
             let record = RecordParts::decode(logged.payload.clone());
             let known = record.and_then(|record| Ok((self.sources.get(&record.source, &mut self.texts)?, record)));
-            let (source, record) = match known {
-                Ok(known) => known,
-                Err(error) => {
-                    self.metrics.unreadable.inc();
-                    tracing::error!(offset, %error, "a log record is passed over");
-                    continue;
-                }
-            };
             if offset >= self.stored {
                 self.oldest_pending.get_or_insert_with(Instant::now);
-                self.note_seen(&record, &source, offset);
             }
-            if record.kind == Kind::Telemetry {
-                events.extend(self.insert_telemetry(&record, &source, offset, &mut rows).await);
-            }
-        }
-        let mut waiting: Vec<(Arc<str>, Vec<telemetry::Row>)> = rows.into_iter().collect();
-        while let Some((app, rows)) = waiting.pop() {
-            let Err(rejected) = self.try_insert(&app, rows) else { continue };
-            waiting.push((app, rejected));
-            // Full memory: what is in it goes to a segment first. Until that works, reading waits; the log does not.
-            let first = waiting.iter().filter_map(|(_, rows)| rows.first()).map(|row| row.offset).min();
-            if !self.flush_and_say(first.map_or(reader.position(), Offset)).await {
-                tokio::time::sleep(RETRY_PAUSE).await;
+            match known {
+                Ok((source, record)) if record.kind == Kind::Telemetry => {
+                    told.extend(self.insert_telemetry(&record, &source, offset, &mut rows).await);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.parts.metrics.unreadable.inc();
+                    tracing::error!(offset, %error, "a log record is passed over");
+                }
             }
         }
+        let first = batch.first().map_or(self.stored, |first| first.offset.0);
+        self.insert(rows, first).await?;
         // Told only now: whoever hears of a value can read it.
-        for (app, event) in events {
-            self.events.live().publish(&app, event);
+        for (app, event) in told {
+            self.parts.events.live().publish(&app, event);
         }
+        Ok(())
     }
 
-    /// Inserts rows, or gives them back.
-    fn try_insert(&self, app: &str, rows: Vec<telemetry::Row>) -> Result<(), Vec<telemetry::Row>> {
-        match self.telemetry.application(app) {
-            Ok(store) => store.insert(rows).map_err(|full| full.rejected),
-            Err(error) => {
-                self.say_problem(&error);
-                Err(rows)
+    fn commit_at(&self) -> Option<Instant> {
+        let since = self.oldest_pending?;
+        let applications = self.parts.telemetry.applications();
+        let pending: usize = applications.iter().map(|(_, store)| store.newest().pending().bytes).sum();
+        let limit = NewestLimits::default().bytes_max / 2;
+        let is_due = pending as u64 >= self.parts.config.flush_bytes.min(limit as u64);
+        Some(if is_due { since } else { since + self.parts.config.flush_after() })
+    }
+
+    async fn commit(&mut self, next: u64) -> Result<(), ReaderError> {
+        Ok(self.flush(next).await?)
+    }
+}
+
+impl TelemetryRun {
+    /// Inserts the rows of a batch that begins with the record `first`: those of every application, or none.
+    async fn insert(&mut self, rows: HashMap<Arc<str>, Vec<telemetry::Row>>, first: u64) -> Result<(), ReaderError> {
+        let mut waiting: Vec<(Arc<TelemetryStore>, Vec<telemetry::Row>)> = Vec::with_capacity(rows.len());
+        for (app, rows) in rows {
+            waiting.push((self.parts.telemetry.application(&app)?, rows));
+        }
+        while !waiting.iter().all(|(store, rows)| store.newest().has_room(rows)) {
+            // Full memory: what is in it goes to a segment first, and all of it lies before this batch. Until that works,
+            // reading waits; the log does not.
+            match self.flush(first).await {
+                Ok(()) => {
+                    self.parts.position.set_durable(self.stored);
+                    break;
+                }
+                Err(error) => {
+                    self.say_problem(&error);
+                    tokio::time::sleep(COMMIT_RETRY_PAUSE).await;
+                }
             }
         }
+        for (store, rows) in waiting {
+            store.insert(rows)?;
+        }
+        Ok(())
     }
 
     /// Takes a message apart; answers the event for those who watch the device, if anybody does.
@@ -272,18 +202,19 @@ impl TelemetryReader {
         rows: &mut HashMap<Arc<str>, Vec<telemetry::Row>>,
     ) -> Option<(Arc<str>, LiveEvent)> {
         let KnownSource { source, app, device, .. } = known;
+        let TelemetryReaderParts { telemetry, registry, events, .. } = &self.parts;
         let decoded = decode(record);
         let message = RawMessage::new(record, source, decoded.component.clone(), offset);
-        self.telemetry.inner.raw.push(app, device, message);
+        telemetry.inner.raw.push(app, device, message);
         if offset < self.stored {
             return None;
         }
-        let generation = self.telemetry.inner.templates_changed.load(Ordering::Acquire);
-        let template = self.templates.of(&self.registry, app, device, generation).await;
+        let generation = telemetry.inner.templates_changed.load(Ordering::Acquire);
+        let template = self.templates.of(registry, app, device, generation).await;
         if let Some(row) = row(record, known, &decoded, offset, template, &mut self.texts) {
             rows.entry(Arc::clone(app)).or_default().push(row);
         }
-        if !self.events.live().is_watched(app, device) {
+        if !events.live().is_watched(app, device) {
             return None;
         }
         let values = json_values(record, &decoded);
@@ -301,139 +232,44 @@ impl TelemetryReader {
         Some((Arc::clone(app), event))
     }
 
-    fn note_seen(&mut self, record: &RecordParts, known: &KnownSource, offset: u64) {
-        let identity = &known.source.identity;
-        // What came since this start was noted by the session that brought it.
-        if offset < self.replayed_until {
-            self.last_seen.touch(&known.app, identity, record.enqueued_ms);
-        }
-        let seen = self.seen.entry((Arc::clone(&known.app), identity.clone())).or_default();
-        *seen = record.enqueued_ms.max(*seen);
-    }
-
-    fn is_flush_due(&self) -> bool {
-        let pending: usize =
-            self.telemetry.applications().iter().map(|(_, store)| store.newest().pending().bytes).sum();
-        let limit = telemetry::newest::NewestLimits::default().bytes_max / 2;
-        let log_is_filling = self.oldest_pending.is_some() && self.log.bytes() > self.log_config.max_bytes / 4 * 3;
-        pending as u64 >= self.config.flush_bytes.min(limit as u64) || log_is_filling
-    }
-
-    /// Flushes, and shows whether that worked.
-    async fn flush_and_say(&mut self, position: Offset) -> bool {
-        match self.flush(position.0).await {
-            Ok(()) => {
-                if self.health.restore() {
-                    tracing::info!("the telemetry reader works again");
-                }
-                true
-            }
-            Err(error) => {
-                self.say_problem(&error);
-                // Not again at once: the rows are safe in the log.
-                self.oldest_pending = Some(Instant::now());
-                false
-            }
-        }
-    }
-
     /// Writes everything in memory to segments and stores `next` as the position. All rows in memory lie before it.
     async fn flush(&mut self, next: u64) -> Result<(), FlushError> {
         if next <= self.stored {
             return Ok(());
         }
+        let telemetry = &self.parts.telemetry;
         let mut written: Vec<(Arc<TelemetryStore>, CatalogSegment)> = Vec::new();
-        for (app, store) in self.telemetry.applications() {
+        for (app, store) in telemetry.applications() {
             let writer = Arc::clone(&store);
-            let meta = blocking(move || writer.write_pending()).await.map_err(FlushError::Write)?;
+            let writing = tokio::task::spawn_blocking(move || writer.write_pending());
+            let meta = writing.await.map_err(FlushError::Panic)?.map_err(FlushError::Write)?;
             if let Some(meta) = meta {
                 written.push((store, CatalogSegment { application: app.to_string(), meta }));
             }
         }
         let segments: Vec<CatalogSegment> = written.iter().map(|(_, segment)| segment.clone()).collect();
         let rows: Vec<_> = segments.iter().map(CatalogSegment::to_row).collect();
-        let seen = self.take_seen();
-        let committed = self.registry.segments_commit(&rows, READER, next, &seen).await;
+        let committed = self.parts.registry.segments_commit(&rows, NAME.name, next).await;
         committed.map_err(FlushError::Commit)?;
-        self.telemetry.catalog().replace(&[], segments);
+        telemetry.catalog().replace(&[], segments);
         for (store, segment) in &written {
             store.release(&segment.meta);
-            self.metrics.rows_flushed.inc_by(segment.meta.rows);
-            self.metrics.segments_written.inc();
+            self.parts.metrics.rows_flushed.inc_by(segment.meta.rows);
+            self.parts.metrics.segments_written.inc();
         }
         self.stored = next;
         self.oldest_pending = None;
-        self.trim().await;
-        for (app, _) in self.telemetry.applications() {
-            self.compact(&app).await;
-        }
-        Ok(())
-    }
-
-    fn take_seen(&mut self) -> Vec<LastSeenRow> {
-        let rows = self.seen.drain().map(|((application, identity), last_seen_ms)| LastSeenRow {
-            application: application.to_string(),
-            device: identity.device_id().to_owned(),
-            module: identity.module_id().map(str::to_owned),
-            last_seen_ms,
-        });
-        rows.collect()
-    }
-
-    /// Lets go of log segments that are covered, keeping a margin unless room is short.
-    async fn trim(&self) {
-        let is_short = self.log.bytes() > self.log_config.max_bytes / 2;
-        let margin = if is_short { 0 } else { self.log_config.keep_records };
-        let keep_from = Offset(self.stored.saturating_sub(margin));
-        let log = self.log.clone();
-        match blocking(move || log.trim_before(keep_from)).await {
-            Ok(trimmed) if trimmed.segments > 0 => self.events.room_made(),
-            Ok(_) => {}
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the log could not be trimmed"),
-        }
-    }
-
-    /// Joins small segments. An error is told and the segments stay as they are: the next flush tries again.
-    async fn compact(&self, app: &Arc<str>) {
-        let Some(inputs) = plan_compaction(&self.telemetry.catalog().of_application(app)) else { return };
-        if let Err(error) = self.try_compact(app, &inputs).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(application = &**app, error, "telemetry segments could not be compacted");
-        }
-    }
-
-    async fn try_compact(&self, app: &Arc<str>, inputs: &[SegmentMeta]) -> Result<(), CompactError> {
-        let folder = self.telemetry.folder_of(app);
-        let (work_folder, work_app, work_inputs) = (folder.clone(), Arc::clone(app), inputs.to_vec());
-        let meta =
-            blocking(move || compact(&work_folder, &work_app, &work_inputs)).await.map_err(CompactError::Merge)?;
-        let segment = CatalogSegment { application: app.to_string(), meta };
-        let merged: Vec<&str> = inputs.iter().map(|input| input.file_name.as_str()).collect();
-        self.registry.segments_replace(&merged, &segment.to_row()).await.map_err(CompactError::Commit)?;
-        self.telemetry.catalog().replace(inputs, vec![segment]);
-        for input in inputs {
-            folder::remove_segment(&folder, &input.file_name).map_err(CompactError::Remove)?;
+        if !written.is_empty() {
+            self.parts.compaction.wake();
         }
         Ok(())
     }
 
     fn say_problem(&self, error: &dyn std::error::Error) {
         let text = with_causes(error);
-        if self.health.break_with(text.clone()) {
+        if self.parts.health.break_with(text.clone()) {
             tracing::error!("telemetry is stored in the log only: {text}");
         }
-    }
-}
-
-/// Runs what blocks on a thread that may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("the work does not panic, and the runtime outlives this task")
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -1,0 +1,223 @@
+//! Where each reader is, and what of the log may go: what the slowest reader that counts has made durable.
+//!
+//! *Invariant*: a position here is never ahead of the one in the registry, and the log is never trimmed past one that counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use events::{Events, LogConfig};
+use registry::{Registry, StoreError};
+use storage::log::{Log, Offset};
+
+#[cfg(test)]
+mod tests;
+
+/// Where a reader without a stored position begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// With record 0: it must have all of them.
+    First,
+    /// Where another reader stands, or as that one begins: it was a part of the other.
+    Like(&'static str),
+    /// With the next record: what is older does not concern it.
+    Next,
+}
+
+/// What a reader is called and how it stands to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReaderName {
+    /// Name of its position, of its condition, and in metrics.
+    pub name: &'static str,
+    /// Whether the log keeps what it has not covered. Otherwise it misses what is trimmed before it comes.
+    pub counts: bool,
+    /// Where it begins.
+    pub begin: Begin,
+}
+
+/// One reader's place in the log; clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Position {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    reader: ReaderName,
+    /// Everything before it is durable.
+    durable: AtomicU64,
+    /// Everything before it was handled.
+    handled: AtomicU64,
+}
+
+/// The positions of all readers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Positions {
+    all: Arc<[Position]>,
+    log: Log,
+}
+
+/// A reader as an operator sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub name: &'static str,
+    /// Records it has not handled.
+    pub lag: u64,
+    /// Records the log keeps for it, or would if it counted.
+    pub uncommitted: u64,
+}
+
+/// A reader cannot go on where it stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenPositionsError {
+    /// The positions cannot be read or stored.
+    #[error("the positions of the readers cannot be read")]
+    Store(#[from] StoreError),
+    /// The log ends before what was already read from it.
+    #[error("the log ends at record {next}, but reader {reader} has covered {stored} records of it: log/ was replaced")]
+    LogReplaced {
+        /// Name of the reader.
+        reader: &'static str,
+        /// The log's end.
+        next: u64,
+        /// Records covered.
+        stored: u64,
+    },
+    /// The log begins after what was read from it.
+    #[error(
+        "the log begins at record {first}, but reader {reader} has covered {stored} only: files of log/ were removed"
+    )]
+    LogGap {
+        /// Name of the reader.
+        reader: &'static str,
+        /// The log's first record.
+        first: u64,
+        /// Records covered.
+        stored: u64,
+    },
+}
+
+/// Where a new log begins: behind every record any reader has covered, so that no number is used twice.
+pub async fn first_offset(registry: &Registry) -> Result<Offset, StoreError> {
+    let stored = registry.checkpoints_list().await?;
+    Ok(Offset(stored.into_iter().map(|(_, next)| next).max().unwrap_or(0)))
+}
+
+impl Positions {
+    /// Finds where each reader goes on, and stores where new ones begin.
+    pub async fn open(registry: &Registry, log: &Log, readers: &[ReaderName]) -> Result<Self, OpenPositionsError> {
+        let stored = registry.checkpoints_list().await?;
+        let mut all = Vec::with_capacity(readers.len());
+        for &reader in readers {
+            let found = stored.iter().find(|(name, _)| name == reader.name).map(|&(_, next)| next);
+            let next = match found {
+                Some(next) => next,
+                None => {
+                    let begin = begin(reader.begin, &stored, readers, log);
+                    registry.checkpoint_put(reader.name, begin).await?;
+                    begin
+                }
+            };
+            all.push(Position::new(reader, check(reader, next, log)?));
+        }
+        Ok(Self { all: all.into(), log: log.clone() })
+    }
+
+    /// The position of a reader that was named when they were opened.
+    pub fn of(&self, name: &str) -> Option<Position> {
+        self.all.iter().find(|position| position.name() == name).cloned()
+    }
+
+    /// Each reader.
+    pub fn standings(&self) -> Vec<Standing> {
+        let next = self.log.next_offset().0;
+        let standing = |position: &Position| Standing {
+            name: position.name(),
+            lag: next.saturating_sub(position.handled()),
+            uncommitted: next.saturating_sub(position.durable()),
+        };
+        self.all.iter().map(standing).collect()
+    }
+
+    /// The lowest durable position of those that count: what lies before it may go.
+    pub fn slowest(&self) -> u64 {
+        let counting = self.all.iter().filter(|position| position.inner.reader.counts);
+        counting.map(Position::durable).min().unwrap_or(0)
+    }
+
+    /// Lets go of log segments that every reader that counts has covered, keeping a margin unless room is short.
+    pub async fn trim(&self, events: &Events, config: &LogConfig) {
+        let log = self.log.clone();
+        let margin = if log.bytes() > config.max_bytes / 2 { 0 } else { config.keep_records };
+        let keep_from = Offset(self.slowest().saturating_sub(margin));
+        let trimmed = tokio::task::spawn_blocking(move || log.trim_before(keep_from)).await;
+        match trimmed {
+            Ok(Ok(trimmed)) if trimmed.segments > 0 => events.room_made(),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the log could not be trimmed");
+            }
+            Err(error) => tracing::warn!(%error, "the log could not be trimmed"),
+        }
+    }
+}
+
+fn begin(begin: Begin, stored: &[(String, u64)], readers: &[ReaderName], log: &Log) -> u64 {
+    match begin {
+        Begin::First => 0,
+        Begin::Next => log.next_offset().0,
+        Begin::Like(other) => match stored.iter().find(|(name, _)| name == other) {
+            Some(&(_, next)) => next,
+            None => match readers.iter().find(|reader| reader.name == other).map(|reader| reader.begin) {
+                Some(Begin::Next) => log.next_offset().0,
+                _ => 0,
+            },
+        },
+    }
+}
+
+/// Where the reader can go on. Who does not count passes over a gap.
+fn check(reader: ReaderName, stored: u64, log: &Log) -> Result<u64, OpenPositionsError> {
+    let (first, next) = (log.first_offset().0, log.next_offset().0);
+    if stored > next {
+        return Err(OpenPositionsError::LogReplaced { reader: reader.name, next, stored });
+    }
+    if first > stored && reader.counts {
+        return Err(OpenPositionsError::LogGap { reader: reader.name, first, stored });
+    }
+    Ok(stored.max(first))
+}
+
+impl Position {
+    fn new(reader: ReaderName, at: u64) -> Self {
+        Self { inner: Arc::new(Inner { reader, durable: AtomicU64::new(at), handled: AtomicU64::new(at) }) }
+    }
+
+    /// The reader's name.
+    pub fn name(&self) -> &'static str {
+        self.inner.reader.name
+    }
+
+    /// Whether the log keeps what it has not covered.
+    pub fn counts(&self) -> bool {
+        self.inner.reader.counts
+    }
+
+    /// Everything before it is durable.
+    pub fn durable(&self) -> u64 {
+        self.inner.durable.load(Ordering::Acquire)
+    }
+
+    /// Everything before it was handled.
+    pub fn handled(&self) -> u64 {
+        self.inner.handled.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_durable(&self, next: u64) {
+        self.inner.durable.store(next, Ordering::Release);
+    }
+
+    pub(crate) fn set_handled(&self, next: u64) {
+        self.inner.handled.store(next, Ordering::Release);
+    }
+}
