@@ -259,6 +259,23 @@ async fn killed_during_ingest_nothing_acknowledged_is_missing() {
     let missing: Vec<&i64> = acknowledged.iter().filter(|n| !stored.contains(n)).collect();
     assert!(missing.is_empty(), "acknowledged and missing: {missing:?}");
     assert!(stored.is_sorted_by(|left, right| left < right), "the order of the device is kept, and nothing is doubled");
+    assert_each_reader_goes_on(&data).await;
+}
+
+/// Each reader has a position of its own, and what it makes comes again.
+async fn assert_each_reader_goes_on(data: &Path) {
+    let central = TestCentral::start(data).await;
+    let sessions = &central.running.core.sessions;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while sessions.status(central.app(), &Identity::device("d1")).last_seen_ms.is_none() {
+        assert!(tokio::time::Instant::now() < deadline, "when it was last seen is not known");
+        tokio::task::yield_now().await;
+    }
+    assert!(central.running.core.health.problems().is_empty());
+    let stored = central.running.core.registry.checkpoints_list().await.unwrap();
+    let names: Vec<&str> = stored.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["last_seen", "telemetry"]);
+    central.stop().await;
 }
 
 /// Waits until the process has accepted so many messages.
