@@ -13,6 +13,7 @@
 //! The live event of a telemetry value is not told here but by the reader that makes the value readable.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -35,6 +36,8 @@ pub struct Events {
     live: Live,
     metrics: EventMetrics,
     health: Condition,
+    /// Whether the last messages were refused. Until some are taken, an event that is says nothing: it is small.
+    messages_refused: Arc<AtomicBool>,
 }
 
 /// Something that happened to a device or module and is no telemetry.
@@ -72,7 +75,7 @@ pub struct Batch {
 impl Events {
     /// For an open log.
     pub fn new(log: Log, live: Live, metrics: EventMetrics, health: &Health) -> Self {
-        Self { log, live, metrics, health: health.condition("log") }
+        Self { log, live, metrics, health: health.condition("log"), messages_refused: Arc::default() }
     }
 
     /// Appends to the log, then tells live listeners. `Ok` means durable; an empty batch is refused.
@@ -80,8 +83,10 @@ impl Events {
         let Batch { records, messages, message_bytes, events } = batch;
         let started = Instant::now();
         let appended = self.log.append(records).await;
-        // A full log may still have room for an event: that says nothing about messages.
-        if messages > 0 || appended.is_err() {
+        if messages > 0 {
+            self.messages_refused.store(appended.is_err(), Ordering::Release);
+        }
+        if appended.is_err() || !self.messages_refused.load(Ordering::Acquire) {
             self.tell_fullness(appended.as_ref().err());
         }
         let range = appended?;
@@ -104,6 +109,7 @@ impl Events {
 
     /// The log was trimmed: it takes messages again, as far as anybody knows.
     pub fn room_made(&self) {
+        self.messages_refused.store(false, Ordering::Release);
         self.tell_fullness(None);
     }
 

@@ -80,6 +80,21 @@ async fn what_the_log_refuses_is_told_to_nobody_and_shows_as_not_ready() {
     assert!(stream.next().await.is_none(), "what is not durable is not told");
 
     events.log().trim_before(events.log().next_offset()).unwrap();
+    let small = || {
+        let mut batch = Batch::default();
+        batch.event(reported("d", 2, json!({}))).unwrap();
+        batch
+    };
+    events.publish(small()).await.unwrap();
+    assert_eq!(health.problems().len(), 1, "room for an event says nothing about messages");
     events.room_made();
+    assert!(health.problems().is_empty());
+
+    // Refused without any message: then an event that is taken tells that there is room.
+    let mut batch = Batch::default();
+    batch.event(reported("d", 3, json!({ "filler": "x".repeat(64 * 1024) }))).unwrap();
+    events.publish(batch).await.unwrap_err();
+    assert_eq!(health.problems().len(), 1);
+    events.publish(small()).await.unwrap();
     assert!(health.problems().is_empty());
 }
