@@ -5,6 +5,7 @@
 
 mod application;
 mod doctor;
+mod folder;
 mod model;
 mod token;
 mod user;
@@ -21,6 +22,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ReadConfigError};
 use crate::data_folder::Endpoints;
+use crate::database::FindDatabaseError;
 use crate::demo::{self, DemoOptions};
 use crate::serve::{self, ServeError, ServeOptions, shutdown_signal};
 
@@ -71,6 +73,8 @@ struct ServeArguments {
     /// Configuration file, TOML; flags win over it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    database: folder::DatabaseArgument,
     /// Host name devices use [default: localhost].
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
@@ -114,6 +118,11 @@ struct DemoArguments {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    if let Err(error) = folder::hide_password() {
+        return fail(
+            &anyhow::Error::new(error).context("cannot hide the password of --database from the process list"),
+        );
+    }
     let cli = Cli::parse();
     start_logging();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -153,7 +162,7 @@ fn chain(error: &anyhow::Error) -> String {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    let config = error.chain().any(|cause| cause.is::<ReadConfigError>());
+    let config = error.chain().any(|cause| cause.is::<ReadConfigError>() || cause.is::<FindDatabaseError>());
     let mend = error.chain().any(|cause| cause.downcast_ref::<ServeError>().is_some_and(ServeError::needs_mending));
     if config || mend { EXIT_CONFIG } else { 1 }
 }
@@ -171,7 +180,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 impl ServeArguments {
-    fn options(self) -> Result<ServeOptions, ReadConfigError> {
+    fn options(self) -> anyhow::Result<ServeOptions> {
         let mut config = match &self.config {
             Some(path) => Config::read(path)?,
             None => Config::default(),
@@ -183,7 +192,8 @@ impl ServeArguments {
         config.listen.mqtts = mqtts.unwrap_or(config.listen.mqtts);
         config.listen.amqps = amqps.or(config.listen.amqps);
         config.check()?;
-        Ok(ServeOptions { data: self.data, config, accept_data_loss: self.accept_data_loss })
+        let database = self.database.or_of(&config)?;
+        Ok(ServeOptions { data: self.data, config, database, accept_data_loss: self.accept_data_loss })
     }
 }
 

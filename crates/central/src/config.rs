@@ -11,6 +11,9 @@
 //! mqtts = "0.0.0.0:8883"
 //! # http = "127.0.0.1:8080" # plain, loopback only; off by default
 //!
+//! [database]
+//! url_file = "database-url" # postgresql://USER:PASSWORD@HOST/DATABASE; without it the registry is in the data folder
+//!
 //! [log]
 //! max_bytes = 10737418240   # hard limit of what waits in the log
 //!
@@ -39,6 +42,8 @@ pub struct Config {
     pub hostname: String,
     /// Where to listen.
     pub listen: ListenConfig,
+    /// Where the registry is.
+    pub database: DatabaseConfig,
     /// The log.
     pub log: LogConfig,
     /// The telemetry store.
@@ -61,6 +66,15 @@ pub struct ListenConfig {
     pub amqps: Option<SocketAddr>,
 }
 
+/// The database of the registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseConfig {
+    /// File that holds the URL of a PostgreSQL database and that only its owner may read, as seen from the configuration file.
+    /// Without it the registry is SQLite in the data folder.
+    pub url_file: Option<PathBuf>,
+}
+
 /// Connection limits.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -76,6 +90,7 @@ impl Default for Config {
         Self {
             hostname: "localhost".into(),
             listen: ListenConfig::default(),
+            database: DatabaseConfig::default(),
             log: LogConfig::default(),
             telemetry: TelemetryConfig::default(),
             limits: LimitsConfig::default(),
@@ -133,7 +148,12 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, ReadConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ReadConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text).map_err(|problem| ReadConfigError::Parse { path: path.to_owned(), problem })
+        let mut config =
+            Self::parse(&text).map_err(|problem| ReadConfigError::Parse { path: path.to_owned(), problem })?;
+        if let (Some(url_file), Some(folder)) = (&mut config.database.url_file, path.parent()) {
+            *url_file = folder.join(&*url_file);
+        }
+        Ok(config)
     }
 
     /// Parses the text of a file; the error names key and line.

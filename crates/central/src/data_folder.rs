@@ -6,7 +6,8 @@
 //!   admin.token        0600  API token of the built-in administrator
 //!   endpoints.json           where the listeners are, written before ready
 //!   serve.lock               locked while `tidegate serve` runs; other commands do not take it
-//!   registry.db        0600  SQLite: everything that is not telemetry or log
+//!   registry.db        0600  SQLite: everything that is not telemetry or log, unless that is in PostgreSQL
+//!   database           0600  which PostgreSQL database holds it then; never a password
 //!   log/               0700  segments of accepted messages         + FOLDER
 //!   telemetry/         0700  Parquet                               + FOLDER
 //!   files/             0700  uploads
@@ -144,7 +145,8 @@ impl DataFolder {
 
     /// An existing folder, for commands that only work on one.
     pub fn existing(root: &Path) -> Result<Self, DataFolderError> {
-        if !root.join("registry.db").is_file() {
+        let folder = Self::at(root);
+        if !folder.registry().is_file() && !folder.database().is_file() {
             return Err(DataFolderError::Missing(root.to_owned()));
         }
         Ok(Self { root: absolute(root)? })
@@ -163,6 +165,11 @@ impl DataFolder {
     /// SQLite file of the registry.
     pub fn registry(&self) -> PathBuf {
         self.root.join("registry.db")
+    }
+
+    /// Note of the PostgreSQL database the registry is in.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("database")
     }
 
     /// A guarded folder.

@@ -18,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod data_folder;
+pub mod database;
 pub mod demo;
 pub mod front;
 pub mod http;

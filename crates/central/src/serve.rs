@@ -9,6 +9,7 @@
 mod first_start;
 mod guard;
 mod listeners;
+mod registry_watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,6 +51,7 @@ use crate::certificates::{self, CertificateError};
 use crate::config::{Config, ReadConfigError};
 use crate::core::{Core, Parts};
 use crate::data_folder::{DataFolder, DataFolderError, Endpoints, Guarded};
+use crate::database::{Database, FindDatabaseError};
 use crate::front::Front;
 
 pub use first_start::FirstStartError;
@@ -68,6 +70,8 @@ pub struct ServeOptions {
     pub data: PathBuf,
     /// Configuration, checked.
     pub config: Config,
+    /// Where the registry is.
+    pub database: Database,
     /// Start although `log/` or `telemetry/` was removed.
     pub accept_data_loss: bool,
 }
@@ -84,6 +88,9 @@ pub enum ServeError {
     /// A part of the data folder is gone.
     #[error("a part of the data folder is missing")]
     Guard(#[from] GuardError),
+    /// Another database than the folder's, or none.
+    #[error("the registry cannot be found")]
+    Database(#[from] FindDatabaseError),
     /// The registry.
     #[error("the registry cannot be opened")]
     Registry(#[from] OpenRegistryError),
@@ -126,7 +133,8 @@ pub enum ServeError {
 impl ServeError {
     /// Whether starting again would fail the same way until somebody mends something.
     pub fn needs_mending(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Guard(_) | Self::Certificate(CertificateError::HalfCa { .. }))
+        matches!(self, Self::Config(_) | Self::Database(_) | Self::Guard(_))
+            || matches!(self, Self::Certificate(CertificateError::HalfCa { .. }))
             || matches!(self, Self::Registry(OpenRegistryError::LaterVersion { .. }))
             || matches!(self, Self::Log(OpenLogError::UnknownVersion { .. }))
             || matches!(self, Self::Reader(OpenPositionsError::LogReplaced { .. } | OpenPositionsError::LogGap { .. }))
@@ -204,9 +212,7 @@ async fn refuse_later_versions(folder: &DataFolder) -> Result<(), ServeError> {
 /// Opens everything below the listeners and starts the background tasks.
 async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Background), ServeError> {
     let config = &options.config;
-    first_start::create_private(&folder.registry())?;
-    let registry = Registry::open(&folder.registry()).await?;
-    guard::check(&folder, &registry, options.accept_data_loss).await?;
+    let registry = open_registry(&folder, options).await?;
     let signing_keys = SigningKeys::new(folder.clone());
     let application = first_start::set_up(&folder, &registry, &signing_keys).await?;
     let log = open_log(&folder, &registry, config).await?;
@@ -250,6 +256,8 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     background.tasks.spawn(relay.run(background.stop_events.clone()));
     background.tasks.spawn(twin_writer.run(background.stop_events.clone()));
     start_readers(&runner, &background, last_seen_reader, telemetry_reader);
+    let registry_health = health.condition("registry");
+    background.tasks.spawn(registry_watch::run(registry.clone(), registry_health, background.stop_events.clone()));
     let core = Core::new(Parts {
         folder,
         registry,
@@ -268,6 +276,19 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         signing_keys,
     });
     Ok((core, background))
+}
+
+/// The registry of the folder, wherever it is, with the folder's markers compared.
+async fn open_registry(folder: &DataFolder, options: &ServeOptions) -> Result<Registry, ServeError> {
+    options.database.check(folder)?;
+    if let Database::Folder = options.database {
+        first_start::create_private(&folder.registry())?;
+    }
+    let registry = options.database.open(folder).await?;
+    let is_known = options.database.is_known(folder)?;
+    guard::check(folder, &registry, guard::Expected { is_known, accept_loss: options.accept_data_loss }).await?;
+    options.database.note(folder)?;
+    Ok(registry)
 }
 
 async fn open_log(folder: &DataFolder, registry: &Registry, config: &Config) -> Result<Log, ServeError> {

@@ -320,7 +320,7 @@ fn refused_patch(identity: &Identity, error: &ChangeTwinError) -> HubError {
     match error {
         ChangeTwinError::Invalid(reason) => HubError { status: 400, message: reason.to_string() },
         ChangeTwinError::UnknownDevice => HubError { status: 404, message: error.to_string() },
-        ChangeTwinError::Store(full) if matches!(**full, StoreError::OutboxFull | StoreError::DiskFull(_)) => {
+        ChangeTwinError::Store(full) if matches!(**full, StoreError::OutboxFull | StoreError::DiskFull(..)) => {
             HubError { status: 503, message: full.to_string() }
         }
         ChangeTwinError::Store(_) | ChangeTwinError::Stopping => {

@@ -197,7 +197,7 @@ impl Provisioning {
         match self.registry.device_create(&enrollee.app, new).await {
             Ok(device) => Ok(device),
             // Two registrations at once: the other one made it.
-            Err(StoreError::Duplicate(_)) => {
+            Err(StoreError::Duplicate(..)) => {
                 let device =
                     self.registry.device_get(&enrollee.app, &enrollee.device_id).await.map_err(store_failed)?;
                 device.ok_or_else(|| DpsError::internal("the device is being deleted"))

@@ -85,6 +85,13 @@ struct Merged {
 
 type Known = HashMap<(Arc<str>, Identity), OwnedTwin>;
 
+impl Change {
+    /// The devices whose twins it changes, by application and id.
+    fn devices(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.operations.iter().map(|(identity, _)| (&*self.app, identity.device_id()))
+    }
+}
+
 impl Twins {
     /// For a registry; the caller runs the writer.
     pub fn new(registry: Registry, sessions: Sessions) -> (Self, TwinWriter) {
@@ -163,7 +170,8 @@ impl TwinWriter {
     }
 
     async fn write(&self, group: Vec<Change>) {
-        let mut transaction = match self.registry.twin_transaction().await {
+        let devices = group.iter().flat_map(Change::devices);
+        let mut transaction = match self.registry.twin_transaction(devices).await {
             Ok(transaction) => transaction,
             Err(error) => return refuse(group, error),
         };
@@ -212,7 +220,7 @@ async fn merge(
 ) -> Result<Vec<Effect>, ChangeTwinError> {
     let now = OffsetDateTime::now_utc();
     let store_failed = |error| match error {
-        StoreError::Missing => ChangeTwinError::UnknownDevice,
+        StoreError::Missing(_) => ChangeTwinError::UnknownDevice,
         error => ChangeTwinError::Store(Arc::new(error)),
     };
     let mut staged: Vec<(Identity, OwnedTwin)> = Vec::with_capacity(change.operations.len());

@@ -1,13 +1,13 @@
 //! Applications: the unit of isolation.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
-use super::enrollment_groups::put_group;
+use super::engine::{Locks, Statement};
+use super::enrollment_groups::put_statement;
 use super::{EnrollmentGroupRow, Registry, StoreError};
 
+const TABLE: &str = "applications";
+
 /// One application.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct ApplicationRow {
     /// Its id, a UUID; the `sr` of its API tokens.
     pub id: String,
@@ -19,40 +19,26 @@ pub struct ApplicationRow {
     pub created_ms: i64,
 }
 
-fn from_row(row: &SqliteRow) -> Result<ApplicationRow, sqlx::Error> {
-    Ok(ApplicationRow {
-        id: row.try_get("id")?,
-        name: row.try_get("name")?,
-        id_scope: row.try_get("id_scope")?,
-        created_ms: row.try_get("created_ms")?,
-    })
-}
-
 impl Registry {
     /// Every application, the first made first.
     pub async fn application_list(&self) -> Result<Vec<ApplicationRow>, StoreError> {
-        let rows = sqlx::query("SELECT id, name, id_scope, created_ms FROM applications ORDER BY created_ms, id")
-            .fetch_all(self.reader())
-            .await?;
-        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+        let sql = "SELECT id, name, id_scope, created_ms FROM applications ORDER BY created_ms, id";
+        self.engine.fetch_all(Statement::new("list the applications", TABLE, sql)).await
     }
 
     /// The application devices of this scope belong to.
     pub async fn application_by_scope(&self, id_scope: &str) -> Result<Option<ApplicationRow>, StoreError> {
-        let row = sqlx::query("SELECT id, name, id_scope, created_ms FROM applications WHERE id_scope = $1")
-            .bind(id_scope)
-            .fetch_optional(self.reader())
-            .await?;
-        Ok(row.as_ref().map(from_row).transpose()?)
+        let sql = "SELECT id, name, id_scope, created_ms FROM applications WHERE id_scope = $1";
+        self.engine
+            .fetch_optional(Statement::new("find an application by its id scope", TABLE, sql).bind(id_scope))
+            .await
     }
 
-    /// The application of a name, in any case.
+    /// The application of a name, in any case of its ASCII letters.
     pub async fn application_by_name(&self, name: &str) -> Result<Option<ApplicationRow>, StoreError> {
-        let row = sqlx::query("SELECT id, name, id_scope, created_ms FROM applications WHERE LOWER(name) = LOWER($1)")
-            .bind(name)
-            .fetch_optional(self.reader())
-            .await?;
-        Ok(row.as_ref().map(from_row).transpose()?)
+        let sql = "SELECT id, name, id_scope, created_ms FROM applications WHERE lower(name) = $1";
+        let statement = Statement::new("find an application by its name", TABLE, sql).bind(name.to_ascii_lowercase());
+        self.engine.fetch_optional(statement).await
     }
 
     /// Stores a new application with the enrollment groups it starts with, all or nothing.
@@ -61,18 +47,14 @@ impl Registry {
         application: &ApplicationRow,
         groups: &[EnrollmentGroupRow],
     ) -> Result<(), StoreError> {
-        let mut transaction = self.writer().begin().await?;
-        sqlx::query("INSERT INTO applications (id, name, id_scope, created_ms) VALUES ($1, $2, $3, $4)")
+        let sql = "INSERT INTO applications (id, name, id_scope, created_ms) VALUES ($1, $2, $3, $4)";
+        let create = Statement::new("create an application", TABLE, sql)
             .bind(&application.id)
             .bind(&application.name)
             .bind(&application.id_scope)
-            .bind(application.created_ms)
-            .execute(&mut *transaction)
-            .await?;
-        for group in groups {
-            put_group(&mut transaction, &application.id, group).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
+            .bind(application.created_ms);
+        let mut statements = vec![create];
+        statements.extend(groups.iter().map(|group| put_statement(&application.id, group)));
+        self.engine.write(&Locks::none(), &statements).await.map(drop)
     }
 }

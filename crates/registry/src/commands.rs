@@ -1,9 +1,9 @@
 //! Commands that were run: the newest few of each.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
+use super::engine::{Locks, Statement};
 use super::{Registry, StoreError};
+
+const TABLE: &str = "commands";
 
 /// Which command of what. `module` and `component` are empty at device level.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct CommandTarget {
 }
 
 /// One run of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct CommandRow {
     /// Id of the run.
     pub id: String,
@@ -37,18 +37,6 @@ pub struct CommandRow {
     pub requested_ms: i64,
 }
 
-fn from_row(row: &SqliteRow) -> Result<CommandRow, sqlx::Error> {
-    Ok(CommandRow {
-        id: row.try_get("id")?,
-        request: row.try_get("request")?,
-        response: row.try_get("response")?,
-        response_code: row.try_get("response_code")?,
-        connection_timeout_secs: row.try_get("connection_timeout_secs")?,
-        response_timeout_secs: row.try_get("response_timeout_secs")?,
-        requested_ms: row.try_get("requested_ms")?,
-    })
-}
-
 impl Registry {
     /// Stores a run and drops all but the newest `keep` of the same command.
     pub async fn command_add(
@@ -58,40 +46,23 @@ impl Registry {
         command: &CommandRow,
         keep: u32,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.writer().begin().await?;
-        sqlx::query(
-            "INSERT INTO commands (application, id, device, module, component, name, request, response, response_code, \
-             connection_timeout_secs, response_timeout_secs, requested_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-        )
-        .bind(application)
-        .bind(&command.id)
-        .bind(&target.device)
-        .bind(&target.module)
-        .bind(&target.component)
-        .bind(&target.name)
-        .bind(&command.request)
-        .bind(&command.response)
-        .bind(command.response_code)
-        .bind(command.connection_timeout_secs)
-        .bind(command.response_timeout_secs)
-        .bind(command.requested_ms)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query(
-            "DELETE FROM commands WHERE application = $1 AND id IN (SELECT id FROM commands WHERE application = $1 AND device = $2 \
-             AND module = $3 AND component = $4 AND name = $5 ORDER BY requested_ms DESC, id DESC LIMIT 1000 OFFSET $6)",
-        )
-        .bind(application)
-        .bind(&target.device)
-        .bind(&target.module)
-        .bind(&target.component)
-        .bind(&target.name)
-        .bind(i64::from(keep))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+        let add = "INSERT INTO commands (application, device, module, component, name, id, request, response, \
+             response_code, connection_timeout_secs, response_timeout_secs, requested_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        let add = of(Statement::new("store a run of a command", TABLE, add), application, target)
+            .bind(&command.id)
+            .bind(&command.request)
+            .bind(&command.response)
+            .bind(command.response_code)
+            .bind(command.connection_timeout_secs)
+            .bind(command.response_timeout_secs)
+            .bind(command.requested_ms);
+        let drop_old = "DELETE FROM commands WHERE application = $1 AND id IN (SELECT id FROM commands \
+             WHERE application = $1 AND device = $2 AND module = $3 AND component = $4 AND name = $5 \
+             ORDER BY requested_ms DESC, id DESC LIMIT 1000 OFFSET $6)";
+        let drop_old = Statement::new("drop the oldest runs of a command", TABLE, drop_old);
+        let drop_old = of(drop_old, application, target).bind(i64::from(keep));
+        self.engine.write(&Locks::device(application, &target.device), &[add, drop_old]).await.map(drop)
     }
 
     /// The runs of a command that are kept, newest first.
@@ -100,18 +71,16 @@ impl Registry {
         application: &str,
         target: &CommandTarget,
     ) -> Result<Vec<CommandRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, request, response, response_code, connection_timeout_secs, response_timeout_secs, requested_ms \
-             FROM commands WHERE application = $1 AND device = $2 AND module = $3 AND component = $4 AND name = $5 \
-             ORDER BY requested_ms DESC, id DESC",
-        )
-        .bind(application)
-        .bind(&target.device)
-        .bind(&target.module)
-        .bind(&target.component)
-        .bind(&target.name)
-        .fetch_all(self.reader())
-        .await?;
-        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+        let sql = "SELECT id, request, response, response_code, connection_timeout_secs, response_timeout_secs, \
+             requested_ms FROM commands \
+             WHERE application = $1 AND device = $2 AND module = $3 AND component = $4 AND name = $5 \
+             ORDER BY requested_ms DESC, id DESC";
+        self.engine.fetch_all(of(Statement::new("list the runs of a command", TABLE, sql), application, target)).await
     }
+}
+
+/// Binds `$1` to `$5`.
+fn of<'q>(statement: Statement<'q>, application: &'q str, target: &'q CommandTarget) -> Statement<'q> {
+    let CommandTarget { device, module, component, name } = target;
+    statement.bind(application).bind(device).bind(module).bind(component).bind(name)
 }

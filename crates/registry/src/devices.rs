@@ -3,28 +3,31 @@
 mod filter;
 
 use serde_json::{Map, Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
-use super::{Registry, StoreError, lifecycle, new_etag, new_generation_id};
+use super::engine::{Locks, Statement, Transaction, retried};
+use super::{Act, Registry, StoreError, lifecycle, new_etag, new_generation_id};
 
 pub use filter::{Comparison, DeviceField, DeviceFilter, DevicePage};
+
+const TABLE: &str = "devices";
 
 /// Every column, in the order of the table.
 const COLUMNS: &str = "id, generation_id, etag, display_name, template, enabled, provisioned, awaiting_approval, simulated, \
      is_edge, organization, primary_key, secondary_key, enrollment_group, gateway, gateway_relationship, created_ms, updated_ms";
 
 /// A pair of symmetric keys in base64.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct SymmetricKeys {
     /// The key in use.
+    #[sqlx(rename = "primary_key")]
     pub primary: String,
     /// The key to change over to.
+    #[sqlx(rename = "secondary_key")]
     pub secondary: String,
 }
 
 /// One device as stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct DeviceRow {
     /// Its id, case-sensitive.
     pub id: String,
@@ -105,7 +108,7 @@ pub struct DeviceChange {
 }
 
 /// The value of one cloud property.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct CloudPropertyRow {
     /// The property's name.
     pub name: String,
@@ -115,56 +118,34 @@ pub struct CloudPropertyRow {
     pub updated_ms: i64,
 }
 
-fn from_row(row: &SqliteRow) -> Result<DeviceRow, sqlx::Error> {
-    Ok(DeviceRow {
-        id: row.try_get("id")?,
-        generation_id: row.try_get("generation_id")?,
-        etag: row.try_get("etag")?,
-        display_name: row.try_get("display_name")?,
-        template: row.try_get("template")?,
-        enabled: row.try_get("enabled")?,
-        provisioned: row.try_get("provisioned")?,
-        awaiting_approval: row.try_get("awaiting_approval")?,
-        simulated: row.try_get("simulated")?,
-        is_edge: row.try_get("is_edge")?,
-        organization: row.try_get("organization")?,
-        primary_key: row.try_get("primary_key")?,
-        secondary_key: row.try_get("secondary_key")?,
-        enrollment_group: row.try_get("enrollment_group")?,
-        gateway: row.try_get("gateway")?,
-        gateway_relationship: row.try_get("gateway_relationship")?,
-        created_ms: row.try_get("created_ms")?,
-        updated_ms: row.try_get("updated_ms")?,
-    })
+fn read<'q>(application: &'q str, id: &'q str) -> Statement<'q> {
+    let sql = format!("SELECT {COLUMNS} FROM devices WHERE application = $1 AND id = $2");
+    Statement::new("read a device", TABLE, sql).bind(application).bind(id)
 }
 
 /// The device as it stands in a transaction.
 pub(super) async fn get(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     application: &str,
     id: &str,
 ) -> Result<Option<DeviceRow>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM devices WHERE application = $1 AND id = $2");
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(id).fetch_optional(connection).await?;
-    Ok(row.as_ref().map(from_row).transpose()?)
+    transaction.fetch_optional(&read(application, id)).await
 }
 
 impl Registry {
     /// One device.
     pub async fn device_get(&self, application: &str, id: &str) -> Result<Option<DeviceRow>, StoreError> {
-        let mut connection = self.reader().acquire().await?;
-        get(&mut connection, application, id).await
+        self.engine.fetch_optional(read(application, id)).await
     }
 
     /// Stores a new device; `Duplicate` when the id is taken.
     pub async fn device_create(&self, application: &str, device: NewDevice) -> Result<DeviceRow, StoreError> {
         let sql = format!(
-            "INSERT INTO devices (application, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11, \
+            "INSERT INTO devices (application, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, $9, $10, $11, \
              $13, $14, NULL, NULL, NULL, $12, $12) RETURNING {COLUMNS}"
         );
         let name = if device.display_name.is_empty() { &device.id } else { &device.display_name };
-        let mut transaction = self.writer().begin().await?;
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = Statement::new("create a device", TABLE, sql)
             .bind(application)
             .bind(&device.id)
             .bind(new_generation_id())
@@ -178,13 +159,16 @@ impl Registry {
             .bind(&device.organization)
             .bind(device.created_ms)
             .bind(device.keys.as_ref().map(|keys| keys.primary.as_str()))
-            .bind(device.keys.as_ref().map(|keys| keys.secondary.as_str()))
-            .fetch_one(&mut *transaction)
-            .await?;
-        let row = from_row(&row)?;
-        let event = lifecycle::of_device(application, &row, row.created_ms, &lifecycle::created(&row));
-        self.commit_with(transaction, &[event]).await?;
-        Ok(row)
+            .bind(device.keys.as_ref().map(|keys| keys.secondary.as_str()));
+        let act = statement.act();
+        retried!(self.engine, {
+            let mut transaction = self.engine.begin(&Locks::device(application, &device.id), act).await?;
+            let row: Option<DeviceRow> = transaction.fetch_optional(&statement).await?;
+            let row = row.ok_or(StoreError::Missing(act))?;
+            let event = lifecycle::of_device(application, &row, row.created_ms, &lifecycle::created(&row));
+            self.commit_with(transaction, &[event]).await?;
+            Ok(row)
+        })
     }
 
     /// Writes what a caller may change. With `etag`, only if the record still carries it.
@@ -197,12 +181,10 @@ impl Registry {
     ) -> Result<DeviceRow, StoreError> {
         let sql = format!(
             "UPDATE devices SET etag = $3, display_name = $4, template = $5, enabled = $6, organization = $7, updated_ms = $8, \
-             awaiting_approval = CASE WHEN $6 = 1 THEN 0 ELSE awaiting_approval END \
+             awaiting_approval = CASE WHEN $6 THEN FALSE ELSE awaiting_approval END \
              WHERE application = $1 AND id = $2 AND ($9 IS NULL OR etag = $9) RETURNING {COLUMNS}"
         );
-        let mut transaction = self.writer().begin().await?;
-        let before = get(&mut transaction, application, id).await?.ok_or(StoreError::Missing)?;
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = Statement::new("change a device", TABLE, sql)
             .bind(application)
             .bind(id)
             .bind(new_etag())
@@ -211,15 +193,19 @@ impl Registry {
             .bind(change.enabled)
             .bind(&change.organization)
             .bind(change.updated_ms)
-            .bind(etag)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let after = from_row(&row.ok_or(StoreError::EtagMismatch)?)?;
-        let bodies = lifecycle::changes(&before, &after);
-        let events: Vec<_> =
-            bodies.iter().map(|body| lifecycle::of_device(application, &after, change.updated_ms, body)).collect();
-        self.commit_with(transaction, &events).await?;
-        Ok(after)
+            .bind(etag);
+        let act = statement.act();
+        retried!(self.engine, {
+            let mut transaction = self.engine.begin(&Locks::device(application, id), act).await?;
+            let before = get(&mut transaction, application, id).await?.ok_or(StoreError::Missing(act))?;
+            let after: Option<DeviceRow> = transaction.fetch_optional(&statement).await?;
+            let after = after.ok_or(StoreError::EtagMismatch(act))?;
+            let bodies = lifecycle::changes(&before, &after);
+            let event = |body| lifecycle::of_device(application, &after, change.updated_ms, body);
+            let events: Vec<_> = bodies.iter().map(event).collect();
+            self.commit_with(transaction, &events).await?;
+            Ok(after)
+        })
     }
 
     /// Assigns the template a device announced, if it has none yet. Answers whether it was assigned.
@@ -231,23 +217,26 @@ impl Registry {
         now_ms: i64,
     ) -> Result<bool, StoreError> {
         let sql = format!(
-            "UPDATE devices SET template = $3, etag = $4, updated_ms = $5 WHERE application = $1 AND id = $2 \
-             AND template IS NULL RETURNING {COLUMNS}"
+            "UPDATE devices SET template = $3, etag = $4, updated_ms = $5 \
+             WHERE application = $1 AND id = $2 AND template IS NULL RETURNING {COLUMNS}"
         );
-        let mut transaction = self.writer().begin().await?;
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = Statement::new("assign a template to a device", TABLE, sql)
             .bind(application)
             .bind(id)
             .bind(template)
             .bind(new_etag())
-            .bind(now_ms)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let Some(row) = row else { return Ok(false) };
-        let body = lifecycle::template_changed(None, Some(template));
-        let event = lifecycle::of_device(application, &from_row(&row)?, now_ms, &body);
-        self.commit_with(transaction, &[event]).await?;
-        Ok(true)
+            .bind(now_ms);
+        retried!(self.engine, {
+            let mut transaction = self.engine.begin(&Locks::device(application, id), statement.act()).await?;
+            let row: Option<DeviceRow> = transaction.fetch_optional(&statement).await?;
+            let Some(row) = row else {
+                transaction.roll_back().await?;
+                return Ok(false);
+            };
+            let body = lifecycle::template_changed(None, Some(template));
+            self.commit_with(transaction, &[lifecycle::of_device(application, &row, now_ms, &body)]).await?;
+            Ok(true)
+        })
     }
 
     /// Records that provisioning gave the device its hub identity; `Missing` when there is no such device.
@@ -260,82 +249,74 @@ impl Registry {
         now_ms: i64,
     ) -> Result<DeviceRow, StoreError> {
         let sql = format!(
-            "UPDATE devices SET provisioned = 1, primary_key = $3, secondary_key = $4, enrollment_group = $5, etag = $6, \
+            "UPDATE devices SET provisioned = TRUE, primary_key = $3, secondary_key = $4, enrollment_group = $5, etag = $6, \
              updated_ms = $7 WHERE application = $1 AND id = $2 RETURNING {COLUMNS}"
         );
-        let mut transaction = self.writer().begin().await?;
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = Statement::new("mark a device as provisioned", TABLE, sql)
             .bind(application)
             .bind(id)
             .bind(keys.map(|keys| keys.primary.as_str()))
             .bind(keys.map(|keys| keys.secondary.as_str()))
             .bind(enrollment_group)
             .bind(new_etag())
-            .bind(now_ms)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let row = from_row(&row.ok_or(StoreError::Missing)?)?;
-        let body = json!({ "event": "provisioned", "enrollmentGroup": enrollment_group });
-        self.commit_with(transaction, &[lifecycle::of_device(application, &row, now_ms, &body)]).await?;
-        Ok(row)
+            .bind(now_ms);
+        let act = statement.act();
+        retried!(self.engine, {
+            let mut transaction = self.engine.begin(&Locks::device(application, id), act).await?;
+            let row: Option<DeviceRow> = transaction.fetch_optional(&statement).await?;
+            let row = row.ok_or(StoreError::Missing(act))?;
+            let body = json!({ "event": "provisioned", "enrollmentGroup": enrollment_group });
+            self.commit_with(transaction, &[lifecycle::of_device(application, &row, now_ms, &body)]).await?;
+            Ok(row)
+        })
     }
 
     /// Deletes a device with all that belongs to it; its children lose their parent. Answers whether it was there.
     pub async fn device_delete(&self, application: &str, id: &str, now_ms: i64) -> Result<bool, StoreError> {
-        let mut transaction = self.writer().begin().await?;
-        let Some(device) = get(&mut transaction, application, id).await? else { return Ok(false) };
-        sqlx::query(
-            "UPDATE devices SET gateway = NULL, gateway_relationship = NULL WHERE application = $1 AND gateway = $2",
-        )
-        .bind(application)
-        .bind(id)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query("DELETE FROM devices WHERE application = $1 AND id = $2")
-            .bind(application)
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-        let event = lifecycle::of_device(application, &device, now_ms, &json!({ "event": "deleted" }));
-        self.commit_with(transaction, &[event]).await?;
-        Ok(true)
+        let orphan =
+            "UPDATE devices SET gateway = NULL, gateway_relationship = NULL WHERE application = $1 AND gateway = $2";
+        let delete = "DELETE FROM devices WHERE application = $1 AND id = $2";
+        let statements = [
+            Statement::new("take a device from its children", TABLE, orphan),
+            Statement::new("delete a device", TABLE, delete),
+        ];
+        let statements = statements.map(|statement| statement.bind(application).bind(id));
+        retried!(self.engine, {
+            let mut transaction = self.engine.begin(&Locks::device(application, id), statements[1].act()).await?;
+            let Some(device) = get(&mut transaction, application, id).await? else {
+                transaction.roll_back().await?;
+                return Ok(false);
+            };
+            for statement in &statements {
+                transaction.execute(statement).await?;
+            }
+            let event = lifecycle::of_device(application, &device, now_ms, &json!({ "event": "deleted" }));
+            self.commit_with(transaction, &[event]).await?;
+            Ok(true)
+        })
     }
 
     /// The devices whose parent is this one, by id.
     pub async fn devices_children(&self, application: &str, gateway: &str) -> Result<Vec<DeviceRow>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM devices WHERE application = $1 AND gateway = $2 ORDER BY id");
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(gateway).fetch_all(self.reader()).await?;
-        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+        let statement = Statement::new("list a device's children", TABLE, sql).bind(application).bind(gateway);
+        self.engine.fetch_all(statement).await
     }
 
     /// Whether a device uses the template.
     pub async fn template_in_use(&self, application: &str, template: &str) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 FROM devices WHERE application = $1 AND template = $2 LIMIT 1")
-            .bind(application)
-            .bind(template)
-            .fetch_optional(self.reader())
-            .await?;
+        let sql = "SELECT id FROM devices WHERE application = $1 AND template = $2 LIMIT 1";
+        let statement = Statement::new("look for a template's devices", TABLE, sql).bind(application).bind(template);
+        let row: Option<(String,)> = self.engine.fetch_optional(statement).await?;
         Ok(row.is_some())
     }
 
     /// A device's cloud properties, by name.
     pub async fn cloud_properties(&self, application: &str, device: &str) -> Result<Vec<CloudPropertyRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT name, value, updated_ms FROM cloud_properties WHERE application = $1 AND device = $2 ORDER BY name",
-        )
-        .bind(application)
-        .bind(device)
-        .fetch_all(self.reader())
-        .await?;
-        let read = |row: &SqliteRow| {
-            Ok(CloudPropertyRow {
-                name: row.try_get("name")?,
-                value: row.try_get("value")?,
-                updated_ms: row.try_get("updated_ms")?,
-            })
-        };
-        Ok(rows.iter().map(read).collect::<Result<_, sqlx::Error>>()?)
+        let sql =
+            "SELECT name, value, updated_ms FROM cloud_properties WHERE application = $1 AND device = $2 ORDER BY name";
+        let statement = Statement::new("read cloud properties", "cloud_properties", sql).bind(application).bind(device);
+        self.engine.fetch_all(statement).await
     }
 
     /// Sets (`Some`, JSON text) and clears (`None`) cloud properties together; with `replace`, clears every other one.
@@ -347,35 +328,34 @@ impl Registry {
         replace: bool,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.writer().begin().await?;
+        let write =
+            |sql| Statement::new("write cloud properties", "cloud_properties", sql).bind(application).bind(device);
+        let mut statements = Vec::with_capacity(values.len() + 1);
         if replace {
-            sqlx::query("DELETE FROM cloud_properties WHERE application = $1 AND device = $2")
-                .bind(application)
-                .bind(device)
-                .execute(&mut *transaction)
-                .await?;
+            statements.push(write("DELETE FROM cloud_properties WHERE application = $1 AND device = $2"));
         }
         for (name, value) in values {
-            let statement = match value {
-                Some(value) => sqlx::query(
+            statements.push(match value {
+                Some(value) => write(
                     "INSERT INTO cloud_properties (application, device, name, value, updated_ms) VALUES ($1, $2, $3, $4, $5) \
                      ON CONFLICT (application, device, name) DO UPDATE SET value = $4, updated_ms = $5",
                 )
-                .bind(application)
-                .bind(device)
                 .bind(name)
                 .bind(value)
                 .bind(now_ms),
-                None => sqlx::query("DELETE FROM cloud_properties WHERE application = $1 AND device = $2 AND name = $3")
-                    .bind(application)
-                    .bind(device)
-                    .bind(name),
-            };
-            statement.execute(&mut *transaction).await?;
+                None => write("DELETE FROM cloud_properties WHERE application = $1 AND device = $2 AND name = $3").bind(name),
+            });
         }
-        let Some(row) = get(&mut transaction, application, device).await? else { return Err(StoreError::Missing) };
-        let event = lifecycle::of_device(application, &row, now_ms, &cloud_properties_changed(values, replace));
-        self.commit_with(transaction, &[event]).await
+        let change = Act { act: "write cloud properties", table: "cloud_properties" };
+        retried!(self.engine, {
+            let mut transaction = self.engine.begin(&Locks::device(application, device), change).await?;
+            let row = get(&mut transaction, application, device).await?.ok_or(StoreError::Missing(change))?;
+            for statement in &statements {
+                transaction.execute(statement).await?;
+            }
+            let event = lifecycle::of_device(application, &row, now_ms, &cloud_properties_changed(values, replace));
+            self.commit_with(transaction, &[event]).await
+        })
     }
 }
 

@@ -1,15 +1,14 @@
 //! Enrollment groups: one pair of keys for many devices.
 
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-
+use super::engine::{Locks, Statement};
 use super::{Registry, StoreError, SymmetricKeys, new_etag};
 
+const TABLE: &str = "enrollment_groups";
 const COLUMNS: &str =
     "id, etag, display_name, enabled, is_edge, auto_approve, primary_key, secondary_key, created_ms, updated_ms";
 
 /// One enrollment group with symmetric keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct EnrollmentGroupRow {
     /// Its id.
     pub id: String,
@@ -24,6 +23,7 @@ pub struct EnrollmentGroupRow {
     /// Whether a device nobody announced may connect at once.
     pub auto_approve: bool,
     /// The group's keys, from which each device's are derived.
+    #[sqlx(flatten)]
     pub keys: SymmetricKeys,
     /// When it was created.
     pub created_ms: i64,
@@ -31,33 +31,15 @@ pub struct EnrollmentGroupRow {
     pub updated_ms: i64,
 }
 
-fn from_row(row: &SqliteRow) -> Result<EnrollmentGroupRow, sqlx::Error> {
-    Ok(EnrollmentGroupRow {
-        id: row.try_get("id")?,
-        etag: row.try_get("etag")?,
-        display_name: row.try_get("display_name")?,
-        enabled: row.try_get("enabled")?,
-        is_edge: row.try_get("is_edge")?,
-        auto_approve: row.try_get("auto_approve")?,
-        keys: SymmetricKeys { primary: row.try_get("primary_key")?, secondary: row.try_get("secondary_key")? },
-        created_ms: row.try_get("created_ms")?,
-        updated_ms: row.try_get("updated_ms")?,
-    })
-}
-
-/// The statement of [`Registry::enrollment_group_put`], in a transaction.
-pub(super) async fn put_group(
-    connection: &mut SqliteConnection,
-    application: &str,
-    group: &EnrollmentGroupRow,
-) -> Result<EnrollmentGroupRow, StoreError> {
+/// The statement of [`Registry::enrollment_group_put`].
+pub(super) fn put_statement<'q>(application: &'q str, group: &'q EnrollmentGroupRow) -> Statement<'q> {
     let sql = format!(
         "INSERT INTO enrollment_groups (application, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
          ON CONFLICT (application, id) DO UPDATE SET etag = $3, display_name = $4, enabled = $5, is_edge = $6, \
          auto_approve = $7, primary_key = $8, secondary_key = $9, updated_ms = $11 \
          WHERE $12 = '' OR enrollment_groups.etag = $12 RETURNING {COLUMNS}"
     );
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+    Statement::new("store an enrollment group", TABLE, sql)
         .bind(application)
         .bind(&group.id)
         .bind(new_etag())
@@ -70,18 +52,13 @@ pub(super) async fn put_group(
         .bind(group.created_ms)
         .bind(group.updated_ms)
         .bind(&group.etag)
-        .fetch_optional(connection)
-        .await?
-        .ok_or(StoreError::EtagMismatch)?;
-    Ok(from_row(&row)?)
 }
 
 impl Registry {
     /// Every enrollment group of the application, by id.
     pub async fn enrollment_groups_list(&self, application: &str) -> Result<Vec<EnrollmentGroupRow>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM enrollment_groups WHERE application = $1 ORDER BY id");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).fetch_all(self.reader()).await?;
-        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+        self.engine.fetch_all(Statement::new("list the enrollment groups", TABLE, sql).bind(application)).await
     }
 
     /// One enrollment group.
@@ -91,9 +68,8 @@ impl Registry {
         id: &str,
     ) -> Result<Option<EnrollmentGroupRow>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM enrollment_groups WHERE application = $1 AND id = $2");
-        let row =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(id).fetch_optional(self.reader()).await?;
-        Ok(row.as_ref().map(from_row).transpose()?)
+        let statement = Statement::new("read an enrollment group", TABLE, sql).bind(application).bind(id);
+        self.engine.fetch_optional(statement).await
     }
 
     /// Stores a group under its id, new or replaced, with a new etag. With `group.etag` not empty, only if it is still that.
@@ -102,19 +78,15 @@ impl Registry {
         application: &str,
         group: &EnrollmentGroupRow,
     ) -> Result<EnrollmentGroupRow, StoreError> {
-        let mut transaction = self.writer().begin().await?;
-        let stored = put_group(&mut transaction, application, group).await?;
-        transaction.commit().await?;
-        Ok(stored)
+        let statement = put_statement(application, group);
+        let act = statement.act();
+        self.engine.change_returning(&Locks::none(), statement).await?.ok_or(StoreError::EtagMismatch(act))
     }
 
     /// Deletes a group; its devices stay. Answers whether it was there.
     pub async fn enrollment_group_delete(&self, application: &str, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM enrollment_groups WHERE application = $1 AND id = $2")
-            .bind(application)
-            .bind(id)
-            .execute(self.writer())
-            .await?;
-        Ok(done.rows_affected() == 1)
+        let sql = "DELETE FROM enrollment_groups WHERE application = $1 AND id = $2";
+        let statement = Statement::new("delete an enrollment group", TABLE, sql).bind(application).bind(id);
+        Ok(self.engine.execute(statement).await? == 1)
     }
 }

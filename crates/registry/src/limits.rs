@@ -1,7 +1,34 @@
-//! Named bounds of the registry.
+//! Every bound of the registry.
+
+use std::time::Duration;
+
+/// Connections that may read a SQLite registry at the same time. One more writes.
+pub const SQLITE_READERS_MAX: u32 = 4;
+
+/// Connections to PostgreSQL, for reads and writes together.
+pub const POSTGRES_CONNECTIONS_MAX: u32 = 10;
+
+/// How long a caller waits for a connection before the registry counts as unavailable.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one read, one write or one step of a transaction may take on PostgreSQL: a server that stopped answering
+/// without closing its connections must not hold a caller for ever.
+pub const POSTGRES_OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a write is tried that PostgreSQL refuses because of other writes at the same time.
+pub const WRITE_ATTEMPTS_MAX: u32 = 5;
+
+/// How often PostgreSQL is asked what became of a commit whose answer was lost, while it is still at it …
+pub const OUTCOME_ATTEMPTS_MAX: u32 = 20;
+
+/// … and the time between.
+pub const OUTCOME_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Events of changes that may wait for the event log. Beyond it changes are refused, and nothing is lost.
 pub const OUTBOX_EVENTS_MAX: u64 = 10_000;
 
-/// Events written with one statement: nine parameters each, and a statement takes 32,766.
+/// Events written with one statement: nine parameters each, and SQLite takes 32,766, PostgreSQL 65,535.
 pub const OUTBOX_EVENTS_PER_STATEMENT_MAX: usize = 256;
+
+/// Length of a database's URL.
+pub const DATABASE_URL_BYTES_MAX: usize = 4_096;

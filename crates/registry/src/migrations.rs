@@ -1,39 +1,50 @@
-//! The schema's history: numbered files, applied in order, once each.
+//! The schema's history, of either engine: numbered files, applied in order, once each.
 //!
 //! A file that was released is never edited (its checksum is stored and compared at every start); a change of the schema is a
-//! new file. The list is written out, so that the files are part of the program and their order is visible.
+//! new file in both folders. The numbers of the two are their own: PostgreSQL began with the sum of what SQLite had by then. The
+//! lists are written out, so that the files are part of the program and their order is visible. A database that a newer
+//! version changed is refused.
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{SqlSafeStr, SqliteConnection, SqlitePool};
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Version, title, statements.
-const FILES: [(i64, &str, &str); 4] = [
-    (1, "registry", include_str!("../migrations/0001_registry.sql")),
-    (2, "hub", include_str!("../migrations/0002_hub.sql")),
-    (3, "outbox", include_str!("../migrations/0003_outbox.sql")),
-    (4, "application names", include_str!("../migrations/0004_application_names.sql")),
+type File = (i64, &'static str, &'static str);
+
+const SQLITE: [File; 4] = [
+    (1, "registry", include_str!("../migrations/sqlite/0001_registry.sql")),
+    (2, "hub", include_str!("../migrations/sqlite/0002_hub.sql")),
+    (3, "outbox", include_str!("../migrations/sqlite/0003_outbox.sql")),
+    (4, "application names", include_str!("../migrations/sqlite/0004_application_names.sql")),
 ];
 
-/// Version of the last one.
-pub(super) const NEWEST: i64 = FILES[FILES.len() - 1].0;
+const POSTGRES: [File; 1] = [(1, "registry", include_str!("../migrations/postgres/0001_registry.sql"))];
 
-/// The newest version that was applied to a file; `None` when none was.
-pub(super) async fn newest_applied(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
-    let known = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
-    let tables: i64 = sqlx::query_scalar(known).fetch_one(&mut *connection).await?;
-    if tables == 0 {
-        return Ok(None);
-    }
-    sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await
+/// Version of the newest file of SQLite's.
+pub(super) const SQLITE_NEWEST: i64 = SQLITE[SQLITE.len() - 1].0;
+
+/// Version of the newest file of PostgreSQL's.
+pub(super) const POSTGRES_NEWEST: i64 = POSTGRES[POSTGRES.len() - 1].0;
+
+/// Answers the newest version that was applied, where the table of versions exists.
+pub(super) const NEWEST_APPLIED: &str = "SELECT MAX(version) FROM _sqlx_migrations";
+
+/// The history of a SQLite file.
+pub(super) fn sqlite() -> Migrator {
+    migrator(&SQLITE)
 }
 
-/// Brings the schema up to date.
-pub(super) async fn run(writer: &SqlitePool) -> Result<(), MigrateError> {
-    let files = FILES
+/// The history of a PostgreSQL database.
+pub(super) fn postgres() -> Migrator {
+    migrator(&POSTGRES)
+}
+
+fn migrator(files: &[File]) -> Migrator {
+    let files = files
         .iter()
         .map(|&(version, title, sql)| {
             Migration::new(version, title.into(), MigrationType::Simple, sql.into_sql_str(), false)
         })
         .collect();
-    Migrator::with_migrations(files).run(writer).await
+    Migrator::with_migrations(files)
 }

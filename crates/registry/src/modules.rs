@@ -1,11 +1,11 @@
 //! Module identities of devices, made by the edge runtime with the device's own credentials.
 
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
+use super::engine::{Locks, Statement, Transaction, retried};
 use super::{Registry, StoreError, SymmetricKeys, devices, lifecycle, new_etag, new_generation_id};
 
+const TABLE: &str = "modules";
 const COLUMNS: &str =
     "device, id, generation_id, etag, managed_by, auth_type, primary_key, secondary_key, created_ms, updated_ms";
 
@@ -19,7 +19,7 @@ pub enum ModuleAuthentication {
 }
 
 /// One module identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct ModuleRow {
     /// Its device.
     pub device: String,
@@ -32,6 +32,7 @@ pub struct ModuleRow {
     /// Who manages it, `IotEdge` for deployed modules.
     pub managed_by: Option<String>,
     /// How it proves who it is.
+    #[sqlx(flatten, try_from = "ModuleKeys")]
     pub authentication: ModuleAuthentication,
     /// When it was created.
     pub created_ms: i64,
@@ -58,54 +59,48 @@ impl ModuleChange {
     }
 }
 
-fn from_row(row: &SqliteRow) -> Result<ModuleRow, sqlx::Error> {
-    let primary: Option<String> = row.try_get("primary_key")?;
-    let secondary: Option<String> = row.try_get("secondary_key")?;
-    let authentication = match (primary, secondary) {
-        (Some(primary), Some(secondary)) => ModuleAuthentication::Sas(SymmetricKeys { primary, secondary }),
-        _ => ModuleAuthentication::None,
-    };
-    Ok(ModuleRow {
-        device: row.try_get("device")?,
-        id: row.try_get("id")?,
-        generation_id: row.try_get("generation_id")?,
-        etag: row.try_get("etag")?,
-        managed_by: row.try_get("managed_by")?,
-        authentication,
-        created_ms: row.try_get("created_ms")?,
-        updated_ms: row.try_get("updated_ms")?,
-    })
+/// The keys of a module, both or none.
+#[derive(sqlx::FromRow)]
+struct ModuleKeys {
+    primary_key: Option<String>,
+    secondary_key: Option<String>,
+}
+
+impl From<ModuleKeys> for ModuleAuthentication {
+    fn from(keys: ModuleKeys) -> Self {
+        match (keys.primary_key, keys.secondary_key) {
+            (Some(primary), Some(secondary)) => Self::Sas(SymmetricKeys { primary, secondary }),
+            _ => Self::None,
+        }
+    }
+}
+
+fn read<'q>(application: &'q str, device: &'q str, id: &'q str) -> Statement<'q> {
+    let sql = format!("SELECT {COLUMNS} FROM modules WHERE application = $1 AND device = $2 AND id = $3");
+    Statement::new("read a module", TABLE, sql).bind(application).bind(device).bind(id)
 }
 
 async fn get(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     application: &str,
     device: &str,
     id: &str,
 ) -> Result<Option<ModuleRow>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM modules WHERE application = $1 AND device = $2 AND id = $3");
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(application)
-        .bind(device)
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.as_ref().map(from_row).transpose()?)
+    transaction.fetch_optional(&read(application, device, id)).await
 }
 
 impl Registry {
     /// One module.
     pub async fn module_get(&self, application: &str, device: &str, id: &str) -> Result<Option<ModuleRow>, StoreError> {
-        let mut connection = self.reader().acquire().await?;
-        get(&mut connection, application, device, id).await
+        self.engine.fetch_optional(read(application, device, id)).await
     }
 
     /// A device's modules, by id.
     pub async fn modules_list(&self, application: &str, device: &str) -> Result<Vec<ModuleRow>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM modules WHERE application = $1 AND device = $2 ORDER BY id");
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(device).fetch_all(self.reader()).await?;
-        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+        self.engine
+            .fetch_all(Statement::new("list a device's modules", TABLE, sql).bind(application).bind(device))
+            .await
     }
 
     /// Makes a module, or changes one: the generation id stays. `Missing` when the device is not there.
@@ -131,10 +126,7 @@ impl Registry {
              secondary_key = CASE WHEN $7 IS NULL THEN modules.secondary_key ELSE $9 END, updated_ms = $10 \
              WHERE $11 IS NULL OR modules.etag = $11 RETURNING {COLUMNS}"
         );
-        let mut transaction = self.writer().begin().await?;
-        let owner = devices::get(&mut transaction, application, device).await?.ok_or(StoreError::Missing)?;
-        let is_new = get(&mut transaction, application, device, id).await?.is_none();
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = Statement::new("store a module", TABLE, sql)
             .bind(application)
             .bind(device)
             .bind(id)
@@ -142,20 +134,25 @@ impl Registry {
             .bind(new_etag())
             .bind(&change.managed_by)
             .bind(auth_type)
-            .bind(keys.map(|keys| &keys.primary))
-            .bind(keys.map(|keys| &keys.secondary))
+            .bind(keys.map(|keys| keys.primary.as_str()))
+            .bind(keys.map(|keys| keys.secondary.as_str()))
             .bind(now_ms)
-            .bind(&change.if_match)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let row = from_row(&row.ok_or(StoreError::EtagMismatch)?)?;
-        let body = match is_new {
-            true => json!({ "event": "created", "managedBy": row.managed_by }),
-            false => json!({ "event": "updated", "changed": change.names(), "managedBy": row.managed_by }),
-        };
-        let event = lifecycle::of_module(application, &row, owner.organization, now_ms, &body);
-        self.commit_with(transaction, &[event]).await?;
-        Ok(row)
+            .bind(&change.if_match);
+        let act = statement.act();
+        retried!(self.engine, {
+            let mut transaction = self.engine.begin(&Locks::device(application, device), act).await?;
+            let owner = devices::get(&mut transaction, application, device).await?.ok_or(StoreError::Missing(act))?;
+            let is_new = get(&mut transaction, application, device, id).await?.is_none();
+            let row: Option<ModuleRow> = transaction.fetch_optional(&statement).await?;
+            let row = row.ok_or(StoreError::EtagMismatch(act))?;
+            let body = match is_new {
+                true => json!({ "event": "created", "managedBy": row.managed_by }),
+                false => json!({ "event": "updated", "changed": change.names(), "managedBy": row.managed_by }),
+            };
+            let event = lifecycle::of_module(application, &row, owner.organization, now_ms, &body);
+            self.commit_with(transaction, &[event]).await?;
+            Ok(row)
+        })
     }
 
     /// Deletes a module and its twin. Answers whether it was there.
@@ -166,25 +163,27 @@ impl Registry {
         id: &str,
         now_ms: i64,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.writer().begin().await?;
-        let Some(module) = get(&mut transaction, application, device, id).await? else { return Ok(false) };
-        let owner = devices::get(&mut transaction, application, device).await?.ok_or(StoreError::Missing)?;
-        sqlx::query("DELETE FROM twins WHERE application = $1 AND device = $2 AND module = $3 AND $3 <> ''")
-            .bind(application)
-            .bind(device)
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("DELETE FROM modules WHERE application = $1 AND device = $2 AND id = $3")
-            .bind(application)
-            .bind(device)
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-        let body = json!({ "event": "deleted" });
-        let event = lifecycle::of_module(application, &module, owner.organization, now_ms, &body);
-        self.commit_with(transaction, &[event]).await?;
-        Ok(true)
+        let twin = "DELETE FROM twins WHERE application = $1 AND device = $2 AND module = $3 AND $3 <> ''";
+        let module = "DELETE FROM modules WHERE application = $1 AND device = $2 AND id = $3";
+        let statements =
+            [Statement::new("delete a module's twin", "twins", twin), Statement::new("delete a module", TABLE, module)];
+        let statements = statements.map(|statement| statement.bind(application).bind(device).bind(id));
+        let act = statements[1].act();
+        retried!(self.engine, {
+            let mut transaction = self.engine.begin(&Locks::device(application, device), act).await?;
+            let Some(module) = get(&mut transaction, application, device, id).await? else {
+                transaction.roll_back().await?;
+                return Ok(false);
+            };
+            let owner = devices::get(&mut transaction, application, device).await?.ok_or(StoreError::Missing(act))?;
+            for statement in &statements {
+                transaction.execute(statement).await?;
+            }
+            let body = json!({ "event": "deleted" });
+            let event = lifecycle::of_module(application, &module, owner.organization, now_ms, &body);
+            self.commit_with(transaction, &[event]).await?;
+            Ok(true)
+        })
     }
 
     /// The device whose id equals `registration_id`, else one that differs from it in case only: registration ids ignore case.
@@ -193,14 +192,13 @@ impl Registry {
         application: &str,
         registration_id: &str,
     ) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id FROM devices WHERE application = $1 AND lower(id) = lower($2) \
-             ORDER BY CASE WHEN id = $2 THEN 0 ELSE 1 END, id LIMIT 1",
-        )
-        .bind(application)
-        .bind(registration_id)
-        .fetch_optional(self.reader())
-        .await?;
-        Ok(row.map(|row| row.try_get("id")).transpose()?)
+        let sql = "SELECT id FROM devices WHERE application = $1 AND lower(id) = $3 \
+             ORDER BY CASE WHEN id = $2 THEN 0 ELSE 1 END, id LIMIT 1";
+        let statement = Statement::new("find a device by its registration id", "devices", sql)
+            .bind(application)
+            .bind(registration_id)
+            .bind(registration_id.to_ascii_lowercase());
+        let row = self.engine.fetch_optional(statement).await?;
+        Ok(row.map(|(id,)| id))
     }
 }

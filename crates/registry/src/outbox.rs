@@ -13,14 +13,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use tokio::sync::Notify;
 
+use super::engine::{Engine, Locks, Statement, Transaction};
 use super::limits::{OUTBOX_EVENTS_MAX, OUTBOX_EVENTS_PER_STATEMENT_MAX};
 use super::{Registry, StoreError};
 
-#[cfg(test)]
-mod tests;
+const TABLE: &str = "outbox";
+const POSITION: &str = "outbox_position";
 
 /// What an event tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,15 +98,13 @@ struct Mark {
 
 impl Relayed {
     /// As a registry that was just opened says.
-    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Arc<Self>, StoreError> {
-        let row = sqlx::query(
-            "SELECT last_sequence, log_offset, (SELECT MIN(sequence) FROM outbox) AS oldest FROM outbox_position \
-             WHERE application = ''",
-        )
-        .fetch_one(connection)
-        .await?;
-        let (last, log_offset): (i64, i64) = (row.try_get("last_sequence")?, row.try_get("log_offset")?);
-        let oldest: Option<i64> = row.try_get("oldest")?;
+    pub(super) async fn load(engine: &Engine) -> Result<Arc<Self>, StoreError> {
+        let sql = "SELECT last_sequence, log_offset, (SELECT MIN(sequence) FROM outbox) FROM outbox_position \
+             WHERE application = ''";
+        let statement = Statement::new("read where the outbox is", POSITION, sql);
+        let missing = StoreError::Missing(statement.act());
+        let row: Option<(i64, i64, Option<i64>)> = engine.fetch_optional(statement).await?;
+        let (last, log_offset, oldest) = row.ok_or(missing)?;
         let relayed = oldest.map_or(last, |oldest| oldest - 1).unsigned_abs();
         let mark = Mark {
             sequence: relayed,
@@ -129,62 +127,87 @@ impl Relayed {
 /// Writes events into the transaction of the change they tell of, and removes those that were relayed.
 ///
 /// Answers the last number given. `OutboxFull` when too many wait. The caller commits and calls [`Registry::outbox_wake`].
+///
+/// *Last in a transaction*: from here to its end it holds the row of the numbers, for which every other change waits.
 pub(super) async fn write(
     relayed: &Relayed,
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     events: &[OutboxEvent],
 ) -> Result<u64, StoreError> {
     let mark = relayed.mark();
-    let row = sqlx::query(
-        "UPDATE outbox_position SET last_sequence = last_sequence + $1, log_offset = $2 WHERE application = '' \
-         RETURNING last_sequence",
-    )
-    .bind(stored(events.len() as u64))
-    .bind(stored(mark.log_offset))
-    .fetch_one(&mut *connection)
-    .await?;
-    let last: i64 = row.try_get("last_sequence")?;
-    if last.unsigned_abs().saturating_sub(mark.sequence) > OUTBOX_EVENTS_MAX {
+    let count = events.len() as u64;
+    let sql = "UPDATE outbox_position SET last_sequence = last_sequence + $1, log_offset = $2 WHERE application = '' \
+         RETURNING last_sequence";
+    let number = Statement::new("number events", POSITION, sql).bind(count).bind(mark.log_offset);
+    let row: Option<(i64,)> = transaction.fetch_optional(&number).await?;
+    let last = row.ok_or(StoreError::Missing(number.act()))?.0.unsigned_abs();
+    if last.saturating_sub(mark.sequence) > OUTBOX_EVENTS_MAX {
         return Err(StoreError::OutboxFull);
     }
-    let first = last + 1 - stored(events.len() as u64);
-    for (at, chunk) in events.chunks(OUTBOX_EVENTS_PER_STATEMENT_MAX).enumerate() {
-        let from = first + stored((at * OUTBOX_EVENTS_PER_STATEMENT_MAX) as u64);
-        insert(connection, from, chunk).await?;
+    let mut from = last + 1 - count;
+    for chunk in events.chunks(OUTBOX_EVENTS_PER_STATEMENT_MAX) {
+        transaction.execute(&insert(from, chunk)).await?;
+        from += chunk.len() as u64;
     }
     if mark.sequence > mark.removed {
         // Not noted as removed: this transaction may yet fail. Removing twice costs next to nothing.
-        remove(connection, mark.sequence).await?;
+        transaction.execute(&remove(mark.sequence)).await?;
     }
-    Ok(last.unsigned_abs())
+    Ok(last)
 }
 
-async fn insert(connection: &mut SqliteConnection, from: i64, events: &[OutboxEvent]) -> Result<(), StoreError> {
-    let mut statement: QueryBuilder<Sqlite> = QueryBuilder::new(
-        "INSERT INTO outbox (application, sequence, kind, device, module, generation, organization, at_ms, body) ",
+fn insert(from: u64, events: &[OutboxEvent]) -> Statement<'_> {
+    const COLUMNS: usize = 9;
+    let row = |at: usize| {
+        let parameters: Vec<String> = (1..=COLUMNS).map(|column| format!("${}", at * COLUMNS + column)).collect();
+        format!("({})", parameters.join(", "))
+    };
+    let rows: Vec<String> = (0..events.len()).map(row).collect();
+    let sql = format!(
+        "INSERT INTO outbox (application, sequence, kind, device, module, generation, organization, at_ms, body) VALUES {}",
+        rows.join(", ")
     );
-    statement.push_values((from..).zip(events), |mut row, (sequence, event)| {
-        row.push_bind(&event.application)
-            .push_bind(sequence)
-            .push_bind(event.kind.name())
-            .push_bind(&event.device)
-            .push_bind(event.module.as_deref().unwrap_or_default())
-            .push_bind(&event.generation)
-            .push_bind(&event.organization)
-            .push_bind(event.at_ms)
-            .push_bind(&event.body);
-    });
-    statement.build().execute(connection).await?;
-    Ok(())
+    (from..).zip(events).fold(Statement::new("store events", TABLE, sql), |statement, (sequence, event)| {
+        statement
+            .bind(&event.application)
+            .bind(sequence)
+            .bind(event.kind.name())
+            .bind(&event.device)
+            .bind(event.module.as_deref().unwrap_or_default())
+            .bind(&event.generation)
+            .bind(&event.organization)
+            .bind(event.at_ms)
+            .bind(&event.body)
+    })
 }
 
-async fn remove(connection: &mut SqliteConnection, through: u64) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM outbox WHERE sequence <= $1").bind(stored(through)).execute(connection).await?;
-    Ok(())
+fn remove(through: u64) -> Statement<'static> {
+    Statement::new("remove relayed events", TABLE, "DELETE FROM outbox WHERE sequence <= $1").bind(through)
 }
 
-fn stored(value: u64) -> i64 {
-    i64::try_from(value).expect("sequences and offsets stay below 2^63")
+/// A row as it is stored.
+#[derive(sqlx::FromRow)]
+struct StoredEvent {
+    application: String,
+    #[sqlx(try_from = "i64")]
+    sequence: u64,
+    kind: String,
+    device: String,
+    module: Option<String>,
+    generation: String,
+    organization: Option<String>,
+    at_ms: i64,
+    body: String,
+}
+
+impl StoredEvent {
+    fn row(self) -> Result<OutboxRow, StoreError> {
+        let kind = OutboxKind::ALL.into_iter().find(|known| known.name() == self.kind);
+        let kind = kind.ok_or(StoreError::Unknown { what: "kind of event in the outbox" })?;
+        let Self { application, sequence, device, module, generation, organization, at_ms, body, .. } = self;
+        let event = OutboxEvent { kind, application, device, module, generation, organization, at_ms, body };
+        Ok(OutboxRow { sequence, event })
+    }
 }
 
 impl Registry {
@@ -203,15 +226,11 @@ impl Registry {
 
     /// The oldest events that were not relayed, in order, at most `limit`.
     pub async fn outbox_read(&self, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT application, sequence, kind, device, module, generation, organization, at_ms, body FROM outbox \
-             WHERE sequence > $1 ORDER BY sequence LIMIT $2",
-        )
-        .bind(stored(self.outbox.mark().sequence))
-        .bind(stored(limit as u64))
-        .fetch_all(self.reader())
-        .await?;
-        rows.iter().map(from_row).collect()
+        let sql = "SELECT application, sequence, kind, device, NULLIF(module, '') AS module, generation, organization, at_ms, \
+             body FROM outbox WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+        let statement = Statement::new("read events", TABLE, sql).bind(self.outbox.mark().sequence).bind(limit as u64);
+        let rows: Vec<StoredEvent> = self.engine.fetch_all(statement).await?;
+        rows.into_iter().map(StoredEvent::row).collect()
     }
 
     /// Where in the log the events may be that were relayed and are still here.
@@ -229,13 +248,10 @@ impl Registry {
     /// Removes what was relayed, if no change did, and stores the log offset given to [`Registry::outbox_relayed`].
     pub async fn outbox_remove(&self) -> Result<(), StoreError> {
         let mark = self.outbox.mark();
-        let mut transaction = self.writer().begin().await?;
-        remove(&mut transaction, mark.sequence).await?;
-        sqlx::query("UPDATE outbox_position SET log_offset = $1 WHERE application = ''")
-            .bind(stored(mark.log_offset))
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
+        let sql = "UPDATE outbox_position SET log_offset = $1 WHERE application = ''";
+        let position = Statement::new("store where the outbox is", POSITION, sql).bind(mark.log_offset);
+        // The position first, as changes take them.
+        self.engine.write(&Locks::none(), &[position, remove(mark.sequence)]).await?;
         self.outbox.change().removed = mark.sequence;
         Ok(())
     }
@@ -251,22 +267,4 @@ impl Registry {
         let mark = self.outbox.mark();
         mark.sequence > mark.removed
     }
-}
-
-fn from_row(row: &sqlx::sqlite::SqliteRow) -> Result<OutboxRow, StoreError> {
-    let (sequence, kind, module): (i64, String, String) =
-        (row.try_get("sequence")?, row.try_get("kind")?, row.try_get("module")?);
-    let kind = OutboxKind::ALL.into_iter().find(|known| known.name() == kind);
-    let kind = kind.ok_or(StoreError::Unknown { what: "kind of event in the outbox" })?;
-    let event = OutboxEvent {
-        kind,
-        application: row.try_get("application")?,
-        device: row.try_get("device")?,
-        module: Some(module).filter(|module| !module.is_empty()),
-        generation: row.try_get("generation")?,
-        organization: row.try_get("organization")?,
-        at_ms: row.try_get("at_ms")?,
-        body: row.try_get("body")?,
-    };
-    Ok(OutboxRow { sequence: sequence.unsigned_abs(), event })
 }

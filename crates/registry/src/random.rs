@@ -40,3 +40,17 @@ pub fn new_symmetric_keys() -> SymmetricKeys {
         secondary: STANDARD.encode(random_bytes::<KEY_BYTES>()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_the_form_of_a_uuid() {
+        let id = new_id();
+        let lengths: Vec<_> = id.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(id.as_bytes()[14], b'4');
+        assert!(matches!(id.as_bytes()[19], b'8'..=b'b'));
+    }
+}

@@ -1,67 +1,56 @@
 //! Relationships: which device is a child of which gateway.
 
 use serde_json::{Map, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
+use super::engine::{Locks, Statement, retried};
 use super::{Registry, StoreError, devices, lifecycle};
 
+const TABLE: &str = "devices";
+
 /// A child's link to its parent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct RelationshipRow {
     /// Its id, unique at the gateway; by habit the child's id.
+    #[sqlx(rename = "gateway_relationship")]
     pub id: String,
     /// The gateway, upstream.
+    #[sqlx(rename = "gateway")]
     pub source: String,
     /// The child, downstream.
+    #[sqlx(rename = "id")]
     pub target: String,
-}
-
-fn from_row(row: &SqliteRow) -> Result<RelationshipRow, sqlx::Error> {
-    Ok(RelationshipRow {
-        id: row.try_get("gateway_relationship")?,
-        source: row.try_get("gateway")?,
-        target: row.try_get("id")?,
-    })
 }
 
 impl Registry {
     /// The link of a device to its parent and those of its direct children, by id.
     pub async fn relationships_of(&self, application: &str, device: &str) -> Result<Vec<RelationshipRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, gateway, gateway_relationship FROM devices WHERE application = $1 AND gateway IS NOT NULL \
-             AND (gateway = $2 OR id = $2) ORDER BY gateway_relationship, id",
-        )
-        .bind(application)
-        .bind(device)
-        .fetch_all(self.reader())
-        .await?;
-        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+        let sql = "SELECT id, gateway, gateway_relationship FROM devices WHERE application = $1 AND gateway IS NOT NULL \
+             AND (gateway = $2 OR id = $2) ORDER BY gateway_relationship, id";
+        self.engine.fetch_all(Statement::new("list relationships", TABLE, sql).bind(application).bind(device)).await
     }
 
     /// Makes `source` the parent of `target`, which loses any other parent. `Duplicate` when the gateway uses the id for
-    /// another child; `Missing` when there is no such child.
+    /// another child; `Missing` when one of the two is not there.
     pub async fn relationship_put(
         &self,
         application: &str,
         relationship: &RelationshipRow,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.writer().begin().await?;
-        let done = sqlx::query(
-            "UPDATE devices SET gateway = $3, gateway_relationship = $4, updated_ms = $5 WHERE application = $1 AND id = $2",
-        )
-        .bind(application)
-        .bind(&relationship.target)
-        .bind(&relationship.source)
-        .bind(&relationship.id)
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() != 1 {
-            return Err(StoreError::Missing);
+        let sql = "UPDATE devices SET gateway = $3, gateway_relationship = $4, updated_ms = $5 \
+             WHERE application = $1 AND id = $2 \
+             AND EXISTS (SELECT id FROM devices WHERE application = $1 AND id = $3)";
+        let statement = Statement::new("store a relationship", TABLE, sql)
+            .bind(application)
+            .bind(&relationship.target)
+            .bind(&relationship.source)
+            .bind(&relationship.id)
+            .bind(now_ms);
+        let act = statement.act();
+        match self.change_parent(application, relationship, statement, now_ms).await? {
+            true => Ok(()),
+            false => Err(StoreError::Missing(act)),
         }
-        self.commit_parent(transaction, application, &relationship.target, now_ms).await
     }
 
     /// Takes the child from its parent. Answers whether it was that parent's.
@@ -71,35 +60,39 @@ impl Registry {
         relationship: &RelationshipRow,
         now_ms: i64,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.writer().begin().await?;
-        let done = sqlx::query(
-            "UPDATE devices SET gateway = NULL, gateway_relationship = NULL, updated_ms = $4 \
-             WHERE application = $1 AND id = $2 AND gateway = $3",
-        )
-        .bind(application)
-        .bind(&relationship.target)
-        .bind(&relationship.source)
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
-        }
-        self.commit_parent(transaction, application, &relationship.target, now_ms).await?;
-        Ok(true)
+        let sql = "UPDATE devices SET gateway = NULL, gateway_relationship = NULL, updated_ms = $4 \
+             WHERE application = $1 AND id = $2 AND gateway = $3";
+        let statement = Statement::new("delete a relationship", TABLE, sql)
+            .bind(application)
+            .bind(&relationship.target)
+            .bind(&relationship.source)
+            .bind(now_ms);
+        self.change_parent(application, relationship, statement, now_ms).await
     }
 
-    /// Commits a change of the child's parent with the event that tells of it.
-    async fn commit_parent(
+    /// Changes the child's parent, and commits it with the event that tells of it. Answers whether it changed anything.
+    async fn change_parent(
         &self,
-        mut transaction: Transaction<'_, Sqlite>,
         application: &str,
-        child: &str,
+        relationship: &RelationshipRow,
+        statement: Statement<'_>,
         now_ms: i64,
-    ) -> Result<(), StoreError> {
-        let child = devices::get(&mut transaction, application, child).await?.ok_or(StoreError::Missing)?;
-        let values = Map::from_iter([("gateway".to_owned(), json!(child.gateway))]);
-        let event = lifecycle::of_device(application, &child, now_ms, &lifecycle::updated(values));
-        self.commit_with(transaction, &[event]).await
+    ) -> Result<bool, StoreError> {
+        let act = statement.act();
+        let child = relationship.target.as_str();
+        // The gateway is held too: one that is being deleted gets no new children.
+        let locks = Locks::devices([(application, child), (application, relationship.source.as_str())]);
+        retried!(self.engine, {
+            let mut transaction = self.engine.begin(&locks, act).await?;
+            if transaction.execute(&statement).await? == 0 {
+                transaction.roll_back().await?;
+                return Ok(false);
+            }
+            let child = devices::get(&mut transaction, application, child).await?.ok_or(StoreError::Missing(act))?;
+            let values = Map::from_iter([("gateway".to_owned(), json!(child.gateway))]);
+            let event = lifecycle::of_device(application, &child, now_ms, &lifecycle::updated(values));
+            self.commit_with(transaction, &[event]).await?;
+            Ok(true)
+        })
     }
 }

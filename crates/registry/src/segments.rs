@@ -3,13 +3,13 @@
 //! *Invariant*: what a reader stores and the log offset it covers become durable together, so that a crash neither loses nor
 //! doubles a row.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
-
+use super::engine::{Locks, Statement};
 use super::{Registry, StoreError};
 
+const TABLE: &str = "segments";
+
 /// When an identity was last heard of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct LastSeenRow {
     /// Its application.
     pub application: String,
@@ -22,84 +22,55 @@ pub struct LastSeenRow {
 }
 
 /// A segment of the telemetry store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct SegmentRow {
     /// Its application.
     pub application: String,
     /// Name in the application's telemetry folder.
     pub file_name: String,
     /// Lowest log offset.
+    #[sqlx(try_from = "i64")]
     pub offset_first: u64,
     /// Highest log offset.
+    #[sqlx(try_from = "i64")]
     pub offset_last: u64,
     /// Earliest telemetry time.
     pub ts_min_ms: i64,
     /// Latest telemetry time.
     pub ts_max_ms: i64,
     /// Size of the file.
+    #[sqlx(try_from = "i64")]
     pub bytes: u64,
     /// What the telemetry store says about it, a JSON text.
     pub meta: String,
 }
 
-fn stored(value: u64) -> i64 {
-    i64::try_from(value).expect("offsets and sizes stay below 2^63")
+fn insert(segment: &SegmentRow) -> Statement<'_> {
+    let sql = "INSERT INTO segments (application, file_name, offset_first, offset_last, ts_min_ms, ts_max_ms, bytes, meta) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    Statement::new("enter a telemetry segment", TABLE, sql)
+        .bind(&segment.application)
+        .bind(&segment.file_name)
+        .bind(segment.offset_first)
+        .bind(segment.offset_last)
+        .bind(segment.ts_min_ms)
+        .bind(segment.ts_max_ms)
+        .bind(segment.bytes)
+        .bind(&segment.meta)
 }
 
-fn from_row(row: &SqliteRow) -> Result<SegmentRow, sqlx::Error> {
-    let unsigned = |column: &str| row.try_get(column).map(i64::unsigned_abs);
-    Ok(SegmentRow {
-        application: row.try_get("application")?,
-        file_name: row.try_get("file_name")?,
-        offset_first: unsigned("offset_first")?,
-        offset_last: unsigned("offset_last")?,
-        ts_min_ms: row.try_get("ts_min_ms")?,
-        ts_max_ms: row.try_get("ts_max_ms")?,
-        bytes: unsigned("bytes")?,
-        meta: row.try_get("meta")?,
-    })
-}
-
-async fn insert(connection: &mut SqliteConnection, segment: &SegmentRow) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO segments (application, file_name, offset_first, offset_last, ts_min_ms, ts_max_ms, bytes, meta) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(&segment.application)
-    .bind(&segment.file_name)
-    .bind(stored(segment.offset_first))
-    .bind(stored(segment.offset_last))
-    .bind(segment.ts_min_ms)
-    .bind(segment.ts_max_ms)
-    .bind(stored(segment.bytes))
-    .bind(&segment.meta)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn put_checkpoint(connection: &mut SqliteConnection, reader: &str, next_offset: u64) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO checkpoints (application, reader, next_offset) VALUES ('', $1, $2) \
-         ON CONFLICT (application, reader) DO UPDATE SET next_offset = $2",
-    )
-    .bind(reader)
-    .bind(stored(next_offset))
-    .execute(connection)
-    .await?;
-    Ok(())
+fn put_checkpoint(reader: &str, next_offset: u64) -> Statement<'_> {
+    let sql = "INSERT INTO checkpoints (application, reader, next_offset) VALUES ('', $1, $2) \
+         ON CONFLICT (application, reader) DO UPDATE SET next_offset = $2";
+    Statement::new("store a reader's position", "checkpoints", sql).bind(reader).bind(next_offset)
 }
 
 impl Registry {
     /// Every segment of every application, oldest offsets first.
     pub async fn segments_list(&self) -> Result<Vec<SegmentRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT application, file_name, offset_first, offset_last, ts_min_ms, ts_max_ms, bytes, meta FROM segments \
-             ORDER BY application, offset_first, file_name",
-        )
-        .fetch_all(self.reader())
-        .await?;
-        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+        let sql = "SELECT application, file_name, offset_first, offset_last, ts_min_ms, ts_max_ms, bytes, meta \
+             FROM segments ORDER BY application, offset_first, file_name";
+        self.engine.fetch_all(Statement::new("list the telemetry segments", TABLE, sql)).await
     }
 
     /// Enters new segments together with the reader's position they lead to.
@@ -109,13 +80,9 @@ impl Registry {
         reader: &str,
         next_offset: u64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.writer().begin().await?;
-        for segment in segments {
-            insert(&mut transaction, segment).await?;
-        }
-        put_checkpoint(&mut transaction, reader, next_offset).await?;
-        transaction.commit().await?;
-        Ok(())
+        let mut statements: Vec<Statement<'_>> = segments.iter().map(insert).collect();
+        statements.push(put_checkpoint(reader, next_offset));
+        self.engine.write(&Locks::none(), &statements).await.map(drop)
     }
 
     /// Stores when identities were last heard of, together with the reader's position they lead to. Never moves a time back.
@@ -125,88 +92,61 @@ impl Registry {
         reader: &str,
         next_offset: u64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.writer().begin().await?;
-        put_checkpoint(&mut transaction, reader, next_offset).await?;
-        for row in seen {
-            // A device may have been deleted since it was heard of.
-            sqlx::query(
-                "INSERT INTO last_seen (application, device, module, last_seen_ms) SELECT $1, $2, $3, $4 \
-                 WHERE EXISTS (SELECT 1 FROM devices WHERE application = $1 AND id = $2) \
-                 ON CONFLICT (application, device, module) DO UPDATE SET last_seen_ms = $4 \
-                 WHERE last_seen.last_seen_ms < $4",
-            )
+        let mut statements = vec![put_checkpoint(reader, next_offset)];
+        statements.extend(seen.iter().map(|row| self.see(row)));
+        self.engine.write(&Locks::none(), &statements).await.map(drop)
+    }
+
+    /// A device may have been deleted since it was heard of.
+    fn see<'q>(&self, row: &'q LastSeenRow) -> Statement<'q> {
+        let sql = format!(
+            "INSERT INTO last_seen (application, device, module, last_seen_ms) \
+             SELECT application, id, $3, $4 FROM devices WHERE application = $1 AND id = $2 {} \
+             ON CONFLICT (application, device, module) DO UPDATE SET last_seen_ms = $4 WHERE last_seen.last_seen_ms < $4",
+            self.engine.keep_rows()
+        );
+        Statement::new("store when a device was seen", "last_seen", sql)
             .bind(&row.application)
             .bind(&row.device)
             .bind(row.module.as_deref().unwrap_or_default())
             .bind(row.last_seen_ms)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-        Ok(())
     }
 
     /// Puts one segment in the place of those it was made from, given by their file names.
     pub async fn segments_replace(&self, old: &[&str], new: &SegmentRow) -> Result<(), StoreError> {
-        let mut transaction = self.writer().begin().await?;
-        for file_name in old {
-            let done = sqlx::query("DELETE FROM segments WHERE application = $1 AND file_name = $2")
-                .bind(&new.application)
-                .bind(*file_name)
-                .execute(&mut *transaction)
-                .await?;
-            if done.rows_affected() != 1 {
-                return Err(StoreError::Missing);
-            }
-        }
-        insert(&mut transaction, new).await?;
-        transaction.commit().await?;
-        Ok(())
+        let delete = |file_name: &&'_ str| {
+            let sql = "DELETE FROM segments WHERE application = $1 AND file_name = $2";
+            let statement = Statement::new("take out a telemetry segment", TABLE, sql);
+            statement.bind(&new.application).bind((*file_name).to_owned()).must_change()
+        };
+        let statements: Vec<Statement<'_>> = old.iter().map(delete).chain([insert(new)]).collect();
+        self.engine.write(&Locks::none(), &statements).await.map(drop)
     }
 
     /// Stores a reader's next offset without anything else: where a new reader begins.
     pub async fn checkpoint_put(&self, reader: &str, next_offset: u64) -> Result<(), StoreError> {
-        let mut connection = self.writer().acquire().await?;
-        put_checkpoint(&mut connection, reader, next_offset).await
+        self.engine.execute(put_checkpoint(reader, next_offset)).await.map(drop)
     }
 
     /// Every reader that ever stored a position, by name, with its next offset.
     pub async fn checkpoints_list(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let rows = sqlx::query("SELECT reader, next_offset FROM checkpoints WHERE application = '' ORDER BY reader")
-            .fetch_all(self.reader())
-            .await?;
-        let read = |row: &SqliteRow| -> Result<(String, u64), sqlx::Error> {
-            let next: i64 = row.try_get("next_offset")?;
-            Ok((row.try_get("reader")?, next.unsigned_abs()))
-        };
-        Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+        let sql = "SELECT reader, next_offset FROM checkpoints WHERE application = '' ORDER BY reader";
+        let rows: Vec<(String, i64)> =
+            self.engine.fetch_all(Statement::new("list the readers' positions", "checkpoints", sql)).await?;
+        Ok(rows.into_iter().map(|(reader, next)| (reader, next.unsigned_abs())).collect())
     }
 
     /// A reader's next offset; `None` when it never stored one.
     pub async fn checkpoint_get(&self, reader: &str) -> Result<Option<u64>, StoreError> {
-        let row = sqlx::query("SELECT next_offset FROM checkpoints WHERE application = '' AND reader = $1")
-            .bind(reader)
-            .fetch_optional(self.reader())
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let next: i64 = row.try_get("next_offset")?;
-        Ok(Some(next.unsigned_abs()))
+        let sql = "SELECT next_offset FROM checkpoints WHERE application = '' AND reader = $1";
+        let statement = Statement::new("read a reader's position", "checkpoints", sql).bind(reader);
+        let row: Option<(i64,)> = self.engine.fetch_optional(statement).await?;
+        Ok(row.map(|(next,)| next.unsigned_abs()))
     }
 
     /// When identities were last heard of, as of the position of the reader that stores it.
     pub async fn last_seen_list(&self) -> Result<Vec<LastSeenRow>, StoreError> {
-        let rows = sqlx::query("SELECT application, device, module, last_seen_ms FROM last_seen")
-            .fetch_all(self.reader())
-            .await?;
-        let read = |row: &SqliteRow| -> Result<LastSeenRow, sqlx::Error> {
-            let module: String = row.try_get("module")?;
-            Ok(LastSeenRow {
-                application: row.try_get("application")?,
-                device: row.try_get("device")?,
-                module: Some(module).filter(|module| !module.is_empty()),
-                last_seen_ms: row.try_get("last_seen_ms")?,
-            })
-        };
-        Ok(rows.iter().map(read).collect::<Result<_, sqlx::Error>>()?)
+        let sql = "SELECT application, device, NULLIF(module, '') AS module, last_seen_ms FROM last_seen";
+        self.engine.fetch_all(Statement::new("list when devices were seen", "last_seen", sql)).await
     }
 }

@@ -1,14 +1,14 @@
 //! Device templates, kept as the documents that were sent.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
+use super::engine::{Locks, Statement};
 use super::{Registry, StoreError, new_etag};
+
+const TABLE: &str = "device_templates";
 
 const COLUMNS: &str = "id, etag, display_name, capability_model_id, document, created_ms, updated_ms";
 
 /// One device template.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct TemplateRow {
     /// Its `@id`.
     pub id: String,
@@ -26,25 +26,13 @@ pub struct TemplateRow {
     pub updated_ms: i64,
 }
 
-fn from_row(row: &SqliteRow) -> Result<TemplateRow, sqlx::Error> {
-    Ok(TemplateRow {
-        id: row.try_get("id")?,
-        etag: row.try_get("etag")?,
-        display_name: row.try_get("display_name")?,
-        capability_model_id: row.try_get("capability_model_id")?,
-        document: row.try_get("document")?,
-        created_ms: row.try_get("created_ms")?,
-        updated_ms: row.try_get("updated_ms")?,
-    })
-}
-
 impl Registry {
     /// One template.
     pub async fn template_get(&self, application: &str, id: &str) -> Result<Option<TemplateRow>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM device_templates WHERE application = $1 AND id = $2");
-        let row =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(id).fetch_optional(self.reader()).await?;
-        Ok(row.as_ref().map(from_row).transpose()?)
+        self.engine
+            .fetch_optional(Statement::new("read a device template", TABLE, sql).bind(application).bind(id))
+            .await
     }
 
     /// The newest template whose capability model has this id.
@@ -53,16 +41,14 @@ impl Registry {
             "SELECT {COLUMNS} FROM device_templates WHERE application = $1 AND capability_model_id = $2 \
              ORDER BY created_ms DESC, id LIMIT 1"
         );
-        let row =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).bind(model).fetch_optional(self.reader()).await?;
-        Ok(row.as_ref().map(from_row).transpose()?)
+        let statement = Statement::new("find a device template by its model", TABLE, sql).bind(application).bind(model);
+        self.engine.fetch_optional(statement).await
     }
 
     /// Every template of the application, by id. There are at most as many as the limit on templates allows.
     pub async fn template_list(&self, application: &str) -> Result<Vec<TemplateRow>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM device_templates WHERE application = $1 ORDER BY id");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application).fetch_all(self.reader()).await?;
-        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+        self.engine.fetch_all(Statement::new("list the device templates", TABLE, sql).bind(application)).await
     }
 
     /// Stores a template under its id, new or replaced, with a new etag. With `template.etag` not empty, only if it is still that.
@@ -72,7 +58,7 @@ impl Registry {
              ON CONFLICT (application, id) DO UPDATE SET etag = $3, display_name = $4, capability_model_id = $5, document = $6, \
              updated_ms = $8 WHERE $9 = '' OR device_templates.etag = $9 RETURNING {COLUMNS}"
         );
-        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = Statement::new("store a device template", TABLE, sql)
             .bind(application)
             .bind(&template.id)
             .bind(new_etag())
@@ -82,17 +68,14 @@ impl Registry {
             .bind(template.created_ms)
             .bind(template.updated_ms)
             .bind(&template.etag);
-        let row = self.change_returning(statement).await?.ok_or(StoreError::EtagMismatch)?;
-        Ok(from_row(&row)?)
+        let act = statement.act();
+        self.engine.change_returning(&Locks::none(), statement).await?.ok_or(StoreError::EtagMismatch(act))
     }
 
     /// Deletes a template. Answers whether it was there.
     pub async fn template_delete(&self, application: &str, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM device_templates WHERE application = $1 AND id = $2")
-            .bind(application)
-            .bind(id)
-            .execute(self.writer())
-            .await?;
-        Ok(done.rows_affected() == 1)
+        let sql = "DELETE FROM device_templates WHERE application = $1 AND id = $2";
+        let statement = Statement::new("delete a device template", TABLE, sql).bind(application).bind(id);
+        Ok(self.engine.execute(statement).await? == 1)
     }
 }

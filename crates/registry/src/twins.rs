@@ -1,18 +1,19 @@
 //! Twins: both sections of an identity with their versions and metadata.
 //!
-//! Changes are read-modify-write under the registry's one writer connection, so no two interleave; a group of them costs one
-//! commit.
+//! Changes are read-modify-write in a transaction that holds the devices it is about, so no two interleave; a group of them
+//! costs one commit.
 
 use model::identity::Identity;
 use model::twin::{Twin, TwinSection};
 use serde_json::{Map, Value};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
+use super::engine::{Locks, Statement, Transaction};
 use super::outbox::OutboxEvent;
-use super::{Registry, StoreError};
+use super::{Act, Registry, StoreError};
 
+const TABLE: &str = "twins";
 const COLUMNS: &str = "desired, desired_version, desired_metadata, reported, reported_version, reported_metadata";
+const CHANGE: Act = Act { act: "change twins", table: TABLE };
 
 /// A twin, and what events about it say of its identity.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,30 +26,82 @@ pub struct OwnedTwin {
     pub organization: Option<String>,
 }
 
-fn from_row(row: &SqliteRow) -> Result<Twin, StoreError> {
-    Ok(Twin {
-        desired: section(row, "desired", "desired_version", "desired_metadata")?,
-        reported: section(row, "reported", "reported_version", "reported_metadata")?,
-    })
+#[derive(sqlx::FromRow)]
+struct TwinRow {
+    desired: String,
+    #[sqlx(try_from = "i64")]
+    desired_version: u64,
+    desired_metadata: String,
+    reported: String,
+    #[sqlx(try_from = "i64")]
+    reported_version: u64,
+    reported_metadata: String,
 }
 
-fn section(row: &SqliteRow, properties: &str, version: &str, metadata: &str) -> Result<TwinSection, StoreError> {
-    let object = |column: &str| -> Result<Map<String, Value>, StoreError> {
-        let text: &str = row.try_get(column)?;
+impl TwinRow {
+    fn twin(&self) -> Result<Twin, StoreError> {
+        Ok(Twin {
+            desired: section(&self.desired, self.desired_version, &self.desired_metadata)?,
+            reported: section(&self.reported, self.reported_version, &self.reported_metadata)?,
+        })
+    }
+}
+
+/// A device with what is stored of a twin; columns of a twin that is not stored are absent.
+#[derive(sqlx::FromRow)]
+struct OwnedTwinRow {
+    desired: Option<String>,
+    desired_version: Option<i64>,
+    desired_metadata: Option<String>,
+    reported: Option<String>,
+    reported_version: Option<i64>,
+    reported_metadata: Option<String>,
+    organization: Option<String>,
+    generation: Option<String>,
+}
+
+impl OwnedTwinRow {
+    fn owned(self) -> Result<OwnedTwin, StoreError> {
+        let row = match (self.desired, self.desired_metadata, self.reported, self.reported_metadata) {
+            (Some(desired), Some(desired_metadata), Some(reported), Some(reported_metadata)) => Some(TwinRow {
+                desired,
+                desired_version: self.desired_version.unwrap_or_default().unsigned_abs(),
+                desired_metadata,
+                reported,
+                reported_version: self.reported_version.unwrap_or_default().unsigned_abs(),
+                reported_metadata,
+            }),
+            _ => None,
+        };
+        Ok(OwnedTwin {
+            twin: row.as_ref().map(TwinRow::twin).transpose()?.unwrap_or_default(),
+            generation: self.generation.unwrap_or_default(),
+            organization: self.organization,
+        })
+    }
+}
+
+fn section(properties: &str, version: u64, metadata: &str) -> Result<TwinSection, StoreError> {
+    let object = |text: &str| -> Result<Map<String, Value>, StoreError> {
         serde_json::from_str(text).map_err(|source| StoreError::Corrupt { what: "twin", source })
     };
-    let version: i64 = row.try_get(version)?;
-    Ok(TwinSection { properties: object(properties)?, version: version.unsigned_abs(), metadata: object(metadata)? })
+    Ok(TwinSection { properties: object(properties)?, version, metadata: object(metadata)? })
 }
 
-fn key(identity: &Identity) -> (&str, &str) {
-    (identity.device_id(), identity.module_id().unwrap_or_default())
+fn read<'q>(application: &'q str, identity: &'q Identity) -> Statement<'q> {
+    let sql = format!("SELECT {COLUMNS} FROM twins WHERE application = $1 AND device = $2 AND module = $3");
+    bind_key(Statement::new("read a twin", TABLE, sql), application, identity)
+}
+
+/// Binds `$1` to `$3`.
+fn bind_key<'q>(statement: Statement<'q>, application: &'q str, identity: &'q Identity) -> Statement<'q> {
+    statement.bind(application).bind(identity.device_id()).bind(identity.module_id().unwrap_or_default())
 }
 
 /// A transaction over twins: everything read and written in it becomes durable together.
 pub struct TwinTransaction<'a> {
     registry: &'a Registry,
-    transaction: sqlx::Transaction<'a, sqlx::Sqlite>,
+    transaction: Transaction,
     events: Vec<OutboxEvent>,
 }
 
@@ -61,20 +114,9 @@ impl TwinTransaction<'_> {
              FROM devices LEFT JOIN twins ON twins.application = $1 AND twins.device = $2 AND twins.module = $3 \
              WHERE devices.application = $1 AND devices.id = $2"
         );
-        let (device, module) = key(identity);
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(application)
-            .bind(device)
-            .bind(module)
-            .fetch_optional(&mut *self.transaction)
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let is_stored = row.try_get::<Option<i64>, _>("desired_version")?.is_some();
-        Ok(Some(OwnedTwin {
-            twin: if is_stored { from_row(&row)? } else { Twin::default() },
-            generation: row.try_get::<Option<String>, _>("generation")?.unwrap_or_default(),
-            organization: row.try_get("organization")?,
-        }))
+        let statement = bind_key(Statement::new("read a twin", TABLE, sql), application, identity);
+        let row: Option<OwnedTwinRow> = self.transaction.fetch_optional(&statement).await?;
+        row.map(OwnedTwinRow::owned).transpose()
     }
 
     /// Adds an event that becomes durable with the changes.
@@ -82,7 +124,7 @@ impl TwinTransaction<'_> {
         self.events.push(event);
     }
 
-    /// Stores the twin; `Missing` when its device is not there.
+    /// Stores the twin; `Missing`, and the transaction goes on, when its device is not there.
     pub async fn put(
         &mut self,
         application: &str,
@@ -91,63 +133,47 @@ impl TwinTransaction<'_> {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let text = |object: &Map<String, Value>| serde_json::to_string(object).expect("JSON values always serialize");
-        let (device, module) = key(identity);
-        sqlx::query(
-            "INSERT INTO twins (application, device, module, desired, desired_version, desired_metadata, reported, \
-             reported_version, reported_metadata, updated_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+        let sql = format!(
+            "INSERT INTO twins (application, device, module, {COLUMNS}, updated_ms) \
+             SELECT application, id, $3, $4, $5, $6, $7, $8, $9, $10 FROM devices WHERE application = $1 AND id = $2 {} \
              ON CONFLICT (application, device, module) DO UPDATE SET desired = $4, desired_version = $5, \
              desired_metadata = $6, reported = $7, reported_version = $8, reported_metadata = $9, updated_ms = $10",
-        )
-        .bind(application)
-        .bind(device)
-        .bind(module)
-        .bind(text(&twin.desired.properties))
-        .bind(stored_version(twin.desired.version))
-        .bind(text(&twin.desired.metadata))
-        .bind(text(&twin.reported.properties))
-        .bind(stored_version(twin.reported.version))
-        .bind(text(&twin.reported.metadata))
-        .bind(now_ms)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+            self.registry.engine.keep_rows()
+        );
+        let statement = bind_key(Statement::new("store a twin", TABLE, sql), application, identity)
+            .bind(text(&twin.desired.properties))
+            .bind(twin.desired.version)
+            .bind(text(&twin.desired.metadata))
+            .bind(text(&twin.reported.properties))
+            .bind(twin.reported.version)
+            .bind(text(&twin.reported.metadata))
+            .bind(now_ms);
+        match self.transaction.execute(&statement).await? {
+            0 => Err(StoreError::Missing(statement.act())),
+            _ => Ok(()),
+        }
     }
 
-    /// Makes it durable. `OutboxFull` when too many events wait for the log; then nothing of it is.
+    /// Makes it durable. Fails when a step failed for another reason than `Missing`, with `OutboxFull` when too many events wait
+    /// for the log; then nothing of it is stored.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.registry.commit_with(self.transaction, &self.events).await
     }
 }
 
-fn stored_version(version: u64) -> i64 {
-    i64::try_from(version).expect("no twin is updated 2^63 times")
-}
-
-async fn get(
-    connection: &mut SqliteConnection,
-    application: &str,
-    identity: &Identity,
-) -> Result<Option<Twin>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM twins WHERE application = $1 AND device = $2 AND module = $3");
-    let (device, module) = key(identity);
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(application)
-        .bind(device)
-        .bind(module)
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(from_row).transpose()
-}
-
 impl Registry {
     /// The twin of an identity; `None` when nothing was ever written to it.
     pub async fn twin_get(&self, application: &str, identity: &Identity) -> Result<Option<Twin>, StoreError> {
-        let mut connection = self.reader().acquire().await?;
-        get(&mut connection, application, identity).await
+        let row: Option<TwinRow> = self.engine.fetch_optional(read(application, identity)).await?;
+        row.as_ref().map(TwinRow::twin).transpose()
     }
 
-    /// Starts a group of twin changes.
-    pub async fn twin_transaction(&self) -> Result<TwinTransaction<'_>, StoreError> {
-        Ok(TwinTransaction { registry: self, transaction: self.writer().begin().await?, events: Vec::new() })
+    /// Starts a group of twin changes to the devices given by application and id. Others' changes to them wait.
+    pub async fn twin_transaction<'d>(
+        &self,
+        devices: impl IntoIterator<Item = (&'d str, &'d str)>,
+    ) -> Result<TwinTransaction<'_>, StoreError> {
+        let transaction = self.engine.begin(&Locks::devices(devices), CHANGE).await?;
+        Ok(TwinTransaction { registry: self, transaction, events: Vec::new() })
     }
 }

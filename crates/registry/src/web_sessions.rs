@@ -1,9 +1,12 @@
 //! One-time sign-in codes and the console's sessions. Only hashes of the secrets are stored.
 
 use sha2::{Digest, Sha256};
-use sqlx::Row;
 
+use super::engine::{Locks, Statement};
 use super::{Registry, StoreError};
+
+const CODES: &str = "sign_in_codes";
+const SESSIONS: &str = "web_sessions";
 
 /// SHA-256 of a secret, in hex. The secrets are 256 random bits, so a slow hash would add nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,19 +29,15 @@ impl Registry {
         now_ms: i64,
         expires_ms: i64,
     ) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sign_in_codes WHERE application = $1 AND expires_ms <= $2")
-            .bind(application)
-            .bind(now_ms)
-            .execute(self.writer())
-            .await?;
-        sqlx::query("INSERT INTO sign_in_codes (application, code_hash, user_id, expires_ms) VALUES ($1, $2, $3, $4)")
+        let drop_old = "DELETE FROM sign_in_codes WHERE application = $1 AND expires_ms <= $2";
+        let drop_old = Statement::new("drop expired sign-in codes", CODES, drop_old).bind(application).bind(now_ms);
+        let create = "INSERT INTO sign_in_codes (application, code_hash, user_id, expires_ms) VALUES ($1, $2, $3, $4)";
+        let create = Statement::new("store a sign-in code", CODES, create)
             .bind(application)
             .bind(&code.0)
             .bind(user)
-            .bind(expires_ms)
-            .execute(self.writer())
-            .await?;
-        Ok(())
+            .bind(expires_ms);
+        self.engine.write(&Locks::none(), &[drop_old, create]).await.map(drop)
     }
 
     /// Takes a sign-in code out of the registry and answers whose it was. One statement, so a code works once.
@@ -48,14 +47,11 @@ impl Registry {
         code: &SecretHash,
         now_ms: i64,
     ) -> Result<Option<String>, StoreError> {
-        let statement = sqlx::query(
-            "DELETE FROM sign_in_codes WHERE application = $1 AND code_hash = $2 AND expires_ms > $3 RETURNING user_id",
-        )
-        .bind(application)
-        .bind(&code.0)
-        .bind(now_ms);
-        let row = self.change_returning(statement).await?;
-        Ok(row.map(|row| row.try_get("user_id")).transpose()?)
+        let sql = "DELETE FROM sign_in_codes WHERE application = $1 AND code_hash = $2 AND expires_ms > $3 \
+             RETURNING user_id";
+        let statement = Statement::new("take a sign-in code", CODES, sql).bind(application).bind(&code.0).bind(now_ms);
+        let row = self.engine.change_returning(&Locks::none(), statement).await?;
+        Ok(row.map(|(user,)| user))
     }
 
     /// Stores a new session for a user, and drops the sessions that have expired.
@@ -67,22 +63,17 @@ impl Registry {
         now_ms: i64,
         expires_ms: i64,
     ) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM web_sessions WHERE application = $1 AND expires_ms <= $2")
+        let drop_old = "DELETE FROM web_sessions WHERE application = $1 AND expires_ms <= $2";
+        let drop_old = Statement::new("drop expired sessions", SESSIONS, drop_old).bind(application).bind(now_ms);
+        let create = "INSERT INTO web_sessions (application, session_hash, user_id, created_ms, expires_ms) \
+             VALUES ($1, $2, $3, $4, $5)";
+        let create = Statement::new("store a session", SESSIONS, create)
             .bind(application)
+            .bind(&session.0)
+            .bind(user)
             .bind(now_ms)
-            .execute(self.writer())
-            .await?;
-        sqlx::query(
-            "INSERT INTO web_sessions (application, session_hash, user_id, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(application)
-        .bind(&session.0)
-        .bind(user)
-        .bind(now_ms)
-        .bind(expires_ms)
-        .execute(self.writer())
-        .await?;
-        Ok(())
+            .bind(expires_ms);
+        self.engine.write(&Locks::none(), &[drop_old, create]).await.map(drop)
     }
 
     /// The user of a live session, with when the session was made and when it ends.
@@ -92,17 +83,10 @@ impl Registry {
         session: &SecretHash,
         now_ms: i64,
     ) -> Result<Option<(String, i64, i64)>, StoreError> {
-        let row = sqlx::query(
-            "SELECT user_id, created_ms, expires_ms FROM web_sessions \
-             WHERE application = $1 AND session_hash = $2 AND expires_ms > $3",
-        )
-        .bind(application)
-        .bind(&session.0)
-        .bind(now_ms)
-        .fetch_optional(self.reader())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some((row.try_get("user_id")?, row.try_get("created_ms")?, row.try_get("expires_ms")?)))
+        let sql = "SELECT user_id, created_ms, expires_ms FROM web_sessions \
+             WHERE application = $1 AND session_hash = $2 AND expires_ms > $3";
+        let statement = Statement::new("read a session", SESSIONS, sql).bind(application).bind(&session.0).bind(now_ms);
+        self.engine.fetch_optional(statement).await
     }
 
     /// Moves the end of a session.
@@ -112,22 +96,16 @@ impl Registry {
         session: &SecretHash,
         expires_ms: i64,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE web_sessions SET expires_ms = $3 WHERE application = $1 AND session_hash = $2")
-            .bind(application)
-            .bind(&session.0)
-            .bind(expires_ms)
-            .execute(self.writer())
-            .await?;
-        Ok(())
+        let sql = "UPDATE web_sessions SET expires_ms = $3 WHERE application = $1 AND session_hash = $2";
+        let statement =
+            Statement::new("extend a session", SESSIONS, sql).bind(application).bind(&session.0).bind(expires_ms);
+        self.engine.execute(statement).await.map(drop)
     }
 
     /// Ends a session.
     pub async fn web_session_delete(&self, application: &str, session: &SecretHash) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM web_sessions WHERE application = $1 AND session_hash = $2")
-            .bind(application)
-            .bind(&session.0)
-            .execute(self.writer())
-            .await?;
-        Ok(())
+        let sql = "DELETE FROM web_sessions WHERE application = $1 AND session_hash = $2";
+        let statement = Statement::new("end a session", SESSIONS, sql).bind(application).bind(&session.0);
+        self.engine.execute(statement).await.map(drop)
     }
 }

@@ -6,6 +6,7 @@
 //! | [`pair`] | both MQTT roles in memory, on that clock, over a network with latency, cuts and odd packet sizes |
 //! | [`authority`] | certificates for a listener on this machine, and clients that trust them |
 //! | [`openapi`] | whether an answer is what an OpenAPI document says |
+//! | [`postgres`] | a PostgreSQL server of the test's own |
 //! | [`memory_hub`] | a hub that keeps everything in memory, for tests of clients |
 pub mod authority;
 pub mod clock;
@@ -13,3 +14,4 @@ pub mod memory_hub;
 pub mod message;
 pub mod openapi;
 pub mod pair;
+pub mod postgres;

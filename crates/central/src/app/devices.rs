@@ -177,7 +177,7 @@ impl App {
             created_ms: now_ms(),
         };
         let row = match self.registry().device_create(access.application(), device).await {
-            Err(StoreError::Duplicate(_)) => {
+            Err(StoreError::Duplicate(..)) => {
                 return Err(AppError::Conflict(format!("A device '{id}' was made at the same time.")));
             }
             done => done?,

@@ -87,10 +87,11 @@ impl AppError {
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::EtagMismatch => Self::EtagMismatch,
-            StoreError::Missing => Self::NotFound("It is not there any more.".to_owned()),
-            StoreError::Duplicate(_) => Self::Conflict("There is such a thing already.".to_owned()),
-            error @ (StoreError::DiskFull(_) | StoreError::OutboxFull) => Self::DiskFull(error.into()),
+            StoreError::EtagMismatch(_) => Self::EtagMismatch,
+            StoreError::Missing(_) => Self::NotFound("It is not there any more.".to_owned()),
+            StoreError::Duplicate(..) => Self::Conflict("There is such a thing already.".to_owned()),
+            StoreError::NulCharacter(_) => Self::BadRequest("A text must not hold the character U+0000.".to_owned()),
+            error @ (StoreError::DiskFull(..) | StoreError::OutboxFull) => Self::DiskFull(error.into()),
             error => Self::internal("the registry failed", error),
         }
     }
@@ -101,7 +102,7 @@ impl From<ChangeTwinError> for AppError {
         match error {
             ChangeTwinError::Invalid(cause) => Self::fault(cause.path.clone(), cause.to_string()),
             ChangeTwinError::UnknownDevice => Self::NotFound("The device is not there any more.".to_owned()),
-            ChangeTwinError::Store(error) if matches!(*error, StoreError::DiskFull(_) | StoreError::OutboxFull) => {
+            ChangeTwinError::Store(error) if matches!(*error, StoreError::DiskFull(..) | StoreError::OutboxFull) => {
                 Self::DiskFull(error.into())
             }
             error => Self::internal("the twin could not be changed", error),

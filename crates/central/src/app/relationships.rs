@@ -66,7 +66,7 @@ impl App {
         }
         let row = RelationshipRow { id: id.to_owned(), source: source.to_owned(), target: target.to_owned() };
         match self.registry().relationship_put(application, &row, now_ms()).await {
-            Err(StoreError::Duplicate(_)) => {
+            Err(StoreError::Duplicate(..)) => {
                 return Err(AppError::Conflict(format!("The gateway uses the id '{id}' for another device.")));
             }
             done => done?,

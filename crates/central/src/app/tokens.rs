@@ -109,7 +109,7 @@ impl App {
         let roles = serde_json::to_string(&wanted.roles).expect("role assignments are plain JSON");
         let row = ApiTokenRow { id: id.to_owned(), roles, expires_ms, created_ms: now_ms };
         match self.registry().api_token_create(access.application(), &row).await {
-            Err(StoreError::Duplicate(_)) => {
+            Err(StoreError::Duplicate(..)) => {
                 return Err(AppError::Conflict(format!("There is an API token '{id}' already; delete it first.")));
             }
             done => done?,

@@ -80,7 +80,7 @@ impl App {
         let roles = serde_json::to_string(roles).expect("role assignments are plain JSON");
         let row = UserRow { email, roles, ..row };
         match self.registry().user_put(access.application(), &row).await {
-            Err(StoreError::Duplicate(_)) => {
+            Err(StoreError::Duplicate(..)) => {
                 return Err(AppError::Conflict("Another user has this e-mail address.".to_owned()));
             }
             done => done?,

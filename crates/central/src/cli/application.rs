@@ -1,6 +1,5 @@
 //! `tidegate application`: further applications, made on the data folder itself, and the flag that names one.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
@@ -9,6 +8,7 @@ use events::clock::now_ms;
 use hub::applications::is_application_name;
 use registry::{ApplicationRow, Registry, StoreError};
 
+use super::folder::FolderArguments;
 use super::user::origin;
 use crate::app::setup;
 use crate::data_folder::DataFolder;
@@ -24,9 +24,8 @@ pub enum ApplicationCommand {
 /// What an application is made from.
 #[derive(Debug, Args)]
 pub struct CreateArguments {
-    /// Data folder.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    folder: FolderArguments,
     /// Name: lower-case letters, digits and dashes. It is the first label of the application's host name.
     #[arg(long)]
     name: String,
@@ -48,12 +47,12 @@ pub(super) async fn run(command: ApplicationCommand) -> anyhow::Result<ExitCode>
     if !is_application_name(&arguments.name) {
         bail!("{:?} cannot name an application: up to 63 lower-case letters, digits and dashes", arguments.name);
     }
-    let (folder, registry) = open(&arguments.data).await?;
+    let (folder, registry) = arguments.folder.open().await?;
     let made = setup::new_application(&registry, &arguments.name, now_ms()).await;
     registry.close().await;
     match made {
         Ok(application) => print(&arguments, &application, &origin(&folder, Some(&application.name))),
-        Err(StoreError::Duplicate(_)) => return Err(anyhow!("there is an application {} already", arguments.name)),
+        Err(StoreError::Duplicate(..)) => return Err(anyhow!("there is an application {} already", arguments.name)),
         Err(error) => return Err(error).context("cannot store the application"),
     }
     Ok(ExitCode::SUCCESS)
@@ -69,18 +68,12 @@ fn print(arguments: &CreateArguments, application: &ApplicationRow, url: &str) {
     }
 }
 
-async fn open(data: &Path) -> anyhow::Result<(DataFolder, Registry)> {
-    let folder = DataFolder::existing(data)?;
-    let registry = Registry::open(&folder.registry()).await?;
-    Ok((folder, registry))
-}
-
 /// An existing folder with its registry and the application asked for. Takes no lock: `serve` may run.
 pub(super) async fn open_application(
-    data: &Path,
+    folder: &FolderArguments,
     wanted: &ApplicationArgument,
 ) -> anyhow::Result<(DataFolder, Registry, ApplicationRow)> {
-    let (folder, registry) = open(data).await?;
+    let (folder, registry) = folder.open().await?;
     let application = match &wanted.application {
         Some(name) => {
             let found = registry.application_by_name(name).await.context("cannot read the registry")?;

@@ -3,7 +3,7 @@
 //! It changes nothing. While `serve` runs, what only `serve` may open (the log) is left out and said so.
 
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,8 +14,10 @@ use serde_json::json;
 use storage::log::{Log, LogOptions};
 use telemetry::segment::folder;
 
+use super::folder::FolderArguments;
 use crate::certificates;
 use crate::data_folder::{DataFolder, DataFolderError, Guarded};
+use crate::database::Database;
 
 /// Room below which the disk counts as full.
 const DISK_FULL_BYTES: u64 = 1 << 20;
@@ -30,9 +32,8 @@ const PORT_TIMEOUT: Duration = Duration::from_secs(2);
 /// `tidegate doctor`
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
-    /// Data folder.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    folder: FolderArguments,
     /// One JSON object a line: {"check","status","message"}.
     #[arg(long)]
     json: bool,
@@ -66,14 +67,18 @@ fn finding(check: &'static str, status: Status, message: impl Into<String>) -> F
 }
 
 pub(super) async fn run(arguments: DoctorArguments) -> anyhow::Result<ExitCode> {
-    let folder = DataFolder::existing(&arguments.data)?;
+    let (folder, database) = arguments.folder.find()?;
     let mut findings = vec![permissions(&folder), certificate(&folder), disk(&folder)];
     findings.extend(ports(&folder));
     let mut positions = Vec::new();
-    match Registry::open(&folder.registry()).await {
+    match database.open(&folder).await {
         Ok(registry) => {
             positions = registry.checkpoints_list().await.unwrap_or_default();
-            findings.push(finding("registry", Status::Ok, "it opens, and its schema is current"));
+            let place = match &database {
+                Database::Folder => "registry.db".to_owned(),
+                Database::Server(url) => url.to_string(),
+            };
+            findings.push(finding("registry", Status::Ok, format!("{place} opens, and its schema is current")));
             findings.extend(guarded_folders(&folder, &registry).await);
             findings.extend(segments(&folder, &registry).await);
             registry.close().await;

@@ -1,6 +1,5 @@
 //! `tidegate token`: API tokens, made on the data folder itself.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
@@ -9,6 +8,7 @@ use events::clock::{now_ms, rfc3339_ms};
 use registry::StoreError;
 
 use super::application::{ApplicationArgument, open_application};
+use super::folder::FolderArguments;
 use crate::app::signing_key::SigningKeys;
 use crate::app::tokens::{self, OfflineToken};
 
@@ -25,9 +25,8 @@ pub enum TokenCommand {
 /// What a token is made from.
 #[derive(Debug, Args)]
 pub struct CreateArguments {
-    /// Data folder.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    folder: FolderArguments,
     #[command(flatten)]
     application: ApplicationArgument,
     /// Role: its id or a name, any case (Administrator, Builder, Operator, …).
@@ -44,7 +43,7 @@ pub struct CreateArguments {
 pub(super) async fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
     let TokenCommand::Create(arguments) = command;
     let role = super::user::role(&arguments.role)?;
-    let (folder, registry, application) = open_application(&arguments.data, &arguments.application).await?;
+    let (folder, registry, application) = open_application(&arguments.folder, &arguments.application).await?;
     let key = SigningKeys::new(folder).of(&application.id)?;
     let now = now_ms();
     let expires = tokens::default_expiry_ms(now);
@@ -53,7 +52,7 @@ pub(super) async fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
     registry.close().await;
     let token = match made {
         Ok(token) => token,
-        Err(StoreError::Duplicate(_)) => return Err(anyhow!("there is a token named {} already", arguments.name)),
+        Err(StoreError::Duplicate(..)) => return Err(anyhow!("there is a token named {} already", arguments.name)),
         Err(error) => return Err(error).context("cannot store the token"),
     };
     print(&arguments, &token, expires);

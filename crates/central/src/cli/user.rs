@@ -1,6 +1,5 @@
 //! `tidegate user`: people who sign in to the console, made on the data folder itself.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use clap::{Args, Subcommand};
 use events::clock::now_ms;
 
 use super::application::{ApplicationArgument, open_application};
+use super::folder::FolderArguments;
 use crate::app::roles::{self, BuiltInRole};
 use crate::app::sign_in;
 use crate::data_folder::DataFolder;
@@ -31,9 +31,8 @@ pub enum UserCommand {
 /// What a user is made from.
 #[derive(Debug, Args)]
 pub struct CreateArguments {
-    /// Data folder.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    folder: FolderArguments,
     #[command(flatten)]
     application: ApplicationArgument,
     /// E-mail address.
@@ -53,7 +52,7 @@ pub(super) async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
     if !is_address(&arguments.email) {
         bail!("{:?} is no e-mail address", arguments.email);
     }
-    let (folder, registry, application) = open_application(&arguments.data, &arguments.application).await?;
+    let (folder, registry, application) = open_application(&arguments.folder, &arguments.application).await?;
     let is_first = registry.application_list().await?.first().is_some_and(|first| first.id == application.id);
     let code = sign_in::invite_offline(&registry, &application, &arguments.email, role, LINK_LIFE, now_ms()).await;
     registry.close().await;

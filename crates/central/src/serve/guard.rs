@@ -21,6 +21,15 @@ pub enum GuardError {
         /// What it held.
         what: &'static str,
     },
+    /// The database does not know the folder that was used with it before.
+    #[error(
+        "the data folder was used with another database: this one does not know its {folder}. Name the right one, or restore it \
+         from its backup"
+    )]
+    OtherDatabase {
+        /// The part of the folder.
+        folder: &'static str,
+    },
     /// The folder cannot be looked at.
     #[error("the data folder cannot be checked")]
     Folder(#[from] DataFolderError),
@@ -36,17 +45,27 @@ fn contents(guarded: Guarded) -> &'static str {
     }
 }
 
+/// What is known before the look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    /// The folder was used with this kind of database before, so that its markers are known there.
+    pub(super) is_known: bool,
+    /// An operator said that a loss is accepted.
+    pub(super) accept_loss: bool,
+}
+
 /// Makes guarded folders that never were, and compares the markers of those that were.
-pub(super) async fn check(folder: &DataFolder, registry: &Registry, accept_loss: bool) -> Result<(), GuardError> {
+pub(super) async fn check(folder: &DataFolder, registry: &Registry, expected: Expected) -> Result<(), GuardError> {
     for guarded in Guarded::ALL {
         let known = registry.guarded_folder_marker(guarded.name()).await?;
         let found = folder.marker(guarded)?;
         match (known, found) {
             (Some(known), Some(found)) if known == found => {}
+            (None, _) if expected.is_known => return Err(GuardError::OtherDatabase { folder: guarded.name() }),
             // The folder comes first, the registry second: killed in between, it is ours.
             (None, Some(found)) => registry.guarded_folder_put(guarded.name(), &found, now_ms()).await?,
             (None, None) => make(folder, registry, guarded).await?,
-            (Some(_), _) if accept_loss => {
+            (Some(_), _) if expected.accept_loss => {
                 accept(registry, folder, guarded).await?;
                 make(folder, registry, guarded).await?;
             }

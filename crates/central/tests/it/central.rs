@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use central::config::Config;
 use central::data_folder::DataFolder;
+use central::database::Database;
 use central::serve::{self, Running, ServeError, ServeOptions};
 use events::live::{LiveEvent, LiveStream};
 use model::identity::Identity;
@@ -44,7 +45,7 @@ pub fn config() -> Config {
 }
 
 pub fn options(data: &Path, config: Config) -> ServeOptions {
-    ServeOptions { data: data.to_owned(), config, accept_data_loss: false }
+    ServeOptions { data: data.to_owned(), config, database: Database::Folder, accept_data_loss: false }
 }
 
 pub fn data() -> (TempDir, PathBuf) {
@@ -53,9 +54,34 @@ pub fn data() -> (TempDir, PathBuf) {
     (dir, data)
 }
 
+/// Runs each test with the registry in the data folder and in PostgreSQL.
+macro_rules! on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(central::database::Database::Folder).await;
+            })*
+        }
+
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                let database = testkit::postgres::PostgresServer::shared().database();
+                super::$name(central::database::Database::of_argument(&database.url()).unwrap()).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_databases;
+
 impl TestCentral {
     pub async fn start(data: &Path) -> Self {
         Self::start_with(data, config()).await
+    }
+
+    pub async fn start_on(database: &Database, data: &Path) -> Self {
+        Self::try_start(ServeOptions { database: database.clone(), ..options(data, config()) }).await.unwrap()
     }
 
     pub async fn start_with(data: &Path, config: Config) -> Self {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use central::data_folder::{DataFolder, Guarded};
+use central::database::Database;
 use events::record::{Kind, Record};
 use model::identity::Identity;
 use model::message::Message;
 use readers::timeseries::Telemetry;
-use registry::Registry;
 use serde_json::json;
 use storage::log::{Log, LogOptions};
 use telemetry::store::{Order, RangeRequest};
@@ -21,14 +21,18 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use transport::client::{HubClient, HubClientOptions, SendError, SharedKey, Subscriptions};
 
-use crate::central::{PATIENCE, TestCentral, TestDevice, await_live, config, data, is_telemetry, message};
+use crate::central::{
+    PATIENCE, TestCentral, TestDevice, await_live, config, data, is_telemetry, message, on_both_databases,
+};
+
+on_both_databases!(a_restart_keeps_twins_last_values_and_series);
 
 const KILL_ROUNDS: usize = 5;
 
 /// The values of `n` stored for a device, from segments and, where they are not in one yet, from the log.
-async fn stored_numbers(data: &Path, device: &str) -> Vec<i64> {
+async fn stored_numbers(database: &Database, data: &Path, device: &str) -> Vec<i64> {
     let folder = DataFolder::existing(data).unwrap();
-    let registry = Registry::open(&folder.registry()).await.unwrap();
+    let registry = database.open(&folder).await.unwrap();
     let app = registry.application_list().await.unwrap().remove(0).id;
     let telemetry = Telemetry::open(&folder.guarded(Guarded::Telemetry), &registry).await.unwrap();
     let covered = registry.checkpoint_get("telemetry").await.unwrap().unwrap_or(0);
@@ -67,10 +71,9 @@ fn number(n: i64) -> Message {
     Message { bag: Bytes::new(), body: json!({ "n": n }).to_string().into() }
 }
 
-#[tokio::test]
-async fn a_restart_keeps_twins_last_values_and_series() {
+async fn a_restart_keeps_twins_last_values_and_series(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let device = central.provision("d1").await;
     let identity = Identity::device("d1");
     let (client, _events) = central.connect(&device).await;
@@ -84,7 +87,7 @@ async fn a_restart_keeps_twins_last_values_and_series() {
     client.stop().await;
     central.stop().await;
 
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let twin = central.running.core.twins.get(central.app(), &identity).await.unwrap();
     assert_eq!((twin.desired.version, &twin.reported.properties["serial"]), (2, &json!("x1")));
     let store = central.running.core.telemetry.application(central.app()).unwrap();
@@ -100,7 +103,7 @@ async fn a_restart_keeps_twins_last_values_and_series() {
     assert_eq!(central.running.core.telemetry.messages(central.app(), "d1", None, None, 100).len(), 11);
     client.stop().await;
     central.stop().await;
-    assert_eq!(stored_numbers(&data, "d1").await, (0..=10).collect::<Vec<_>>());
+    assert_eq!(stored_numbers(&database, &data, "d1").await, (0..=10).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -126,7 +129,7 @@ async fn segments_are_written_while_running_and_merged() {
     let folder = running.core.telemetry.folder_of(&app);
     let files = std::fs::read_dir(folder).unwrap().count();
     assert_eq!(files, segments.len(), "merged files are deleted");
-    assert_eq!(stored_numbers(&data, "d1").await, (0..rounds).collect::<Vec<_>>());
+    assert_eq!(stored_numbers(&Database::Folder, &data, "d1").await, (0..rounds).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -255,7 +258,7 @@ async fn killed_during_ingest_nothing_acknowledged_is_missing() {
         acknowledged.extend(round_acknowledged);
         next = used;
     }
-    let stored = stored_numbers(&data, "d1").await;
+    let stored = stored_numbers(&Database::Folder, &data, "d1").await;
     let missing: Vec<&i64> = acknowledged.iter().filter(|n| !stored.contains(n)).collect();
     assert!(missing.is_empty(), "acknowledged and missing: {missing:?}");
     assert!(stored.is_sorted_by(|left, right| left < right), "the order of the device is kept, and nothing is doubled");

@@ -13,12 +13,16 @@ use serde_json::{Value, json};
 use transport::client::{ClientEvent, HubClient, LinkState};
 use transport::server::CloseReason;
 
-use crate::central::{PATIENCE, TestCentral, await_live, connect, data, is_telemetry, message, next};
+use crate::central::{
+    PATIENCE, TestCentral, await_live, connect, data, is_telemetry, message, next, on_both_databases,
+};
+use central::database::Database;
 
-#[tokio::test]
-async fn a_provisioned_device_sends_and_is_seen() {
+on_both_databases!(a_provisioned_device_sends_and_is_seen, twins_go_both_ways, an_edge_speaks_for_its_children_only);
+
+async fn a_provisioned_device_sends_and_is_seen(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let device = central.provision("sensor-1").await;
     let mut live = central.watch("sensor-1");
     let (client, _events) = central.connect(&device).await;
@@ -45,10 +49,9 @@ async fn a_provisioned_device_sends_and_is_seen() {
     central.stop().await;
 }
 
-#[tokio::test]
-async fn twins_go_both_ways() {
+async fn twins_go_both_ways(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let device = central.provision("d1").await;
     let identity = Identity::device("d1");
     let (client, mut events) = central.connect(&device).await;
@@ -193,10 +196,9 @@ async fn a_devices_key_opens_its_modules_once_they_exist() {
     central.stop().await;
 }
 
-#[tokio::test]
-async fn an_edge_speaks_for_its_children_only() {
+async fn an_edge_speaks_for_its_children_only(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let registry = &central.running.core.registry;
     let _edge = central.provision_in("SAS-IoT-Edge-Devices", "edge-1", None).await;
     let keys = new_symmetric_keys();

@@ -6,6 +6,7 @@ mod central;
 mod durability;
 mod gateway;
 mod hub_http;
+mod postgres;
 mod provisioning;
 mod rest;
 mod start;

@@ -9,7 +9,13 @@ use serde_json::json;
 use transport::client::SharedKey;
 use transport::client::dps::{self, ProvisionError};
 
-use crate::central::{TestCentral, data};
+use crate::central::{TestCentral, data, on_both_databases};
+use central::database::Database;
+
+on_both_databases!(
+    registering_again_keeps_the_device_and_its_data,
+    blocked_devices_closed_groups_and_wrong_keys_are_told_apart
+);
 
 async fn over_https(
     central: &TestCentral,
@@ -55,10 +61,9 @@ async fn the_edge_group_makes_edge_devices_and_a_payload_ties_children_to_them()
     central.stop().await;
 }
 
-#[tokio::test]
-async fn registering_again_keeps_the_device_and_its_data() {
+async fn registering_again_keeps_the_device_and_its_data(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let device = central.provision("d1").await;
     let before = central.running.core.registry.device_get(central.app(), "d1").await.unwrap().unwrap();
     let identity = Identity::device("d1");
@@ -94,10 +99,9 @@ async fn an_individual_key_wins_over_the_group() {
     central.stop().await;
 }
 
-#[tokio::test]
-async fn blocked_devices_closed_groups_and_wrong_keys_are_told_apart() {
+async fn blocked_devices_closed_groups_and_wrong_keys_are_told_apart(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let registry = &central.running.core.registry;
     let blocked = NewDevice { id: "blocked".into(), enabled: false, created_ms: now_ms(), ..NewDevice::default() };
     registry.device_create(central.app(), blocked).await.unwrap();

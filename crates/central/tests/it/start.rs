@@ -5,10 +5,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use central::data_folder::{DataFolder, Endpoints};
-use central::serve::{GuardError, ServeError};
+use central::database::Database;
+use central::serve::{GuardError, ServeError, ServeOptions};
 
-use crate::central::{TestCentral, config, data, message, options};
+use crate::central::{TestCentral, config, data, message, on_both_databases, options};
 use crate::rest::client::Rest;
+
+on_both_databases!(a_removed_folder_is_said_and_gone_on_without_only_when_told);
 
 fn tidegate(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tidegate")).args(arguments).output().unwrap()
@@ -129,10 +132,9 @@ fn a_taken_port_is_named_with_its_flag() {
     }
 }
 
-#[tokio::test]
-async fn a_removed_folder_is_said_and_gone_on_without_only_when_told() {
+async fn a_removed_folder_is_said_and_gone_on_without_only_when_told(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let device = central.provision("d1").await;
     let (client, _events) = central.connect(&device).await;
     client.send(vec![message(r#"{"a":1}"#)]).await.unwrap();
@@ -141,12 +143,15 @@ async fn a_removed_folder_is_said_and_gone_on_without_only_when_told() {
 
     for name in ["telemetry", "log"] {
         fs::remove_dir_all(data.join(name)).unwrap();
-        let refused = TestCentral::try_start(options(&data, config())).await.err().unwrap();
+        let refused = TestCentral::try_start(ServeOptions { database: database.clone(), ..options(&data, config()) })
+            .await
+            .err()
+            .unwrap();
         assert!(refused.needs_mending());
         let ServeError::Guard(GuardError::Removed { path, .. }) = &refused else { panic!("{refused:?}") };
         assert!(path.ends_with(name), "{path}");
 
-        let mut accepting = options(&data, config());
+        let mut accepting = ServeOptions { database: database.clone(), ..options(&data, config()) };
         accepting.accept_data_loss = true;
         let central = TestCentral::try_start(accepting).await.unwrap();
         let losses = central.running.core.registry.data_losses_list().await.unwrap();
@@ -158,7 +163,7 @@ async fn a_removed_folder_is_said_and_gone_on_without_only_when_told() {
     }
     let folder = DataFolder::existing(&data).unwrap();
     assert!(folder.lock().is_ok());
-    TestCentral::start(&data).await.stop().await;
+    TestCentral::start_on(&database, &data).await.stop().await;
 }
 
 #[test]

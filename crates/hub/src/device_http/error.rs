@@ -147,7 +147,7 @@ impl HubHttpError {
 impl From<StoreError> for HubHttpError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::EtagMismatch => Self::precondition_failed(),
+            StoreError::EtagMismatch(_) => Self::precondition_failed(),
             error => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a device's request could not be answered");
                 Self::unavailable()

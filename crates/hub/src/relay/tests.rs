@@ -175,7 +175,7 @@ async fn a_running_relay_follows_the_commits_and_stops_with_nothing_left() {
     let running = tokio::spawn(process.relay().await.run(stop.clone()));
     let mut reader = process.events.log().reader(Offset(0));
     let reports = RELAY_EVENTS_PER_APPEND_MAX + 1;
-    let mut transaction = process.registry.twin_transaction().await.unwrap();
+    let mut transaction = process.registry.twin_transaction([]).await.unwrap();
     for n in 1..=reports {
         let body = json!({ "version": n, "patch": { "n": n } }).to_string();
         transaction.note(OutboxEvent { body, organization: Some("north".into()), ..row(1).event });

@@ -5,11 +5,8 @@
 
 use std::fmt::Write as _;
 
-use sqlx::Row as _;
-use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments};
-
-use super::{COLUMNS, DeviceRow, from_row};
+use super::{COLUMNS, DeviceRow, TABLE};
+use crate::engine::Statement;
 use crate::{Registry, StoreError};
 
 /// A column a filter may name.
@@ -131,15 +128,16 @@ impl Condition {
                 }
             }
             DeviceFilter::Flag(field, value) => {
-                let _ = write!(self.sql, "{} = {}", field.column(), i32::from(*value));
+                let value = if *value { "TRUE" } else { "FALSE" };
+                let _ = write!(self.sql, "{} = {value}", field.column());
             }
             DeviceFilter::Absent(field) => {
                 let _ = write!(self.sql, "{} IS NULL", field.column());
             }
             DeviceFilter::Contains(field, text) => {
                 let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-                let parameter = self.bind(&format!("%{escaped}%"));
-                let _ = write!(self.sql, "LOWER({}) LIKE LOWER({parameter}) ESCAPE '\\'", field.column());
+                let parameter = self.bind(&format!("%{}%", escaped.to_ascii_lowercase()));
+                let _ = write!(self.sql, "lower({}) LIKE {parameter} ESCAPE '\\'", field.column());
             }
             DeviceFilter::And(left, right) => self.join(left, "AND", right),
             DeviceFilter::Or(left, right) => self.join(left, "OR", right),
@@ -176,8 +174,8 @@ fn condition(filter: Option<&DeviceFilter>) -> Condition {
     condition
 }
 
-fn query<'q>(sql: String, application: &'q str, texts: &'q [String]) -> Query<'q, Sqlite, SqliteArguments> {
-    texts.iter().fold(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(application), |query, text| query.bind(text))
+fn statement<'q>(act: &'static str, sql: String, application: &'q str, texts: &'q [String]) -> Statement<'q> {
+    texts.iter().fold(Statement::new(act, TABLE, sql).bind(application), |statement, text| statement.bind(text))
 }
 
 impl Registry {
@@ -189,16 +187,14 @@ impl Registry {
         let order = if page.by_display_name { format!("display_name {way}, id {way}") } else { format!("id {way}") };
         let sql =
             format!("SELECT {COLUMNS} FROM devices WHERE {} ORDER BY {order} LIMIT {}", condition.sql, page.limit);
-        let rows = query(sql, application, &condition.texts).fetch_all(self.reader()).await?;
-        Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+        self.engine.fetch_all(statement("list devices", sql, application, &condition.texts)).await
     }
 
     /// How many devices pass the filter.
     pub async fn device_count(&self, application: &str, filter: Option<&DeviceFilter>) -> Result<u64, StoreError> {
         let condition = condition(filter);
-        let sql = format!("SELECT COUNT(*) AS n FROM devices WHERE {}", condition.sql);
-        let row = query(sql, application, &condition.texts).fetch_one(self.reader()).await?;
-        let count: i64 = row.try_get("n")?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        let sql = format!("SELECT COUNT(*) FROM devices WHERE {}", condition.sql);
+        let row = self.engine.fetch_optional(statement("count devices", sql, application, &condition.texts)).await?;
+        Ok(row.map_or(0, |(count,): (i64,)| count.unsigned_abs()))
     }
 }

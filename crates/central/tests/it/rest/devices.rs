@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 
 use super::client::Rest;
-use crate::central::{TestCentral, data};
+use crate::central::{TestCentral, data, on_both_databases};
+use central::database::Database;
 
-#[tokio::test]
-async fn a_device_is_made_changed_and_deleted() {
+on_both_databases!(a_device_is_made_changed_and_deleted, a_device_is_behind_one_gateway);
+
+async fn a_device_is_made_changed_and_deleted(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let rest = Rest::new(&central);
     let made = rest.put("/api/devices/pump-07", json!({})).await;
     let expected = json!({ "id": "pump-07", "etag": made["etag"], "displayName": "pump-07", "enabled": true,
@@ -85,10 +87,9 @@ async fn credentials_are_the_groups_until_the_device_has_its_own() {
     central.stop().await;
 }
 
-#[tokio::test]
-async fn a_device_is_behind_one_gateway() {
+async fn a_device_is_behind_one_gateway(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let rest = Rest::new(&central);
     for edge in ["edge-1", "edge-2"] {
         rest.put(&format!("/api/devices/{edge}"), json!({ "type": ["iotEdge"] })).await;

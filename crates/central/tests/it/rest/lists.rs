@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::client::Rest;
-use crate::central::{TestCentral, data};
+use crate::central::{TestCentral, data, on_both_databases};
+use central::database::Database;
+
+on_both_databases!(pages_carry_filter_and_order_along);
 
 async fn ids_over_pages(rest: &Rest, first: &str) -> Vec<String> {
     let mut ids = Vec::new();
@@ -15,10 +18,9 @@ async fn ids_over_pages(rest: &Rest, first: &str) -> Vec<String> {
     }
 }
 
-#[tokio::test]
-async fn pages_carry_filter_and_order_along() {
+async fn pages_carry_filter_and_order_along(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let rest = Rest::new(&central);
     for n in 0..7 {
         let name = format!("Pump {}", 9 - n);

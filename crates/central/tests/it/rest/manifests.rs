@@ -4,7 +4,10 @@ use model::identity::Identity;
 use serde_json::{Value, json};
 
 use super::client::Rest;
-use crate::central::{TestCentral, data};
+use crate::central::{TestCentral, data, on_both_databases};
+use central::database::Database;
+
+on_both_databases!(applying_a_manifest_replaces_the_desired_properties_of_its_modules);
 
 fn manifest() -> Value {
     let path = format!("{}/tests/it/rest/deployment-manifest.json", env!("CARGO_MANIFEST_DIR"));
@@ -33,10 +36,9 @@ async fn manifests_are_stored_and_checked() {
     central.stop().await;
 }
 
-#[tokio::test]
-async fn applying_a_manifest_replaces_the_desired_properties_of_its_modules() {
+async fn applying_a_manifest_replaces_the_desired_properties_of_its_modules(database: Database) {
     let (_dir, data) = data();
-    let central = TestCentral::start(&data).await;
+    let central = TestCentral::start_on(&database, &data).await;
     let rest = Rest::new(&central);
     rest.put("/api/devices/leaf", json!({})).await;
     rest.put("/api/devices/edge", json!({ "type": ["iotEdge"] })).await;

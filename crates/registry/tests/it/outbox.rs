@@ -1,24 +1,22 @@
 //! Events are as durable as their change, in order, and never lost for want of room.
-#![allow(clippy::unwrap_used)]
 
 use model::identity::Identity;
 use model::twin::Twin;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::{ApplicationRow, DeviceChange, ModuleChange, NewDevice};
+use registry::limits::{OUTBOX_EVENTS_MAX, OUTBOX_EVENTS_PER_STATEMENT_MAX};
+use registry::{DeviceChange, DeviceRow, ModuleChange, NewDevice, OutboxEvent, OutboxKind, Registry, StoreError};
 
-const APP: &str = "a";
+use crate::rig::{APP, Rig, on_both_engines};
 
-async fn registry() -> (tempfile::TempDir, Registry) {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = Registry::open(&folder.path().join("registry.db")).await.unwrap();
-    let application = ApplicationRow { id: APP.into(), name: APP.into(), id_scope: "0ne1".into(), created_ms: 1 };
-    registry.application_create(&application, &[]).await.unwrap();
-    (folder, registry)
-}
+on_both_engines!(
+    the_life_of_a_device_is_told_in_order_and_without_keys,
+    events_survive_a_restart_until_they_are_removed_and_numbers_go_on,
+    at_the_limit_changes_are_refused_and_made_again_once_there_is_room,
+    a_twin_knows_its_identity_and_an_unknown_device_has_none
+);
 
-async fn create(registry: &Registry, id: &str) -> crate::DeviceRow {
+async fn create(registry: &Registry, id: &str) -> DeviceRow {
     let device = NewDevice { id: id.into(), enabled: true, organization: Some("north".into()), ..NewDevice::default() };
     registry.device_create(APP, device).await.unwrap()
 }
@@ -41,10 +39,9 @@ fn twin_event(device: &str) -> OutboxEvent {
     }
 }
 
-#[tokio::test]
-async fn the_life_of_a_device_is_told_in_order_and_without_keys() {
-    let (_folder, registry) = registry().await;
-    let made = create(&registry, "d").await;
+async fn the_life_of_a_device_is_told_in_order_and_without_keys(rig: Rig) {
+    let registry = &rig.registry;
+    let made = create(registry, "d").await;
     let change = DeviceChange {
         display_name: "pump".into(),
         template: Some("t".into()),
@@ -60,7 +57,7 @@ async fn the_life_of_a_device_is_told_in_order_and_without_keys() {
     registry.device_delete(APP, "d", 13).await.unwrap();
     assert!(!registry.device_delete(APP, "d", 14).await.unwrap(), "what is not there has no event");
 
-    let events = bodies(&registry).await;
+    let events = bodies(registry).await;
     let names: Vec<&str> = events.iter().map(|body| body["event"].as_str().unwrap()).collect();
     let expected =
         ["created", "templateChanged", "disabled", "updated", "provisioned", "created", "deleted", "deleted"];
@@ -74,22 +71,21 @@ async fn the_life_of_a_device_is_told_in_order_and_without_keys() {
     assert!(rows.iter().all(|row| row.event.generation == changed.generation_id || row.event.module.is_some()));
 }
 
-#[tokio::test]
-async fn events_survive_a_restart_until_they_are_removed_and_numbers_go_on() {
-    let (folder, registry) = registry().await;
-    create(&registry, "d1").await;
-    create(&registry, "d2").await;
+async fn events_survive_a_restart_until_they_are_removed_and_numbers_go_on(rig: Rig) {
+    let registry = &rig.registry;
+    create(registry, "d1").await;
+    create(registry, "d2").await;
     registry.outbox_relayed(1, 40);
-    registry.close().await;
+    let rig = rig.restarted().await;
     // Killed before the removal: both are there, and the log is to be searched from where it stood.
-    let registry = Registry::open(&folder.path().join("registry.db")).await.unwrap();
+    let registry = &rig.registry;
     assert_eq!(registry.outbox_log_offset(), 0);
     assert_eq!(registry.outbox_read(100).await.unwrap().len(), 2);
     registry.outbox_relayed(1, 40);
     // The next change removes what was relayed.
-    create(&registry, "d3").await;
-    registry.close().await;
-    let registry = Registry::open(&folder.path().join("registry.db")).await.unwrap();
+    create(registry, "d3").await;
+    let rig = rig.restarted().await;
+    let registry = &rig.registry;
     assert_eq!(registry.outbox_log_offset(), 40);
     let left: Vec<u64> = registry.outbox_read(100).await.unwrap().iter().map(|row| row.sequence).collect();
     assert_eq!(left, [2, 3]);
@@ -98,27 +94,26 @@ async fn events_survive_a_restart_until_they_are_removed_and_numbers_go_on() {
     assert!(registry.outbox_has_relayed());
     registry.outbox_remove().await.unwrap();
     assert!(!registry.outbox_has_relayed());
-    registry.close().await;
-    let registry = Registry::open(&folder.path().join("registry.db")).await.unwrap();
+    let rig = rig.restarted().await;
+    let registry = &rig.registry;
     assert_eq!((registry.outbox_read(100).await.unwrap().len(), registry.outbox_log_offset()), (0, 50));
-    create(&registry, "d4").await;
+    create(registry, "d4").await;
     assert_eq!(registry.outbox_read(100).await.unwrap()[0].sequence, 4);
 }
 
-#[tokio::test]
-async fn at_the_limit_changes_are_refused_and_made_again_once_there_is_room() {
-    let (_folder, registry) = registry().await;
-    create(&registry, "d").await;
+async fn at_the_limit_changes_are_refused_and_made_again_once_there_is_room(rig: Rig) {
+    let registry = &rig.registry;
+    create(registry, "d").await;
     let identity = Identity::device("d");
     assert!(OUTBOX_EVENTS_MAX > OUTBOX_EVENTS_PER_STATEMENT_MAX as u64, "more than one statement takes");
-    let mut transaction = registry.twin_transaction().await.unwrap();
+    let mut transaction = registry.twin_transaction([(APP, "d")]).await.unwrap();
     (1..OUTBOX_EVENTS_MAX).for_each(|_| transaction.note(twin_event("d")));
     transaction.commit().await.unwrap();
 
     let refused = registry.device_delete(APP, "d", 5).await;
     assert!(matches!(refused, Err(StoreError::OutboxFull)), "{refused:?}");
     assert!(registry.device_get(APP, "d").await.unwrap().is_some(), "a refused change is not made");
-    let mut transaction = registry.twin_transaction().await.unwrap();
+    let mut transaction = registry.twin_transaction([(APP, "d")]).await.unwrap();
     transaction.put(APP, &identity, &Twin::default(), 1).await.unwrap();
     transaction.note(twin_event("d"));
     assert!(matches!(transaction.commit().await, Err(StoreError::OutboxFull)));
@@ -130,12 +125,11 @@ async fn at_the_limit_changes_are_refused_and_made_again_once_there_is_room() {
     assert_eq!((last.sequence, last.event.kind), (OUTBOX_EVENTS_MAX + 1, OutboxKind::Lifecycle));
 }
 
-#[tokio::test]
-async fn a_twin_knows_its_identity_and_an_unknown_device_has_none() {
-    let (_folder, registry) = registry().await;
-    let device = create(&registry, "d").await;
+async fn a_twin_knows_its_identity_and_an_unknown_device_has_none(rig: Rig) {
+    let registry = &rig.registry;
+    let device = create(registry, "d").await;
     let module = registry.module_put(APP, "d", "m", ModuleChange::default(), 1).await.unwrap();
-    let mut transaction = registry.twin_transaction().await.unwrap();
+    let mut transaction = registry.twin_transaction([(APP, "d")]).await.unwrap();
     let cases = [
         (Identity::device("d"), Some(device.generation_id.as_str())),
         (Identity::module("d", "m"), Some(module.generation_id.as_str())),

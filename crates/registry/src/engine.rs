@@ -1,0 +1,179 @@
+//! The two engines behind the registry: which one it is, is known here and nowhere else.
+//!
+//! A [`Statement`] is data, not a query of one engine: text both take, and parameters. It is therefore written once, and a
+//! write that PostgreSQL refuses because of other writes is simply run again, here, at most [`WRITE_ATTEMPTS_MAX`] times. What
+//! cannot be said in a text both take is a method of [`Engine`] that answers a fragment of SQL.
+
+mod lock;
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
+mod statement;
+mod transaction;
+
+use std::path::Path;
+
+use sqlx::{query_as_with, query_with};
+
+pub(crate) use lock::Locks;
+pub(crate) use statement::{FromEitherRow, Statement};
+pub(crate) use transaction::Transaction;
+
+use self::postgres::PostgresEngine;
+use self::sqlite::SqliteEngine;
+use crate::limits::WRITE_ATTEMPTS_MAX;
+use crate::{Act, DatabaseUrl, OpenRegistryError, StoreError};
+
+/// Runs the body of a change, which begins a transaction and commits it, again while PostgreSQL refuses it because of others.
+macro_rules! retried {
+    ($engine:expr, $body:block) => {{
+        let mut attempt = 1;
+        loop {
+            match async { $body }.await {
+                Err(error) if $engine.is_worth_another(attempt, &error) => attempt += 1,
+                done => break done,
+            }
+        }
+    }};
+}
+pub(crate) use retried;
+
+/// One of the two. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) enum Engine {
+    Sqlite(SqliteEngine),
+    Postgres(PostgresEngine),
+}
+
+impl Engine {
+    pub(crate) async fn open_file(path: &Path) -> Result<Self, OpenRegistryError> {
+        Ok(Self::Sqlite(SqliteEngine::open(path).await?))
+    }
+
+    pub(crate) async fn connect(database: &DatabaseUrl) -> Result<Self, OpenRegistryError> {
+        Ok(Self::Postgres(PostgresEngine::connect(database).await?))
+    }
+
+    /// Waits until no statement runs and closes every connection. Later calls fail.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(engine) => engine.close().await,
+            Self::Postgres(engine) => engine.pool.close().await,
+        }
+    }
+
+    /// Ends a `SELECT` whose rows must still be there when the transaction ends. SQLite has no other writer meanwhile.
+    pub(crate) fn keep_rows(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => "FOR KEY SHARE",
+        }
+    }
+
+    /// Every row a statement that only reads answers.
+    pub(crate) async fn fetch_all<T: FromEitherRow>(&self, statement: Statement<'_>) -> Result<Vec<T>, StoreError> {
+        statement.check()?;
+        let act = statement.act;
+        match self {
+            Self::Sqlite(engine) => {
+                let rows = async {
+                    query_as_with(statement.sql(), statement.sqlite_arguments()?).fetch_all(&engine.readers).await
+                };
+                rows.await.map_err(|error| sqlite::classify(act, error))
+            }
+            Self::Postgres(engine) => {
+                let rows = async {
+                    query_as_with(statement.sql(), statement.postgres_arguments()?).fetch_all(&engine.pool).await
+                };
+                postgres::in_time(&engine.home, act, rows).await
+            }
+        }
+    }
+
+    /// The one row a statement that only reads answers, if there is one.
+    pub(crate) async fn fetch_optional<T: FromEitherRow>(
+        &self,
+        statement: Statement<'_>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.fetch_all(statement).await?.into_iter().next())
+    }
+
+    /// Runs one statement that changes something and answers how many rows it changed.
+    pub(crate) async fn execute(&self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        let changed = self.write(&Locks::none(), std::slice::from_ref(&statement)).await?;
+        Ok(changed.into_iter().sum())
+    }
+
+    /// Runs statements in one transaction, and answers how many rows each of them changed.
+    pub(crate) async fn write(&self, locks: &Locks, statements: &[Statement<'_>]) -> Result<Vec<u64>, StoreError> {
+        for statement in statements {
+            statement.check()?;
+        }
+        retried!(self, { self.write_once(locks, statements).await })
+    }
+
+    async fn write_once(&self, locks: &Locks, statements: &[Statement<'_>]) -> Result<Vec<u64>, StoreError> {
+        let [first, ..] = statements else { return Ok(Vec::new()) };
+        if let (Self::Sqlite(engine), [only], false) = (self, statements, first.must_change) {
+            return Ok(vec![execute_alone(engine, only).await?]);
+        }
+        let mut transaction = self.begin(locks, first.act).await?;
+        let mut changed = Vec::with_capacity(statements.len());
+        for statement in statements {
+            let rows = transaction.execute(statement).await?;
+            if statement.must_change && rows == 0 {
+                transaction.roll_back().await?;
+                return Err(StoreError::Missing(statement.act));
+            }
+            changed.push(rows);
+        }
+        transaction.commit().await?;
+        Ok(changed)
+    }
+
+    /// Runs one statement that changes something and answers a row (`… RETURNING …`), and commits it.
+    ///
+    /// In a transaction of its own: without one the commit comes when the statement ends, which is after its row was taken, and
+    /// a commit that fails then (on a full disk) would be answered with `Ok`.
+    pub(crate) async fn change_returning<T: FromEitherRow>(
+        &self,
+        locks: &Locks,
+        statement: Statement<'_>,
+    ) -> Result<Option<T>, StoreError> {
+        statement.check()?;
+        retried!(self, { self.change_returning_once(locks, &statement).await })
+    }
+
+    async fn change_returning_once<T: FromEitherRow>(
+        &self,
+        locks: &Locks,
+        statement: &Statement<'_>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut transaction = self.begin(locks, statement.act).await?;
+        let row = transaction.fetch_optional(statement).await?;
+        transaction.commit().await?;
+        Ok(row)
+    }
+
+    /// Begins a transaction that writes, with its locks held.
+    pub(crate) async fn begin(&self, locks: &Locks, act: Act) -> Result<Transaction, StoreError> {
+        match self {
+            Self::Sqlite(engine) => {
+                let transaction = engine.begin().await.map_err(|error| sqlite::classify(act, error))?;
+                Ok(Transaction::sqlite(transaction, act))
+            }
+            Self::Postgres(engine) => Ok(Transaction::postgres(engine.begin(act, locks).await?, act)),
+        }
+    }
+
+    /// Whether a write that failed is tried again. SQLite has waited for its turn as long as it may already.
+    pub(crate) fn is_worth_another(&self, attempt: u32, error: &StoreError) -> bool {
+        matches!((self, error), (Self::Postgres(_), StoreError::Conflict(..))) && attempt < WRITE_ATTEMPTS_MAX
+    }
+}
+
+/// SQLite commits a statement without a transaction when it ends, and tells when that fails. PostgreSQL could not be asked what
+/// became of it if its answer were lost.
+async fn execute_alone(engine: &SqliteEngine, statement: &Statement<'_>) -> Result<u64, StoreError> {
+    let done = async { query_with(statement.sql(), statement.sqlite_arguments()?).execute(&engine.writer).await };
+    done.await.map(|done| done.rows_affected()).map_err(|error| sqlite::classify(statement.act, error))
+}

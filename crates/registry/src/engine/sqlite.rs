@@ -1,0 +1,134 @@
+//! SQLite: the file `registry.db`, in WAL with `synchronous=FULL`: what a method answered `Ok` for has reached the disk.
+//!
+//! One writer connection (SQLite has one writer anyway; queueing here is fairer than its busy loop) and a few readers, which
+//! see committed states only and never wait for the writer. Write transactions begin as such: another process (a command beside a
+//! running `serve`) then waits for its turn instead of failing halfway.
+
+use std::path::Path;
+
+use sqlx::migrate::MigrateError;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
+
+use crate::limits::{ACQUIRE_TIMEOUT, SQLITE_READERS_MAX, WRITE_ATTEMPTS_MAX};
+use crate::migrations::{self, NEWEST_APPLIED, SQLITE_NEWEST};
+use crate::{Act, OpenRegistryError, StoreError};
+
+/// SQLite's primary codes, the low byte of what it answers.
+const BUSY: u32 = 5;
+const FULL: u32 = 13;
+
+/// Both pools on the file.
+#[derive(Debug, Clone)]
+pub(crate) struct SqliteEngine {
+    pub(super) writer: SqlitePool,
+    pub(super) readers: SqlitePool,
+}
+
+impl SqliteEngine {
+    /// Opens the file, creating it and bringing its schema up to date where needed.
+    pub(crate) async fn open(path: &Path) -> Result<Self, OpenRegistryError> {
+        let failed = |source| OpenRegistryError::File { path: path.to_owned(), source };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(ACQUIRE_TIMEOUT);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.clone())
+            .await
+            .map_err(failed)?;
+        migrate(&writer).await.map_err(OpenRegistryError::Migrate)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(SQLITE_READERS_MAX)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.create_if_missing(false).read_only(true))
+            .await
+            .map_err(failed)?;
+        Ok(Self { writer, readers })
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// See [`crate::Registry::refuse_later_version`].
+pub(crate) async fn refuse_later_version(path: &Path) -> Result<(), OpenRegistryError> {
+    if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
+        return Ok(());
+    }
+    let failed = |source| OpenRegistryError::File { path: path.to_owned(), source };
+    // Without the right to write, closing the last connection does not move what waits in `-wal` into the file. Where
+    // nothing waits, SQLite need not make that file to look.
+    let waiting = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
+    let nothing_waits = std::fs::metadata(waiting).map_or(true, |file| file.len() == 0);
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(nothing_waits);
+    let mut connection =
+        SqliteConnection::connect_with(&options.busy_timeout(ACQUIRE_TIMEOUT)).await.map_err(failed)?;
+    let version = newest_applied(&mut connection).await.map_err(failed);
+    connection.close().await.map_err(failed)?;
+    match version? {
+        Some(version) if version > SQLITE_NEWEST => {
+            let place = path.display().to_string();
+            Err(OpenRegistryError::LaterVersion { place, version, known: SQLITE_NEWEST })
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn newest_applied(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
+    let known = "SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    let tables: i64 = sqlx::query_scalar(known).fetch_one(&mut *connection).await?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    sqlx::query_scalar(NEWEST_APPLIED).fetch_one(connection).await
+}
+
+/// SQLite has no lock that spans the files of a history: when another process is faster with one of them, the next attempt goes
+/// on after it.
+async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
+    let mut attempt = 1;
+    loop {
+        match migrations::sqlite().run(writer).await {
+            Err(MigrateError::ExecuteMigration(..) | MigrateError::Execute(_)) if attempt < WRITE_ATTEMPTS_MAX => {
+                attempt += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// What an error means.
+pub(super) fn classify(act: Act, error: sqlx::Error) -> StoreError {
+    let sqlx::Error::Database(detail) = &error else {
+        return match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                StoreError::Unavailable(act, error)
+            }
+            error => StoreError::Database(act, error),
+        };
+    };
+    if detail.is_unique_violation() {
+        return StoreError::Duplicate(act, error);
+    }
+    if detail.is_foreign_key_violation() {
+        return StoreError::Missing(act);
+    }
+    let code = detail.code().and_then(|code| code.parse::<u32>().ok());
+    match code.map(|code| code & 0xff) {
+        Some(FULL) => StoreError::DiskFull(act, error),
+        Some(BUSY) => StoreError::Conflict(act, error),
+        _ => StoreError::Database(act, error),
+    }
+}
