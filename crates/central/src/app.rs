@@ -20,6 +20,7 @@ pub mod page;
 pub mod properties;
 pub mod query;
 pub mod relationships;
+pub mod resource;
 pub mod roles;
 pub mod setup;
 pub mod sign_in;

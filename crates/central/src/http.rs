@@ -21,6 +21,7 @@ mod listing;
 mod live;
 mod manifests;
 mod place;
+mod resource;
 mod routes;
 mod templates;
 

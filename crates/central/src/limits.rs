@@ -68,20 +68,23 @@ pub const FILTER_CLAUSES_MAX: usize = 100;
 /// Parentheses within each other in a list's filter.
 pub const FILTER_DEPTH_MAX: usize = 16;
 
+/// Times a patch is merged again because the thing it changes was changed meanwhile.
+pub const PATCH_ATTEMPTS_MAX: u32 = 5;
+
 /// Device templates of an application.
-pub const TEMPLATES_MAX: usize = 1_000;
+pub const TEMPLATES_MAX: u32 = 1_000;
 
 /// Bytes of the documents of parsed templates kept in memory; beyond it, keeping starts over.
 pub const TEMPLATES_PARSED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Stored deployment manifests of an application.
-pub const MANIFESTS_MAX: usize = 1_000;
+pub const MANIFESTS_MAX: u32 = 1_000;
 
 /// Enrollment groups of an application.
-pub const ENROLLMENT_GROUPS_MAX: usize = 1_000;
+pub const ENROLLMENT_GROUPS_MAX: u32 = 1_000;
 
 /// Users of an application, and API tokens likewise.
-pub const USERS_MAX: usize = 10_000;
+pub const USERS_MAX: u32 = 10_000;
 
 /// Runs of one command of one device that are kept.
 pub const COMMAND_RUNS_KEPT: u32 = 10;

@@ -20,7 +20,9 @@ use protocol::auth::sas::{self, SasToken};
 use protocol::dps::{
     self, AssignmentStatus, DpsError, OperationStatus, RegisterRequest, RegistrationState, SymmetricKeyResult,
 };
-use registry::{DeviceRow, EnrollmentGroupRow, NewDevice, Registry, RelationshipRow, StoreError, SymmetricKeys};
+use registry::{
+    DeviceRow, EnrollmentGroupRow, NewDevice, Registry, RelationshipRow, StoreError, SymmetricKeys, TemplateRow,
+};
 use sha2::{Digest, Sha256};
 
 use crate::applications::Applications;
@@ -209,7 +211,7 @@ impl Provisioning {
     /// The published template a model id means: its own id, or its capability model's.
     async fn template(&self, app: &str, model: Option<&str>) -> Result<Option<String>, DpsError> {
         let Some(model) = model else { return Ok(None) };
-        if let Some(template) = self.registry.template_get(app, model).await.map_err(store_failed)? {
+        if let Some(template) = self.registry.resource_get::<TemplateRow>(app, model).await.map_err(store_failed)? {
             return Ok(Some(template.id));
         }
         let template = self.registry.template_by_model(app, model).await.map_err(store_failed)?;

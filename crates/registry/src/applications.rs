@@ -1,7 +1,7 @@
 //! Applications: the unit of isolation.
 
 use super::engine::{Locks, Statement};
-use super::enrollment_groups::put_statement;
+use super::resource::upsert;
 use super::{EnrollmentGroupRow, Registry, StoreError};
 
 const TABLE: &str = "applications";
@@ -54,7 +54,7 @@ impl Registry {
             .bind(&application.id_scope)
             .bind(application.created_ms);
         let mut statements = vec![create];
-        statements.extend(groups.iter().map(|group| put_statement(&application.id, group)));
+        statements.extend(groups.iter().map(|group| upsert(&application.id, group)));
         self.engine.write(&Locks::none(), &statements).await.map(drop)
     }
 }

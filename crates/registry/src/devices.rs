@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::engine::{Locks, Statement, Transaction, retried};
 use super::{Act, Registry, StoreError, lifecycle, new_etag, new_generation_id};
 
-pub use filter::{Comparison, DeviceField, DeviceFilter, DevicePage};
+pub use filter::{DeviceField, DeviceFilter, DevicePage};
 
 const TABLE: &str = "devices";
 

@@ -103,6 +103,9 @@ pub enum StoreError {
     /// The row changed since the caller read it.
     #[error("the stored etag differs from the one given: did not {0}")]
     EtagMismatch(Act),
+    /// The application has as many rows of the kind as it may.
+    #[error("the application has as many as it may: did not {0}")]
+    LimitReached(Act),
     /// A row the change needs is not there.
     #[error("the registry has no such row: could not {0}")]
     Missing(Act),

@@ -19,12 +19,14 @@ mod error;
 mod guarded_folders;
 mod lifecycle;
 pub mod limits;
+mod list;
 mod manifests;
 mod migrations;
 mod modules;
 mod outbox;
 mod random;
 mod relationships;
+mod resource;
 mod segments;
 mod templates;
 mod twins;
@@ -42,19 +44,20 @@ pub use applications::ApplicationRow;
 pub use attestations::AttestationRow;
 pub use commands::{CommandRow, CommandTarget};
 pub use devices::{
-    CloudPropertyRow, Comparison, DeviceChange, DeviceField, DeviceFilter, DevicePage, DeviceRow, NewDevice,
-    SymmetricKeys,
+    CloudPropertyRow, DeviceChange, DeviceField, DeviceFilter, DevicePage, DeviceRow, NewDevice, SymmetricKeys,
 };
 pub use engine::postgres::{DatabaseUrl, ParseDatabaseUrlError};
 pub use enrollment_groups::EnrollmentGroupRow;
 pub use error::{Act, OpenRegistryError, StoreError};
+pub use list::{Comparison, Field, IdField, ListFilter, ListPage, NamedField};
 pub use manifests::{DeviceManifestRow, ManifestRow};
 pub use modules::{ModuleAuthentication, ModuleChange, ModuleRow};
 pub use outbox::{OutboxEvent, OutboxKind, OutboxRow};
 pub use random::{new_etag, new_generation_id, new_id, new_symmetric_keys, random_bytes};
 pub use relationships::RelationshipRow;
+pub use resource::{Acts, CountMax, Precondition, Resource};
 pub use segments::{LastSeenRow, SegmentRow};
-pub use templates::TemplateRow;
+pub use templates::{TemplateField, TemplateRow};
 pub use twins::{OwnedTwin, TwinTransaction};
 pub use users::UserRow;
 pub use web_sessions::SecretHash;

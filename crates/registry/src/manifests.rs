@@ -1,12 +1,11 @@
 //! Deployment manifests: those stored for the application, and the copy each device was given.
 
-use super::engine::{Locks, Statement};
-use super::{Registry, StoreError, new_etag};
+use super::engine::{Statement, Value};
+use super::list::NamedField;
+use super::resource::{Acts, Resource};
+use super::{Registry, StoreError};
 
-const TABLE: &str = "deployment_manifests";
 const DEVICE_TABLE: &str = "device_manifests";
-
-const COLUMNS: &str = "id, etag, display_name, organization, data, created_ms, updated_ms";
 
 /// One stored deployment manifest.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -42,48 +41,36 @@ pub struct DeviceManifestRow {
     pub applied_ms: i64,
 }
 
+impl Resource for ManifestRow {
+    type Field = NamedField;
+    const TABLE: &'static str = "deployment_manifests";
+    const COLUMNS: &'static [&'static str] =
+        &["id", "etag", "display_name", "organization", "data", "created_ms", "updated_ms"];
+    const ACTS: Acts = Acts {
+        read: "read a deployment manifest",
+        list: "list the deployment manifests",
+        store: "store a deployment manifest",
+        delete: "delete a deployment manifest",
+    };
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn values(&self) -> Vec<Value<'_>> {
+        vec![
+            (&self.id).into(),
+            (&self.etag).into(),
+            (&self.display_name).into(),
+            (&self.organization).into(),
+            (&self.data).into(),
+            self.created_ms.into(),
+            self.updated_ms.into(),
+        ]
+    }
+}
+
 impl Registry {
-    /// One stored manifest.
-    pub async fn manifest_get(&self, application: &str, id: &str) -> Result<Option<ManifestRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM deployment_manifests WHERE application = $1 AND id = $2");
-        let statement = Statement::new("read a deployment manifest", TABLE, sql).bind(application).bind(id);
-        self.engine.fetch_optional(statement).await
-    }
-
-    /// Every stored manifest, by id.
-    pub async fn manifest_list(&self, application: &str) -> Result<Vec<ManifestRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM deployment_manifests WHERE application = $1 ORDER BY id");
-        self.engine.fetch_all(Statement::new("list the deployment manifests", TABLE, sql).bind(application)).await
-    }
-
-    /// Stores a manifest under its id, new or replaced, with a new etag. With `manifest.etag` not empty, only if it is still that.
-    pub async fn manifest_put(&self, application: &str, manifest: &ManifestRow) -> Result<ManifestRow, StoreError> {
-        let sql = format!(
-            "INSERT INTO deployment_manifests (application, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-             ON CONFLICT (application, id) DO UPDATE SET etag = $3, display_name = $4, organization = $5, data = $6, \
-             updated_ms = $8 WHERE $9 = '' OR deployment_manifests.etag = $9 RETURNING {COLUMNS}"
-        );
-        let statement = Statement::new("store a deployment manifest", TABLE, sql)
-            .bind(application)
-            .bind(&manifest.id)
-            .bind(new_etag())
-            .bind(&manifest.display_name)
-            .bind(&manifest.organization)
-            .bind(&manifest.data)
-            .bind(manifest.created_ms)
-            .bind(manifest.updated_ms)
-            .bind(&manifest.etag);
-        let act = statement.act();
-        self.engine.change_returning(&Locks::none(), statement).await?.ok_or(StoreError::EtagMismatch(act))
-    }
-
-    /// Deletes a stored manifest; devices keep their copies. Answers whether it was there.
-    pub async fn manifest_delete(&self, application: &str, id: &str) -> Result<bool, StoreError> {
-        let sql = "DELETE FROM deployment_manifests WHERE application = $1 AND id = $2";
-        let statement = Statement::new("delete a deployment manifest", TABLE, sql).bind(application).bind(id);
-        Ok(self.engine.execute(statement).await? == 1)
-    }
-
     /// The manifest a device has.
     pub async fn device_manifest_get(
         &self,

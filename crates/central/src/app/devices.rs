@@ -8,11 +8,11 @@ use api::manifest::DeploymentManifest;
 use api::permission::Permission;
 use events::clock::now_ms;
 use model::identity::Identity;
-use registry::{DeviceChange, DeviceManifestRow, DeviceRow, NewDevice, StoreError};
+use registry::{DeviceChange, DeviceManifestRow, DeviceRow, NewDevice, Precondition, StoreError};
 use serde_json::{Map, Value};
 use transport::server::CloseReason;
 
-use super::{Access, App, AppError};
+use super::{Access, App, AppError, resource};
 use crate::limits::{DISPLAY_NAME_CHARS_MAX, ID_CHARS_MAX};
 
 pub use list::device_filter;
@@ -76,6 +76,13 @@ impl Wanted {
     }
 }
 
+fn etag_of(precondition: &Precondition) -> Option<String> {
+    match precondition {
+        Precondition::Etag(etag) => Some(etag.clone()),
+        Precondition::None | Precondition::Absent | Precondition::Present => None,
+    }
+}
+
 fn check_organizations(organizations: Option<&[String]>) -> Result<(), AppError> {
     match organizations.and_then(<[String]>::first) {
         None => Ok(()),
@@ -120,6 +127,7 @@ impl App {
         access: &Access,
         id: &str,
         body: &Device,
+        precondition: &Precondition,
         with_manifest: bool,
     ) -> Result<Device, AppError> {
         check_device_id(id)?;
@@ -128,10 +136,12 @@ impl App {
             display_name: body.display_name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_owned()),
             template: body.template.clone().filter(|template| !template.is_empty()),
             enabled: body.enabled.unwrap_or(true),
-            etag: body.etag.clone(),
+            etag: etag_of(&resource::precondition(precondition, body.etag.as_deref())),
         };
         wanted.check()?;
         let row = match self.registry().device_get(access.application(), id).await? {
+            Some(_) if *precondition == Precondition::Absent => return Err(AppError::EtagMismatch),
+            None if *precondition == Precondition::Present => return Err(AppError::EtagMismatch),
             Some(row) => {
                 let is_edge = body.kind.as_ref().map(|kinds| !kinds.is_empty());
                 if is_edge.is_some_and(|is_edge| is_edge != row.is_edge) {
@@ -224,11 +234,13 @@ impl App {
         access: &Access,
         id: &str,
         patch: &Map<String, Value>,
+        precondition: &Precondition,
         with_manifest: bool,
     ) -> Result<Device, AppError> {
         let row = self.device_row(access, id).await?;
         let mut document = serde_json::to_value(to_api(row.clone())).expect("a device is plain JSON");
-        let etag = patch.get("etag").and_then(Value::as_str).map(str::to_owned);
+        let body_etag = patch.get("etag").and_then(Value::as_str);
+        let etag = etag_of(&resource::precondition(precondition, body_etag));
         model::twin::merge_patch(&mut document, &Value::Object(patch.clone()));
         let merged: Device = serde_json::from_value(document)
             .map_err(|error| AppError::unprocessable(format!("The device is not valid: {error}."), Vec::new()))?;

@@ -115,8 +115,7 @@ impl App {
     }
 
     async fn template_names(&self, application: &str) -> Result<HashMap<String, String>, AppError> {
-        let templates = self.registry().template_list(application).await?;
-        Ok(templates.into_iter().map(|template| (template.id, template.display_name)).collect())
+        Ok(self.registry().template_names(application).await?.into_iter().collect())
     }
 
     /// A page of the fleet, by name.

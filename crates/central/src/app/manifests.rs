@@ -5,11 +5,12 @@ use api::manifest::DeploymentManifest;
 use events::clock::now_ms;
 use model::identity::Identity;
 use model::manifest::Manifest;
-use registry::{DeviceManifestRow, ManifestRow, StoreError, new_etag, new_id};
-use serde_json::{Map, Value};
+use registry::{CountMax, DeviceManifestRow, ManifestRow, NamedField, Precondition, StoreError, new_etag, new_id};
+use serde_json::Value;
 
 use super::devices::manifest_to_api;
-use super::filter::Filter;
+use super::page::Cursor;
+use super::resource::{self, Edited, Managed, named_field};
 use super::{Access, App, AppError};
 use crate::limits::{DISPLAY_NAME_CHARS_MAX, MANIFESTS_MAX};
 
@@ -42,52 +43,48 @@ fn check_display_name(name: Option<&str>, default: &str) -> Result<String, AppEr
     Ok(name.to_owned())
 }
 
-fn to_api(row: ManifestRow) -> Result<DeploymentManifest, AppError> {
-    let data = serde_json::from_str(&row.data)
-        .map_err(|source| StoreError::Corrupt { what: "deployment manifest", source })?;
-    Ok(DeploymentManifest {
-        id: Some(row.id),
-        display_name: Some(row.display_name),
-        data,
-        etag: Some(row.etag),
-        organizations: row.organization.map(|organization| vec![organization]),
-    })
+/// Stored deployment manifests, as people manage them.
+pub struct Manifests;
+
+impl Managed for Manifests {
+    type Row = ManifestRow;
+    type Api = DeploymentManifest;
+    const WHAT: &'static str = "deployment manifest";
+    const COUNT_MAX: CountMax = CountMax(MANIFESTS_MAX);
+
+    fn field(name: &str) -> Option<NamedField> {
+        named_field(name)
+    }
+
+    fn to_api(_: &Access, row: ManifestRow) -> Result<DeploymentManifest, AppError> {
+        let data = serde_json::from_str(&row.data)
+            .map_err(|source| StoreError::Corrupt { what: "deployment manifest", source })?;
+        Ok(DeploymentManifest {
+            id: Some(row.id),
+            display_name: Some(row.display_name),
+            data,
+            etag: Some(row.etag),
+            organizations: row.organization.map(|organization| vec![organization]),
+        })
+    }
+
+    fn cursor(row: &ManifestRow) -> Cursor {
+        Cursor { name: row.display_name.clone(), id: row.id.clone() }
+    }
+
+    fn etag(row: &ManifestRow) -> Option<&str> {
+        Some(&row.etag)
+    }
 }
 
-impl App {
-    /// The stored manifests that pass a filter.
-    pub async fn manifests(
-        &self,
-        access: &Access,
-        filter: Option<&Filter>,
-    ) -> Result<Vec<DeploymentManifest>, AppError> {
-        let rows = self.registry().manifest_list(access.application()).await?;
-        let mut manifests = Vec::with_capacity(rows.len());
-        for row in rows {
-            let field = |name: &str| match name {
-                "id" => Some(row.id.clone()),
-                "displayName" => Some(row.display_name.clone()),
-                _ => None,
-            };
-            if filter.map_or(Ok(true), |filter| filter.passes(&field))? {
-                manifests.push(to_api(row)?);
-            }
-        }
-        Ok(manifests)
-    }
-
-    /// One stored manifest.
-    pub async fn manifest(&self, access: &Access, id: &str) -> Result<DeploymentManifest, AppError> {
-        let row = self.registry().manifest_get(access.application(), id).await?;
-        to_api(row.ok_or_else(|| AppError::not_found("deployment manifest", id))?)
-    }
-
-    /// Stores a manifest. Devices that were given it keep their copies.
-    pub async fn manifest_put(
-        &self,
+impl Edited for Manifests {
+    /// Devices that were given the manifest keep their copies.
+    async fn put(
+        app: &App,
         access: &Access,
         id: &str,
-        wanted: &DeploymentManifest,
+        wanted: DeploymentManifest,
+        precondition: Precondition,
     ) -> Result<DeploymentManifest, AppError> {
         check_manifest_id(id)?;
         let display_name = check_display_name(wanted.display_name.as_deref(), id)?;
@@ -95,56 +92,22 @@ impl App {
             return Err(AppError::fault("/organizations/0", format!("there is no organization '{organization}'")));
         }
         parse(&wanted.data)?;
-        let application = access.application();
-        let known = self.registry().manifest_get(application, id).await?;
-        if known.is_none() {
-            if wanted.etag.is_some() {
-                return Err(AppError::EtagMismatch);
-            }
-            if self.registry().manifest_list(application).await?.len() >= MANIFESTS_MAX {
-                let message = format!("The application has {MANIFESTS_MAX} deployment manifests, which is the limit.");
-                return Err(AppError::Conflict(message));
-            }
-        }
         let now_ms = now_ms();
         let row = ManifestRow {
             id: id.to_owned(),
-            etag: wanted.etag.clone().unwrap_or_default(),
+            etag: String::new(),
             display_name,
             organization: None,
             data: wanted.data.to_string(),
-            created_ms: known.map_or(now_ms, |known| known.created_ms),
+            created_ms: now_ms,
             updated_ms: now_ms,
         };
-        let stored = self.registry().manifest_put(application, &row).await?;
-        tracing::info!(actor = access.actor().id(), manifest = id, "deployment manifest stored");
-        to_api(stored)
+        let precondition = resource::precondition(&precondition, wanted.etag.as_deref());
+        Manifests::to_api(access, app.resource_store::<Manifests>(access, &row, &precondition).await?)
     }
+}
 
-    /// Changes a stored manifest.
-    pub async fn manifest_patch(
-        &self,
-        access: &Access,
-        id: &str,
-        patch: &Map<String, Value>,
-    ) -> Result<DeploymentManifest, AppError> {
-        let known = DeploymentManifest { etag: None, ..self.manifest(access, id).await? };
-        let mut document = serde_json::to_value(known).expect("a deployment manifest is plain JSON");
-        model::twin::merge_patch(&mut document, &Value::Object(patch.clone()));
-        let merged = serde_json::from_value(document)
-            .map_err(|error| AppError::unprocessable(format!("The manifest is not valid: {error}."), Vec::new()))?;
-        self.manifest_put(access, id, &merged).await
-    }
-
-    /// Deletes a stored manifest. Devices that were given it keep their copies.
-    pub async fn manifest_delete(&self, access: &Access, id: &str) -> Result<(), AppError> {
-        if !self.registry().manifest_delete(access.application(), id).await? {
-            return Err(AppError::not_found("deployment manifest", id));
-        }
-        tracing::info!(actor = access.actor().id(), manifest = id, "deployment manifest deleted");
-        Ok(())
-    }
-
+impl App {
     /// Gives an edge device a manifest: the desired properties of every twin it lists are replaced, all or none, and the
     /// device keeps a copy.
     pub async fn manifest_apply(

@@ -16,6 +16,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// For a list that has no other order than that of its ids.
+    pub fn of_id(id: &str) -> Self {
+        Self { name: String::new(), id: id.to_owned() }
+    }
+
     /// As it travels in a link.
     pub fn encode(&self) -> String {
         let json = serde_json::to_vec(&(&self.name, &self.id)).expect("two texts are plain JSON");

@@ -17,10 +17,12 @@ use api::endpoint::Guard;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use events::clock::now_ms;
-use registry::{ApplicationRow, Registry, SecretHash, StoreError, UserRow, new_id, random_bytes};
+use registry::{ApplicationRow, Precondition, Registry, SecretHash, StoreError, UserRow, new_id, random_bytes};
 
+use super::resource::Managed;
 use super::roles::{self, BuiltInRole};
 use super::tokens::read_roles;
+use super::users::Users;
 use super::{Access, Actor, ActorKind, App, AppError, Resource, authorize};
 use crate::limits::{
     SIGN_IN_ADDRESSES_MAX, SIGN_IN_FAILURE_WINDOW, SIGN_IN_FAILURES_MAX, WEB_SESSION_IDLE, WEB_SESSION_LIFE,
@@ -46,7 +48,7 @@ pub async fn invite_offline(
         created_ms: known.map_or(now_ms, |known| known.created_ms),
         updated_ms: now_ms,
     };
-    registry.user_put(&application.id, &user).await?;
+    registry.resource_put(&application.id, &user, &Precondition::None, Users::COUNT_MAX).await?;
     let code = new_secret();
     let expires_ms = now_ms.saturating_add(millis(code_life));
     registry.sign_in_code_create(&application.id, &SecretHash::of(&code), &user.id, now_ms, expires_ms).await?;
@@ -143,7 +145,8 @@ impl App {
     }
 
     async fn user_actor(&self, application: &ApplicationRow, id: &str) -> Result<Option<Actor>, AppError> {
-        let Some(user) = self.registry().user_get(&application.id, id).await? else { return Ok(None) };
+        let user: Option<UserRow> = self.registry().resource_get(&application.id, id).await?;
+        let Some(user) = user else { return Ok(None) };
         let kind = ActorKind::User { id: user.id, email: user.email };
         Ok(Some(Actor { kind, application: application.id.clone(), roles: read_roles(&user.roles)? }))
     }

@@ -15,12 +15,13 @@ use api::template::{DeviceTemplate as ApiTemplate, TemplateFromManifestRequest, 
 use events::clock::now_ms;
 use model::dtdl::dtmi::is_user_dtmi;
 use model::template::{DeviceTemplate, Element, TemplateError};
-use registry::{StoreError, TemplateRow};
-use serde_json::{Map, Value};
+use registry::{CountMax, Precondition, StoreError, TemplateField, TemplateRow};
+use serde_json::Value;
 
 pub(super) use parsed::ParsedTemplates;
 
-use super::filter::Filter;
+use super::page::Cursor;
+use super::resource::{self, Edited, Managed};
 use super::{Access, App, AppError, manifests};
 use crate::limits::TEMPLATES_MAX;
 
@@ -39,12 +40,6 @@ fn parse(document: Value) -> Result<DeviceTemplate, AppError> {
         let fault = |error: TemplateError| ErrorContext { data_path: error.pointer, message: error.message };
         AppError::unprocessable("The device template is not valid.", errors.into_iter().map(fault).collect())
     })
-}
-
-fn to_api(row: &TemplateRow) -> Result<ApiTemplate, AppError> {
-    let template: ApiTemplate = serde_json::from_str(&row.document)
-        .map_err(|source| StoreError::Corrupt { what: "device template", source })?;
-    Ok(ApiTemplate { id: Some(row.id.clone()), etag: Some(row.etag.clone()), ..template })
 }
 
 fn read(row: &TemplateRow) -> Result<DeviceTemplate, AppError> {
@@ -66,118 +61,116 @@ fn item(element: &Element, types: Value) -> CollectionItem {
     }
 }
 
-impl App {
-    /// The templates that pass a filter, with the name each is sorted by.
-    pub async fn templates(
-        &self,
-        access: &Access,
-        filter: Option<&Filter>,
-    ) -> Result<Vec<(String, ApiTemplate)>, AppError> {
-        let mut templates = Vec::new();
-        for row in self.registry().template_list(access.application()).await? {
-            let field = |name: &str| match name {
-                "@id" => Some(row.id.clone()),
-                "displayName" => Some(row.display_name.clone()),
-                "capabilityModelId" => Some(row.capability_model_id.clone()),
-                _ => None,
-            };
-            if filter.map_or(Ok(true), |filter| filter.passes(&field))? {
-                templates.push((row.display_name.clone(), to_api(&row)?));
-            }
+/// Device templates, as people manage them.
+pub struct Templates;
+
+impl Managed for Templates {
+    type Row = TemplateRow;
+    type Api = ApiTemplate;
+    const WHAT: &'static str = "device template";
+    const COUNT_MAX: CountMax = CountMax(TEMPLATES_MAX);
+
+    fn field(name: &str) -> Option<TemplateField> {
+        match name {
+            "@id" => Some(TemplateField::Id),
+            "displayName" => Some(TemplateField::DisplayName),
+            "capabilityModelId" => Some(TemplateField::CapabilityModelId),
+            _ => None,
         }
-        Ok(templates)
     }
 
-    async fn template_row(&self, access: &Access, id: &str) -> Result<TemplateRow, AppError> {
-        let row = self.registry().template_get(access.application(), id).await?;
-        row.ok_or_else(|| AppError::not_found("device template", id))
+    fn to_api(_: &Access, row: TemplateRow) -> Result<ApiTemplate, AppError> {
+        let template: ApiTemplate = serde_json::from_str(&row.document)
+            .map_err(|source| StoreError::Corrupt { what: "device template", source })?;
+        Ok(ApiTemplate { id: Some(row.id), etag: Some(row.etag), ..template })
     }
 
-    fn parsed(&self, access: &Access, row: &TemplateRow) -> Result<Arc<DeviceTemplate>, AppError> {
-        self.parsed_templates().of(access.application(), row)
+    fn cursor(row: &TemplateRow) -> Cursor {
+        Cursor { name: row.display_name.clone(), id: row.id.clone() }
     }
 
-    /// One template.
-    pub async fn template(&self, access: &Access, id: &str) -> Result<ApiTemplate, AppError> {
-        to_api(&self.template_row(access, id).await?)
+    fn etag(row: &TemplateRow) -> Option<&str> {
+        Some(&row.etag)
     }
+}
 
+impl Edited for Templates {
     /// Publishes a template, new or in place of the one with this id.
-    pub async fn template_put(&self, access: &Access, id: &str, wanted: &ApiTemplate) -> Result<ApiTemplate, AppError> {
+    async fn put(
+        app: &App,
+        access: &Access,
+        id: &str,
+        wanted: ApiTemplate,
+        precondition: Precondition,
+    ) -> Result<ApiTemplate, AppError> {
         if !is_user_dtmi(id) {
             return Err(AppError::BadRequest(format!("'{id}' is not a DTMI such as dtmi:factory:pump;1.")));
         }
-        let document = document_of(wanted);
+        let document = document_of(&wanted);
         let template = parse(document.clone())?;
         if template.model_id() == id {
             return Err(AppError::fault("/capabilityModel/@id", "must differ from the template's own id"));
         }
-        let application = access.application();
-        let known = self.registry().template_get(application, id).await?;
-        match &known {
-            Some(known) => {
-                let faults = changes::breaking(&*self.parsed(access, known)?, &template);
-                if !faults.is_empty() && self.registry().template_in_use(application, id).await? {
-                    let message =
-                        "Devices use this template, so what it declares cannot be taken away; make a new version.";
-                    return Err(AppError::unprocessable(message, faults));
-                }
+        if let Some(known) = app.find_row::<Templates>(access, id).await? {
+            let faults = changes::breaking(&*app.parsed(access, &known)?, &template);
+            if !faults.is_empty() && app.registry().template_in_use(access.application(), id).await? {
+                let message =
+                    "Devices use this template, so what it declares cannot be taken away; make a new version.";
+                return Err(AppError::unprocessable(message, faults));
             }
-            None if wanted.etag.is_some() => return Err(AppError::EtagMismatch),
-            None if self.registry().template_list(application).await?.len() >= TEMPLATES_MAX => {
-                let message = format!("The application has {TEMPLATES_MAX} device templates, which is the limit.");
-                return Err(AppError::Conflict(message));
-            }
-            None => {}
         }
         let now_ms = now_ms();
         let row = TemplateRow {
             id: id.to_owned(),
-            etag: wanted.etag.clone().unwrap_or_default(),
+            etag: String::new(),
             display_name: template.display_name().map_or(id, |name| name.text()).to_owned(),
             capability_model_id: template.model_id().to_owned(),
             document: document.to_string(),
-            created_ms: known.map_or(now_ms, |known| known.created_ms),
+            created_ms: now_ms,
             updated_ms: now_ms,
         };
-        let stored = self.registry().template_put(application, &row).await?;
-        self.telemetry().templates_changed();
-        tracing::info!(actor = access.actor().id(), template = id, "device template published");
-        to_api(&stored)
+        let precondition = resource::precondition(&precondition, wanted.etag.as_deref());
+        let stored = app.resource_store::<Templates>(access, &row, &precondition).await?;
+        app.telemetry().templates_changed();
+        Templates::to_api(access, stored)
     }
 
     /// Changes cloud properties and what is shown of a template. Everything else needs publishing.
-    pub async fn template_patch(
-        &self,
+    async fn put_patched(
+        app: &App,
         access: &Access,
         id: &str,
-        patch: &Map<String, Value>,
+        wanted: ApiTemplate,
+        precondition: Precondition,
     ) -> Result<ApiTemplate, AppError> {
-        let row = self.template_row(access, id).await?;
-        let known = ApiTemplate { etag: None, ..to_api(&row)? };
-        let mut document = serde_json::to_value(known).expect("a template is plain JSON");
-        model::twin::merge_patch(&mut document, &Value::Object(patch.clone()));
-        let merged: ApiTemplate = serde_json::from_value(document)
-            .map_err(|error| AppError::unprocessable(format!("The template is not valid: {error}."), Vec::new()))?;
-        let faults = changes::beyond_patch(&*self.parsed(access, &row)?, &parse(document_of(&merged))?);
+        let known = app.resource_row::<Templates>(access, id).await?;
+        let faults = changes::beyond_patch(&*app.parsed(access, &known)?, &parse(document_of(&wanted))?);
         if !faults.is_empty() {
             let message =
                 "PATCH changes cloud properties and what is shown; publish the template with PUT for the rest.";
             return Err(AppError::unprocessable(message, faults));
         }
-        self.template_put(access, id, &merged).await
+        Self::put(app, access, id, wanted, precondition).await
+    }
+}
+
+impl App {
+    fn parsed(&self, access: &Access, row: &TemplateRow) -> Result<Arc<DeviceTemplate>, AppError> {
+        self.parsed_templates().of(access.application(), row)
     }
 
     /// Deletes a template no device uses.
-    pub async fn template_delete(&self, access: &Access, id: &str) -> Result<(), AppError> {
+    pub async fn template_delete(
+        &self,
+        access: &Access,
+        id: &str,
+        precondition: &Precondition,
+    ) -> Result<(), AppError> {
         if self.registry().template_in_use(access.application(), id).await? {
             return Err(AppError::unprocessable(format!("Devices use the device template '{id}'."), Vec::new()));
         }
-        if !self.registry().template_delete(access.application(), id).await? {
-            return Err(AppError::not_found("device template", id));
-        }
+        self.resource_remove::<Templates>(access, id, precondition).await?;
         self.telemetry().templates_changed();
-        tracing::info!(actor = access.actor().id(), template = id, "device template deleted");
         Ok(())
     }
 
@@ -189,7 +182,7 @@ impl App {
     ) -> Result<Option<Arc<DeviceTemplate>>, AppError> {
         let device = self.device_row(access, device).await?;
         let Some(id) = device.template else { return Ok(None) };
-        match self.registry().template_get(access.application(), &id).await? {
+        match self.find_row::<Templates>(access, &id).await? {
             Some(row) => self.parsed(access, &row).map(Some),
             None => Ok(None),
         }
@@ -201,13 +194,13 @@ impl App {
         access: &Access,
         id: &str,
     ) -> Result<Option<Arc<DeviceTemplate>>, AppError> {
-        let row = self.registry().template_get(access.application(), id).await?;
+        let row = self.find_row::<Templates>(access, id).await?;
         row.as_ref().map(|row| self.parsed(access, row)).transpose()
     }
 
     /// A template a device may be given. Naming the interface instead of the template is the documented trap.
     pub(super) async fn assignable_template(&self, access: &Access, id: &str) -> Result<Arc<DeviceTemplate>, AppError> {
-        if let Some(row) = self.registry().template_get(access.application(), id).await? {
+        if let Some(row) = self.find_row::<Templates>(access, id).await? {
             return self.parsed(access, &row);
         }
         let hint = match self.registry().template_by_model(access.application(), id).await? {

@@ -2,12 +2,14 @@
 
 use api::access::{ApiToken, RoleAssignment};
 use events::clock::{now_ms, parse_iso8601_ms, rfc3339_ms};
-use registry::{ApiTokenRow, ApplicationRow, Registry, StoreError};
+use registry::{ApiTokenRow, ApplicationRow, CountMax, IdField, Precondition, Registry, StoreError};
 
+use super::page::Cursor;
+use super::resource::Managed;
 use super::roles::{self, BuiltInRole};
 use super::signing_key::TokenText;
 use super::{Access, Actor, ActorKind, App, AppError, SigningKey};
-use crate::limits::{API_TOKEN_LIFE, ID_CHARS_MAX};
+use crate::limits::{API_TOKEN_LIFE, ID_CHARS_MAX, USERS_MAX};
 
 /// A token to make without a caller.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +34,7 @@ pub async fn create_offline(
     let roles = vec![RoleAssignment { role: token.role.id.to_owned(), organization: None }];
     let roles = serde_json::to_string(&roles).expect("role assignments are plain JSON");
     let row = ApiTokenRow { id: token.id.to_owned(), roles, expires_ms: token.expires_ms, created_ms: token.now_ms };
-    registry.api_token_create(&application.id, &row).await?;
+    registry.resource_put(&application.id, &row, &Precondition::Absent, ApiTokens::COUNT_MAX).await?;
     Ok(key.sign(&application.id, &row))
 }
 
@@ -41,13 +43,27 @@ pub fn default_expiry_ms(now_ms: i64) -> i64 {
     now_ms.saturating_add(i64::try_from(API_TOKEN_LIFE.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn to_api(row: &ApiTokenRow) -> Result<ApiToken, AppError> {
-    Ok(ApiToken {
-        id: Some(row.id.clone()),
-        roles: read_roles(&row.roles)?,
-        expiry: Some(rfc3339_ms(row.expires_ms)),
-        token: None,
-    })
+/// API tokens, as people manage them.
+pub struct ApiTokens;
+
+impl Managed for ApiTokens {
+    type Row = ApiTokenRow;
+    type Api = ApiToken;
+    const WHAT: &'static str = "API token";
+    const COUNT_MAX: CountMax = CountMax(USERS_MAX);
+
+    fn field(name: &str) -> Option<IdField> {
+        (name == "id").then_some(IdField)
+    }
+
+    fn to_api(_: &Access, row: ApiTokenRow) -> Result<ApiToken, AppError> {
+        let (roles, expiry) = (read_roles(&row.roles)?, Some(rfc3339_ms(row.expires_ms)));
+        Ok(ApiToken { id: Some(row.id), roles, expiry, token: None })
+    }
+
+    fn cursor(row: &ApiTokenRow) -> Cursor {
+        Cursor::of_id(&row.id)
+    }
 }
 
 /// Reads role assignments as stored.
@@ -76,23 +92,13 @@ impl App {
         if text.application != application.id {
             return Ok(None);
         }
-        let Some(row) = self.registry().api_token_get(&text.application, &text.id).await? else { return Ok(None) };
+        let row: Option<ApiTokenRow> = self.registry().resource_get(&text.application, &text.id).await?;
+        let Some(row) = row else { return Ok(None) };
         if !self.signing_key(&application.id)?.verify(&text, &row) || row.expires_ms <= now_ms() {
             return Ok(None);
         }
         let roles = read_roles(&row.roles)?;
         Ok(Some(Actor { kind: ActorKind::ApiToken { id: row.id }, application: text.application, roles }))
-    }
-
-    /// Every token.
-    pub async fn tokens(&self, access: &Access) -> Result<Vec<ApiToken>, AppError> {
-        self.registry().api_token_list(access.application()).await?.iter().map(to_api).collect()
-    }
-
-    /// One token.
-    pub async fn token(&self, access: &Access, id: &str) -> Result<ApiToken, AppError> {
-        let row = self.registry().api_token_get(access.application(), id).await?;
-        to_api(&row.ok_or_else(|| AppError::not_found("API token", id))?)
     }
 
     /// Makes a token; its text is in the answer.
@@ -108,23 +114,14 @@ impl App {
         };
         let roles = serde_json::to_string(&wanted.roles).expect("role assignments are plain JSON");
         let row = ApiTokenRow { id: id.to_owned(), roles, expires_ms, created_ms: now_ms };
-        match self.registry().api_token_create(access.application(), &row).await {
-            Err(StoreError::Duplicate(..)) => {
+        // A token under an id that was in use before: whoever still has the old text must not be let in again by accident.
+        let stored = match self.resource_store::<ApiTokens>(access, &row, &Precondition::Absent).await {
+            Err(AppError::EtagMismatch) => {
                 return Err(AppError::Conflict(format!("There is an API token '{id}' already; delete it first.")));
             }
-            done => done?,
-        }
-        tracing::info!(actor = access.actor().id(), token = id, "API token made");
-        let text = self.signing_key(access.application())?.sign(access.application(), &row);
-        Ok(ApiToken { token: Some(text), ..to_api(&row)? })
-    }
-
-    /// Deletes a token.
-    pub async fn token_delete(&self, access: &Access, id: &str) -> Result<(), AppError> {
-        if !self.registry().api_token_delete(access.application(), id).await? {
-            return Err(AppError::not_found("API token", id));
-        }
-        tracing::info!(actor = access.actor().id(), token = id, "API token deleted");
-        Ok(())
+            stored => stored?,
+        };
+        let text = self.signing_key(access.application())?.sign(access.application(), &stored);
+        Ok(ApiToken { token: Some(text), ..ApiTokens::to_api(access, stored)? })
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
     registry.close().await;
     let token = match made {
         Ok(token) => token,
-        Err(StoreError::Duplicate(..)) => return Err(anyhow!("there is a token named {} already", arguments.name)),
+        Err(StoreError::EtagMismatch(..)) => return Err(anyhow!("there is a token named {} already", arguments.name)),
         Err(error) => return Err(error).context("cannot store the token"),
     };
     print(&arguments, &token, expires);

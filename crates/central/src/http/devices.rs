@@ -16,6 +16,7 @@ use super::body::Body;
 use super::guard::{Caller, Version};
 use super::listing::Listing;
 use super::place::DevicePath;
+use super::resource::Condition;
 use super::routes::Routes;
 use crate::app::page::{Cursor, Page};
 use crate::app::{App, AppError};
@@ -86,10 +87,11 @@ async fn create(
     Version(version): Version,
     path: DevicePath,
     listing: Listing,
+    Condition(precondition): Condition,
     Body(device): Body<Device>,
 ) -> Answer<Device> {
     let with_manifest = listing.expands_manifest()?;
-    let device = app.device_put(&access, path.name("deviceId"), &device, with_manifest).await?;
+    let device = app.device_put(&access, path.name("deviceId"), &device, &precondition, with_manifest).await?;
     Ok(Json(shown(device, version)))
 }
 
@@ -99,10 +101,11 @@ async fn update(
     Version(version): Version,
     path: DevicePath,
     listing: Listing,
+    Condition(precondition): Condition,
     Body(MergePatch(patch)): Body<MergePatch>,
 ) -> Answer<Device> {
     let with_manifest = listing.expands_manifest()?;
-    let device = app.device_patch(&access, path.name("deviceId"), &patch, with_manifest).await?;
+    let device = app.device_patch(&access, path.name("deviceId"), &patch, &precondition, with_manifest).await?;
     Ok(Json(shown(device, version)))
 }
 

@@ -12,7 +12,7 @@ use events::record::Record;
 use http::{Request, header};
 use model::identity::Identity;
 use protocol::auth::sas;
-use registry::ApplicationRow;
+use registry::{ApplicationRow, EnrollmentGroupRow};
 use serde_json::{Value, json};
 use storage::log::Offset;
 use transport::client::https::HttpsClient;
@@ -44,8 +44,9 @@ async fn rest(central: &TestCentral, application: &ApplicationRow) -> Rest {
 
 /// Registers a device of the second application, whose scope alone says whose it is.
 async fn provision(central: &TestCentral, application: &ApplicationRow, id: &str) -> String {
-    let group = central.running.core.registry.enrollment_group_get(&application.id, "SAS-IoT-Devices").await;
-    let key = sas::derive_device_key(&group.unwrap().unwrap().keys.primary, id).unwrap();
+    let group = central.running.core.registry.resource_get(&application.id, "SAS-IoT-Devices").await;
+    let group: EnrollmentGroupRow = group.unwrap().unwrap();
+    let key = sas::derive_device_key(&group.keys.primary, id).unwrap();
     let url = format!("https://localhost:{}", central.https_port());
     let tokens = SharedKey::new(&key).with_policy("registration");
     let scope = &application.id_scope;

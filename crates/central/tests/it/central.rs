@@ -127,7 +127,7 @@ impl TestCentral {
     }
 
     pub async fn group(&self, id: &str) -> EnrollmentGroupRow {
-        self.running.core.registry.enrollment_group_get(self.app(), id).await.unwrap().unwrap()
+        self.running.core.registry.resource_get(self.app(), id).await.unwrap().unwrap()
     }
 
     /// A device registered through the devices' group, over HTTPS.

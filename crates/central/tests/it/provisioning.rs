@@ -4,7 +4,7 @@ use events::clock::now_ms;
 use model::identity::Identity;
 use protocol::auth::sas;
 use protocol::dps::AssignmentStatus;
-use registry::{AttestationRow, NewDevice, new_symmetric_keys};
+use registry::{AttestationRow, CountMax, EnrollmentGroupRow, NewDevice, Precondition, new_symmetric_keys};
 use serde_json::json;
 use transport::client::SharedKey;
 use transport::client::dps::{self, ProvisionError};
@@ -111,14 +111,14 @@ async fn blocked_devices_closed_groups_and_wrong_keys_are_told_apart(database: D
     let state = not_assigned(over_https(&central, "blocked", &derive("blocked")).await);
     assert_eq!((state.status, state.error_code), (AssignmentStatus::Disabled, Some(400_209)));
 
-    let waiting = registry::EnrollmentGroupRow { auto_approve: false, etag: String::new(), ..group.clone() };
-    registry.enrollment_group_put(central.app(), &waiting).await.unwrap();
+    let waiting = EnrollmentGroupRow { auto_approve: false, etag: String::new(), ..group.clone() };
+    registry.resource_put(central.app(), &waiting, &Precondition::None, CountMax(9)).await.unwrap();
     let state = not_assigned(over_https(&central, "newcomer", &derive("newcomer")).await);
     assert_eq!((state.status, state.error_code), (AssignmentStatus::Failed, Some(400_209)));
     assert!(registry.device_get(central.app(), "newcomer").await.unwrap().unwrap().awaiting_approval);
 
-    let closed = registry::EnrollmentGroupRow { enabled: false, etag: String::new(), ..group.clone() };
-    registry.enrollment_group_put(central.app(), &closed).await.unwrap();
+    let closed = EnrollmentGroupRow { enabled: false, etag: String::new(), ..group.clone() };
+    registry.resource_put(central.app(), &closed, &Precondition::None, CountMax(9)).await.unwrap();
     let state = not_assigned(over_https(&central, "late", &derive("late")).await);
     assert_eq!(state.status, AssignmentStatus::Disabled);
     assert_eq!(registry.device_get(central.app(), "late").await.unwrap(), None);

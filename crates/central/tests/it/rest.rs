@@ -9,6 +9,7 @@ mod enrollment;
 mod extensions;
 mod lists;
 mod manifests;
+mod preconditions;
 mod properties;
 mod session;
 mod telemetry;

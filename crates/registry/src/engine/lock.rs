@@ -1,4 +1,4 @@
-//! What a write excludes: other writes to the same devices.
+//! What a write excludes: other writes to the same devices, or to the same table of an application.
 
 use sha2::{Digest, Sha256};
 
@@ -18,6 +18,12 @@ impl Locks {
     /// One device of an application.
     pub(crate) fn device(application: &str, device: &str) -> Self {
         Self(vec![key(application, device)])
+    }
+
+    /// The rows of one table of an application, where they are counted and then added to.
+    pub(crate) fn table(application: &str, table: &str) -> Self {
+        // No device id holds a slash at its beginning.
+        Self(vec![key(application, &format!("/{table}"))])
     }
 
     /// Several, in any order, some of them perhaps named twice.

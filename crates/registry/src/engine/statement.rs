@@ -9,18 +9,18 @@ use sqlx::{Arguments, AssertSqlSafe, Encode, FromRow, SqlSafeStr as _, SqlStr, T
 use crate::{Act, StoreError};
 
 /// What a row is mapped to; derived, and so the same for both engines.
-pub(crate) trait FromEitherRow:
-    Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>
-{
-}
+pub trait FromEitherRow: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> {}
 
 impl<T> FromEitherRow for T where T: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> {}
 
 /// A parameter. An absent one keeps its kind: PostgreSQL checks the kinds of parameters.
 #[derive(Debug, Clone)]
-pub(crate) enum Value<'q> {
+pub enum Value<'q> {
+    /// A text.
     Text(Option<Cow<'q, str>>),
+    /// A whole number.
     Number(Option<i64>),
+    /// Yes or no.
     Flag(bool),
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use model::identity::Identity;
 use registry::{
-    LastSeenRow, ModuleAuthentication, ModuleChange, NewDevice, Registry, RelationshipRow, SecretHash, StoreError,
-    UserRow,
+    CountMax, LastSeenRow, ModuleAuthentication, ModuleChange, NewDevice, Precondition, Registry, RelationshipRow,
+    SecretHash, StoreError, UserRow,
 };
 use testkit::postgres::PostgresServer;
 use tokio::task::JoinSet;
 
 use crate::devices::{run, target};
-use crate::rig::{APP, Place, Rig, change, keys, on_both_engines};
+use crate::rig::{APP, Place, Rig, change, keys, list_all, on_both_engines, put};
 
 /// Tasks at the same time.
 const TASKS: u64 = 12;
@@ -23,6 +23,8 @@ on_both_engines!(
     the_limit_of_command_runs_holds,
     a_relationship_id_is_taken_once,
     a_sign_in_code_is_taken_once,
+    the_last_free_place_is_taken_once,
+    one_of_many_makes_what_is_absent,
     a_device_deleted_meanwhile_takes_everything_along,
     a_deleted_gateway_gets_no_children,
     events_are_numbered_in_the_order_of_commits,
@@ -132,7 +134,7 @@ async fn a_relationship_id_is_taken_once(rig: Rig) {
 
 async fn a_sign_in_code_is_taken_once(rig: Rig) {
     let user = UserRow { id: "u".into(), email: "u@x".into(), roles: "[]".into(), created_ms: 1, updated_ms: 1 };
-    rig.registry.user_put(APP, &user).await.unwrap();
+    put(&rig, APP, &user).await.unwrap();
     rig.registry.sign_in_code_create(APP, &SecretHash::of("secret"), "u", 10, 20).await.unwrap();
     let results = at_once(&rig, |registry, _| async move {
         registry.sign_in_code_take(APP, &SecretHash::of("secret"), 11).await.unwrap()
@@ -223,4 +225,33 @@ async fn first_starts_make_the_schema_once(rig: Rig) {
         assert!(registry.application_list().await.unwrap().is_empty());
         registry.close().await;
     }
+}
+
+fn numbered(n: u64) -> UserRow {
+    UserRow { id: format!("u{n}"), email: format!("u{n}@x"), roles: "[]".into(), created_ms: 1, updated_ms: 1 }
+}
+
+async fn the_last_free_place_is_taken_once(rig: Rig) {
+    put(&rig, APP, &numbered(100)).await.unwrap();
+    let results = at_once(&rig, |registry, n| async move {
+        registry.resource_put(APP, &numbered(n), &Precondition::None, CountMax(2)).await
+    })
+    .await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    assert!(results.iter().all(|result| matches!(result, Ok(_) | Err(StoreError::LimitReached(..)))), "{results:?}");
+    assert_eq!(list_all::<UserRow>(&rig, APP).await.unwrap().len(), 2);
+    let changed = UserRow { updated_ms: 9, ..numbered(100) };
+    let changed = rig.registry.resource_put(APP, &changed, &Precondition::Present, CountMax(2)).await.unwrap();
+    assert_eq!(changed.updated_ms, 9, "what is there may change at the limit");
+}
+
+async fn one_of_many_makes_what_is_absent(rig: Rig) {
+    let results = at_once(&rig, |registry, _| async move {
+        registry.resource_put(APP, &numbered(1), &Precondition::Absent, CountMax(9)).await
+    })
+    .await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    assert!(results.iter().all(|result| matches!(result, Ok(_) | Err(StoreError::EtagMismatch(..)))), "{results:?}");
+    let missing = rig.registry.resource_put(APP, &numbered(2), &Precondition::Present, CountMax(9)).await;
+    assert!(matches!(missing, Err(StoreError::EtagMismatch(..))));
 }

@@ -2,10 +2,10 @@
 
 use registry::{
     AttestationRow, CommandRow, CommandTarget, Comparison, DeviceField, DeviceFilter, DeviceManifestRow, DevicePage,
-    ManifestRow, NewDevice, RelationshipRow, StoreError, TemplateRow,
+    ManifestRow, NewDevice, Precondition, RelationshipRow, StoreError, TemplateRow,
 };
 
-use crate::rig::{APP, OTHER, Rig, change, keys, on_both_engines};
+use crate::rig::{APP, MANY, OTHER, Rig, change, keys, list_all, on_both_engines, put};
 
 on_both_engines!(
     a_device_is_what_was_written_also_after_a_restart,
@@ -267,20 +267,20 @@ async fn templates_are_stored_found_and_protected(rig: Rig) {
         created_ms,
         updated_ms: created_ms,
     };
-    let first = rig.registry.template_put(APP, &template("t1", "m", 1)).await.unwrap();
+    let first = put(&rig, APP, &template("t1", "m", 1)).await.unwrap();
     assert!(!first.etag.is_empty());
-    let second = rig.registry.template_put(APP, &TemplateRow { updated_ms: 5, ..first.clone() }).await.unwrap();
+    let second = put(&rig, APP, &TemplateRow { updated_ms: 5, ..first.clone() }).await.unwrap();
     assert_eq!((second.created_ms, second.updated_ms), (1, 5));
-    let refused = rig.registry.template_put(APP, &first).await;
+    let refused = rig.registry.resource_put(APP, &first, &Precondition::Etag(first.etag.clone()), MANY).await;
     assert!(matches!(refused, Err(StoreError::EtagMismatch(..))));
-    rig.registry.template_put(APP, &template("t0", "m", 3)).await.unwrap();
+    put(&rig, APP, &template("t0", "m", 3)).await.unwrap();
     assert_eq!(rig.registry.template_by_model(APP, "m").await.unwrap().unwrap().id, "t0");
     assert_eq!(rig.registry.template_by_model(APP, "n").await.unwrap(), None);
-    let listed: Vec<_> = rig.registry.template_list(APP).await.unwrap().into_iter().map(|row| row.id).collect();
+    let listed: Vec<_> = list_all::<TemplateRow>(&rig, APP).await.unwrap().into_iter().map(|row| row.id).collect();
     assert_eq!(listed, ["t0", "t1"]);
-    assert_eq!(rig.registry.template_get(APP, "t1").await.unwrap(), Some(second));
-    assert!(rig.registry.template_delete(APP, "t1").await.unwrap());
-    assert!(!rig.registry.template_delete(APP, "t1").await.unwrap());
+    assert_eq!(rig.registry.resource_get::<TemplateRow>(APP, "t1").await.unwrap(), Some(second));
+    assert!(rig.registry.resource_delete::<TemplateRow>(APP, "t1", &Precondition::None).await.unwrap());
+    assert!(!rig.registry.resource_delete::<TemplateRow>(APP, "t1", &Precondition::None).await.unwrap());
 }
 
 async fn manifests_are_stored_and_copied_to_devices(rig: Rig) {
@@ -294,12 +294,14 @@ async fn manifests_are_stored_and_copied_to_devices(rig: Rig) {
         created_ms: 1,
         updated_ms: 2,
     };
-    let stored = rig.registry.manifest_put(APP, &manifest).await.unwrap();
+    let stored = put(&rig, APP, &manifest).await.unwrap();
     let changed = ManifestRow { organization: Some("north".to_owned()), ..stored.clone() };
-    let changed = rig.registry.manifest_put(APP, &changed).await.unwrap();
-    assert!(matches!(rig.registry.manifest_put(APP, &stored).await, Err(StoreError::EtagMismatch(..))));
-    assert_eq!(rig.registry.manifest_get(APP, "m").await.unwrap(), Some(changed.clone()));
-    assert_eq!(rig.registry.manifest_list(APP).await.unwrap(), [changed]);
+    let changed = put(&rig, APP, &changed).await.unwrap();
+    let stale = Precondition::Etag(stored.etag.clone());
+    let refused = rig.registry.resource_put(APP, &stored, &stale, MANY).await;
+    assert!(matches!(refused, Err(StoreError::EtagMismatch(..))));
+    assert_eq!(rig.registry.resource_get::<ManifestRow>(APP, "m").await.unwrap(), Some(changed.clone()));
+    assert_eq!(list_all::<ManifestRow>(&rig, APP).await.unwrap(), [changed]);
     let copy = DeviceManifestRow {
         id: "copy".to_owned(),
         etag: "e".to_owned(),
@@ -310,8 +312,8 @@ async fn manifests_are_stored_and_copied_to_devices(rig: Rig) {
     rig.registry.device_manifest_put(APP, "edge", &copy).await.unwrap();
     let newer = DeviceManifestRow { data: "[]".to_owned(), ..copy };
     rig.registry.device_manifest_put(APP, "edge", &newer).await.unwrap();
-    assert!(rig.registry.manifest_delete(APP, "m").await.unwrap());
-    assert!(!rig.registry.manifest_delete(APP, "m").await.unwrap());
+    assert!(rig.registry.resource_delete::<ManifestRow>(APP, "m", &Precondition::None).await.unwrap());
+    assert!(!rig.registry.resource_delete::<ManifestRow>(APP, "m", &Precondition::None).await.unwrap());
     assert_eq!(rig.registry.device_manifest_get(APP, "edge").await.unwrap(), Some(newer.clone()));
     assert_eq!(rig.registry.device_manifest_get(APP, "none").await.unwrap(), None);
     let missing = rig.registry.device_manifest_put(APP, "none", &newer).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use registry::limits::{ACQUIRE_TIMEOUT, SQLITE_READERS_MAX};
-use registry::{NewDevice, StoreError};
+use registry::{NewDevice, Precondition, StoreError, UserRow};
 use tokio::time::Instant;
 
 use crate::rig::{APP, Rig, change, on_both_engines};
@@ -51,7 +51,7 @@ async fn a_nul_character_is_refused(rig: Rig) {
 async fn a_closed_registry_says_so(rig: Rig) {
     rig.registry.close().await;
     let read = rig.registry.device_get(APP, "d").await.unwrap_err();
-    let write = rig.registry.user_delete(APP, "u").await.unwrap_err();
+    let write = rig.registry.resource_delete::<UserRow>(APP, "u", &Precondition::None).await.unwrap_err();
     let probe = rig.registry.probe().await.unwrap_err();
     for (error, act) in [(read, "read a device"), (write, "delete a user"), (probe, "be probed")] {
         assert!(matches!(&error, StoreError::Unavailable(named, _) if named.act == act), "{error:?}");
@@ -91,11 +91,11 @@ async fn who_waits_too_long_for_the_one_writer_is_told() {
     let group = rig.registry.twin_transaction([(APP, "d")]).await.unwrap();
     tokio::time::pause();
     let before = Instant::now();
-    let refused = rig.registry.user_delete(APP, "u").await.unwrap_err();
+    let refused = rig.registry.resource_delete::<UserRow>(APP, "u", &Precondition::None).await.unwrap_err();
     assert!(matches!(refused, StoreError::Unavailable(..)), "{refused:?}");
     let waited = before.elapsed();
     assert!(waited >= ACQUIRE_TIMEOUT && waited < ACQUIRE_TIMEOUT + Duration::from_secs(1), "{waited:?}");
     tokio::time::resume();
     drop(group);
-    assert!(!rig.registry.user_delete(APP, "u").await.unwrap());
+    assert!(!rig.registry.resource_delete::<UserRow>(APP, "u", &Precondition::None).await.unwrap());
 }

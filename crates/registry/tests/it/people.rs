@@ -1,8 +1,8 @@
 //! Users, their sessions, API tokens and enrollment groups.
 
-use registry::{ApiTokenRow, ApplicationRow, EnrollmentGroupRow, SecretHash, StoreError, UserRow};
+use registry::{ApiTokenRow, ApplicationRow, EnrollmentGroupRow, Precondition, SecretHash, StoreError, UserRow};
 
-use crate::rig::{APP, OTHER, Rig, keys, on_both_engines};
+use crate::rig::{APP, MANY, OTHER, Rig, keys, list_all, on_both_engines, put};
 
 on_both_engines!(
     an_address_belongs_to_one_user,
@@ -18,23 +18,23 @@ fn user(id: &str, email: &str) -> UserRow {
 }
 
 async fn an_address_belongs_to_one_user(rig: Rig) {
-    rig.registry.user_put(APP, &user("u", "u@example.com")).await.unwrap();
-    let taken = rig.registry.user_put(APP, &user("v", "u@example.com")).await;
+    put(&rig, APP, &user("u", "u@example.com")).await.unwrap();
+    let taken = put(&rig, APP, &user("v", "u@example.com")).await;
     assert!(matches!(taken, Err(StoreError::Duplicate(..))), "{taken:?}");
-    rig.registry.user_put(OTHER, &user("u", "u@example.com")).await.unwrap();
+    put(&rig, OTHER, &user("u", "u@example.com")).await.unwrap();
     let moved = UserRow { updated_ms: 5, ..user("u", "new@example.com") };
-    rig.registry.user_put(APP, &moved).await.unwrap();
-    assert_eq!(rig.registry.user_get(APP, "u").await.unwrap(), Some(moved.clone()));
+    put(&rig, APP, &moved).await.unwrap();
+    assert_eq!(rig.registry.resource_get::<UserRow>(APP, "u").await.unwrap(), Some(moved.clone()));
     assert_eq!(rig.registry.user_by_email(APP, "new@example.com").await.unwrap(), Some(moved.clone()));
     assert_eq!(rig.registry.user_by_email(APP, "u@example.com").await.unwrap(), None);
-    rig.registry.user_put(APP, &user("a", "a@example.com")).await.unwrap();
-    assert_eq!(rig.registry.user_list(APP).await.unwrap(), [user("a", "a@example.com"), moved]);
-    assert!(rig.registry.user_delete(APP, "a").await.unwrap());
-    assert!(!rig.registry.user_delete(APP, "a").await.unwrap());
+    put(&rig, APP, &user("a", "a@example.com")).await.unwrap();
+    assert_eq!(list_all::<UserRow>(&rig, APP).await.unwrap(), [user("a", "a@example.com"), moved]);
+    assert!(rig.registry.resource_delete::<UserRow>(APP, "a", &Precondition::None).await.unwrap());
+    assert!(!rig.registry.resource_delete::<UserRow>(APP, "a", &Precondition::None).await.unwrap());
 }
 
 async fn a_sign_in_code_works_once_and_in_time(rig: Rig) {
-    rig.registry.user_put(APP, &user("u", "u@example.com")).await.unwrap();
+    put(&rig, APP, &user("u", "u@example.com")).await.unwrap();
     let code = SecretHash::of("secret");
     rig.registry.sign_in_code_create(APP, &code, "u", 10, 20).await.unwrap();
     assert_eq!(rig.registry.sign_in_code_take(APP, &code, 20).await.unwrap(), None);
@@ -50,7 +50,7 @@ async fn a_sign_in_code_works_once_and_in_time(rig: Rig) {
 }
 
 async fn a_session_ends_in_time_and_when_told(rig: Rig) {
-    rig.registry.user_put(APP, &user("u", "u@example.com")).await.unwrap();
+    put(&rig, APP, &user("u", "u@example.com")).await.unwrap();
     let session = SecretHash::of("secret");
     rig.registry.web_session_create(APP, &session, "u", 10, 20).await.unwrap();
     let of = async |now_ms| rig.registry.web_session_user(APP, &session, now_ms).await.unwrap();
@@ -64,22 +64,22 @@ async fn a_session_ends_in_time_and_when_told(rig: Rig) {
     rig.registry.web_session_delete(APP, &session).await.unwrap();
     assert_eq!(of(19).await, None);
     rig.registry.web_session_create(APP, &session, "u", 10, 20).await.unwrap();
-    rig.registry.user_delete(APP, "u").await.unwrap();
+    rig.registry.resource_delete::<UserRow>(APP, "u", &Precondition::None).await.unwrap();
     assert_eq!(of(19).await, None, "a user's sessions go with the user");
 }
 
 async fn an_api_token_is_there_until_it_is_deleted(rig: Rig) {
     let token = |id: &str| ApiTokenRow { id: id.to_owned(), roles: "[]".to_owned(), expires_ms: 9, created_ms: 1 };
     for id in ["b", "a"] {
-        rig.registry.api_token_create(APP, &token(id)).await.unwrap();
+        put(&rig, APP, &token(id)).await.unwrap();
     }
-    let taken = rig.registry.api_token_create(APP, &token("a")).await;
-    assert!(matches!(taken, Err(StoreError::Duplicate(..))));
-    assert_eq!(rig.registry.api_token_list(APP).await.unwrap(), [token("a"), token("b")]);
-    assert_eq!(rig.registry.api_token_get(APP, "a").await.unwrap(), Some(token("a")));
-    assert!(rig.registry.api_token_delete(APP, "a").await.unwrap());
-    assert!(!rig.registry.api_token_delete(APP, "a").await.unwrap());
-    assert_eq!(rig.registry.api_token_get(APP, "a").await.unwrap(), None);
+    let taken = rig.registry.resource_put(APP, &token("a"), &Precondition::Absent, MANY).await;
+    assert!(matches!(taken, Err(StoreError::EtagMismatch(..))));
+    assert_eq!(list_all::<ApiTokenRow>(&rig, APP).await.unwrap(), [token("a"), token("b")]);
+    assert_eq!(rig.registry.resource_get::<ApiTokenRow>(APP, "a").await.unwrap(), Some(token("a")));
+    assert!(rig.registry.resource_delete::<ApiTokenRow>(APP, "a", &Precondition::None).await.unwrap());
+    assert!(!rig.registry.resource_delete::<ApiTokenRow>(APP, "a", &Precondition::None).await.unwrap());
+    assert_eq!(rig.registry.resource_get::<ApiTokenRow>(APP, "a").await.unwrap(), None);
 }
 
 fn group(id: &str) -> EnrollmentGroupRow {
@@ -109,13 +109,13 @@ async fn an_application_comes_with_its_groups_or_not_at_all(rig: Rig) {
 }
 
 async fn enrollment_groups_are_protected_by_their_etag(rig: Rig) {
-    let first = rig.registry.enrollment_group_put(APP, &group("g")).await.unwrap();
+    let first = put(&rig, APP, &group("g")).await.unwrap();
     assert_eq!(first, EnrollmentGroupRow { etag: first.etag.clone(), ..group("g") });
     let changed = EnrollmentGroupRow { enabled: false, is_edge: true, auto_approve: false, ..first.clone() };
-    let second = rig.registry.enrollment_group_put(APP, &changed).await.unwrap();
-    let refused = rig.registry.enrollment_group_put(APP, &first).await;
+    let second = put(&rig, APP, &changed).await.unwrap();
+    let refused = rig.registry.resource_put(APP, &first, &Precondition::Etag(first.etag.clone()), MANY).await;
     assert!(matches!(refused, Err(StoreError::EtagMismatch(..))));
-    assert_eq!(rig.registry.enrollment_group_get(APP, "g").await.unwrap(), Some(second));
-    assert!(rig.registry.enrollment_group_delete(APP, "g").await.unwrap());
-    assert!(!rig.registry.enrollment_group_delete(APP, "g").await.unwrap());
+    assert_eq!(rig.registry.resource_get::<EnrollmentGroupRow>(APP, "g").await.unwrap(), Some(second));
+    assert!(rig.registry.resource_delete::<EnrollmentGroupRow>(APP, "g", &Precondition::None).await.unwrap());
+    assert!(!rig.registry.resource_delete::<EnrollmentGroupRow>(APP, "g", &Precondition::None).await.unwrap());
 }

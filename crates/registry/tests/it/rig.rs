@@ -1,7 +1,8 @@
 //! A registry with two applications, on either engine.
 
 use registry::{
-    ApplicationRow, DatabaseUrl, DeviceChange, DeviceRow, NewDevice, OpenRegistryError, Registry, SymmetricKeys,
+    ApplicationRow, CountMax, DatabaseUrl, DeviceChange, DeviceRow, ListPage, NewDevice, OpenRegistryError,
+    Precondition, Registry, Resource, StoreError, SymmetricKeys,
 };
 use tempfile::TempDir;
 use testkit::postgres::{PostgresServer, TestDatabase};
@@ -10,6 +11,19 @@ use testkit::postgres::{PostgresServer, TestDatabase};
 pub const APP: &str = "a";
 /// The one that must not notice.
 pub const OTHER: &str = "other";
+
+/// No limit a test comes near.
+pub const MANY: CountMax = CountMax(1_000);
+
+/// Stores a row, whatever is stored.
+pub async fn put<R: Resource>(rig: &Rig, application: &str, row: &R) -> Result<R, StoreError> {
+    rig.registry.resource_put(application, row, &Precondition::None, MANY).await
+}
+
+/// Every row of a kind, by id.
+pub async fn list_all<R: Resource>(rig: &Rig, application: &str) -> Result<Vec<R>, StoreError> {
+    rig.registry.resource_list(application, &ListPage { limit: 1_000, ..ListPage::default() }).await
+}
 
 pub struct Rig {
     pub registry: Registry,

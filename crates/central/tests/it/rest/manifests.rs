@@ -9,7 +9,7 @@ use central::database::Database;
 
 on_both_databases!(applying_a_manifest_replaces_the_desired_properties_of_its_modules);
 
-fn manifest() -> Value {
+pub fn manifest() -> Value {
     let path = format!("{}/tests/it/rest/deployment-manifest.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
