@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 pub use access::{Access, Actor, ActorKind, Resource, authorize};
 pub use error::AppError;
+use events::last_seen::LastSeen;
 use events::live::Live;
 use hub::sessions::Sessions;
 use hub::twins::Twins;
@@ -88,6 +89,10 @@ impl App {
 
     fn sessions(&self) -> &Sessions {
         &self.inner.core.sessions
+    }
+
+    fn last_seen(&self) -> &LastSeen {
+        &self.inner.core.last_seen
     }
 
     fn twins(&self) -> &Twins {

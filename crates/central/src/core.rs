@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use events::Events;
 use events::health::Health;
+use events::last_seen::LastSeen;
 use events::live::Live;
 use events::queue::EventQueue;
 use hub::applications::Applications;
@@ -38,6 +39,8 @@ pub struct Parts {
     pub connections: EventQueue,
     /// Live updates.
     pub live: Live,
+    /// When identities were last heard of.
+    pub last_seen: LastSeen,
     /// Who is connected.
     pub sessions: Sessions,
     /// Twins.

@@ -233,7 +233,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone());
     let provisioning = Provisioning::new(registry.clone(), applications.clone(), hub_metrics.clone());
     let relay = Relay::start(registry.clone(), events.clone()).await?;
-    let last_seen_reader = LastSeenReader::new(registry.clone(), &log, last_seen);
+    let last_seen_reader = LastSeenReader::new(registry.clone(), &log, last_seen.clone());
     last_seen_reader.restore().await.map_err(OpenPositionsError::from)?;
     let names = [readers::timeseries::reader::NAME, readers::last_seen::reader::NAME];
     let positions = Positions::open(&registry, &log, &names).await?;
@@ -266,6 +266,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         events,
         connections,
         live,
+        last_seen,
         sessions,
         twins,
         telemetry,

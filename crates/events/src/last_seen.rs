@@ -2,7 +2,7 @@
 //!
 //! Sessions note it with one atomic write a message; the log's reader stores it and gives it back at the next start.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -25,10 +25,25 @@ impl Seen {
     }
 }
 
+/// The module that connects for an edge device, which never connects as itself.
+const EDGE_AGENT: &str = "$edgeAgent";
+
+/// Whether an identity's session shows that its device is there.
+pub fn shows_device(identity: &Identity) -> bool {
+    identity.module_id().is_none_or(|module| module == EDGE_AGENT)
+}
+
 /// The table of them. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct LastSeen {
-    known: Arc<Mutex<HashMap<Key, Seen>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    identities: HashMap<Key, Seen>,
+    /// The devices of each application that were ever heard of: counted at every look at the fleet.
+    devices: HashMap<Arc<str>, HashSet<String>>,
 }
 
 type Key = (Arc<str>, Identity);
@@ -36,7 +51,15 @@ type Key = (Arc<str>, Identity);
 impl LastSeen {
     /// The entry of an identity; made when it is new.
     pub fn of(&self, app: &str, identity: &Identity) -> Seen {
-        self.known().entry((Arc::from(app), identity.clone())).or_default().clone()
+        let key = (Arc::from(app), identity.clone());
+        let mut known = self.known();
+        if let Some(seen) = known.identities.get(&key) {
+            return seen.clone();
+        }
+        if shows_device(identity) {
+            known.devices.entry(Arc::clone(&key.0)).or_default().insert(identity.device_id().to_owned());
+        }
+        known.identities.entry(key).or_default().clone()
     }
 
     /// Notes that the identity was heard of at `at_ms`; never moves back.
@@ -46,15 +69,48 @@ impl LastSeen {
 
     /// When the identity was last heard of; `None` if never.
     pub fn get(&self, app: &str, identity: &Identity) -> Option<i64> {
-        self.known().get(&(Arc::from(app), identity.clone())).and_then(Seen::ms)
+        self.known().identities.get(&(Arc::from(app), identity.clone())).and_then(Seen::ms)
     }
 
     /// Forgets a deleted device and its modules.
     pub fn forget_device(&self, app: &str, device_id: &str) {
-        self.known().retain(|key, _| &*key.0 != app || key.1.device_id() != device_id);
+        let mut known = self.known();
+        known.identities.retain(|key, _| &*key.0 != app || key.1.device_id() != device_id);
+        if let Some(devices) = known.devices.get_mut(app) {
+            devices.remove(device_id);
+        }
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Key, Seen>> {
+    /// How many devices of an application were ever heard of.
+    pub fn devices(&self, app: &str) -> usize {
+        self.known().devices.get(app).map_or(0, HashSet::len)
+    }
+
+    /// Whether a device was ever heard of.
+    pub fn has_device(&self, app: &str, device_id: &str) -> bool {
+        self.known().devices.get(app).is_some_and(|devices| devices.contains(device_id))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().expect("nothing panics while it holds the table of last seen times")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_counted_once_and_per_application() {
+        let seen = LastSeen::default();
+        let agent = Identity::module("edge", EDGE_AGENT);
+        for identity in [Identity::device("d"), Identity::device("d"), agent.clone(), Identity::module("e", "m")] {
+            seen.touch("a", &identity, 7);
+        }
+        seen.touch("b", &Identity::device("d"), 7);
+        assert_eq!((seen.devices("a"), seen.devices("b"), seen.devices("c")), (2, 1, 0));
+        assert!(seen.has_device("a", "edge") && !seen.has_device("a", "e"));
+        seen.forget_device("a", "edge");
+        assert_eq!((seen.devices("a"), seen.get("a", &agent)), (1, None));
     }
 }

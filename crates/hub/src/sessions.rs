@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use events::clock::now_ms;
-use events::last_seen::{LastSeen, Seen};
+use events::last_seen::{LastSeen, Seen, shows_device};
 use model::identity::Identity;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -46,6 +46,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     live: HashMap<Key, Live>,
+    /// The devices of each application that are there, with how many of their sessions show it: an edge's may be two.
+    devices: HashMap<Arc<str>, HashMap<String, u8>>,
 }
 
 type Key = (Arc<str>, Identity);
@@ -99,6 +101,25 @@ pub enum InvokeFailure {
     Invalid,
 }
 
+impl State {
+    fn enter_device(&mut self, app: &str, identity: &Identity) {
+        if shows_device(identity) {
+            let devices = self.devices.entry(Arc::from(app)).or_default();
+            *devices.entry(identity.device_id().to_owned()).or_default() += 1;
+        }
+    }
+
+    fn leave_device(&mut self, app: &str, identity: &Identity) {
+        let Some(devices) = self.devices.get_mut(app).filter(|_| shows_device(identity)) else { return };
+        if let Some(sessions) = devices.get_mut(identity.device_id()) {
+            *sessions -= 1;
+            if *sessions == 0 {
+                devices.remove(identity.device_id());
+            }
+        }
+    }
+}
+
 impl Sessions {
     /// No sessions yet; what they hear is noted in `last_seen`.
     pub fn new(last_seen: LastSeen) -> Self {
@@ -114,6 +135,7 @@ impl Sessions {
         let mut state = self.state();
         let older = state.live.insert(key(app, identity), Live { id, link, since_ms: now, waiting: None });
         if older.is_none() {
+            state.enter_device(app, identity);
             tell();
         }
         drop(state);
@@ -133,6 +155,7 @@ impl Sessions {
             return false;
         }
         state.live.remove(&key);
+        state.leave_device(app, identity);
         tell();
         drop(state);
         self.inner.last_seen.touch(app, identity, now_ms());
@@ -154,6 +177,11 @@ impl Sessions {
         let since_ms = self.state().live.get(&key(app, identity)).map(|live| live.since_ms);
         let last_seen_ms = self.inner.last_seen.get(app, identity);
         Connection { connected: since_ms.is_some(), since_ms, last_seen_ms }
+    }
+
+    /// How many devices of an application are there: those with a session, and edge devices whose runtime has one.
+    pub fn devices(&self, app: &str) -> usize {
+        self.state().devices.get(app).map_or(0, HashMap::len)
     }
 
     /// Live sessions, over all applications.

@@ -11,14 +11,18 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 /// Version, title, statements.
 type File = (i64, &'static str, &'static str);
 
-const SQLITE: [File; 4] = [
+const SQLITE: [File; 5] = [
     (1, "registry", include_str!("../migrations/sqlite/0001_registry.sql")),
     (2, "hub", include_str!("../migrations/sqlite/0002_hub.sql")),
     (3, "outbox", include_str!("../migrations/sqlite/0003_outbox.sql")),
     (4, "application names", include_str!("../migrations/sqlite/0004_application_names.sql")),
+    (5, "device totals", include_str!("../migrations/sqlite/0005_device_totals.sql")),
 ];
 
-const POSTGRES: [File; 1] = [(1, "registry", include_str!("../migrations/postgres/0001_registry.sql"))];
+const POSTGRES: [File; 2] = [
+    (1, "registry", include_str!("../migrations/postgres/0001_registry.sql")),
+    (2, "device totals", include_str!("../migrations/postgres/0002_device_totals.sql")),
+];
 
 /// Version of the newest file of SQLite's.
 pub(super) const SQLITE_NEWEST: i64 = SQLITE[SQLITE.len() - 1].0;

@@ -85,8 +85,7 @@ async fn create(
     State(app): State<App>,
     Caller(access): Caller,
     Version(version): Version,
-    path: DevicePath,
-    listing: Listing,
+    (path, listing): (DevicePath, Listing),
     Condition(precondition): Condition,
     Body(device): Body<Device>,
 ) -> Answer<Device> {
@@ -99,8 +98,7 @@ async fn update(
     State(app): State<App>,
     Caller(access): Caller,
     Version(version): Version,
-    path: DevicePath,
-    listing: Listing,
+    (path, listing): (DevicePath, Listing),
     Condition(precondition): Condition,
     Body(MergePatch(patch)): Body<MergePatch>,
 ) -> Answer<Device> {

@@ -36,6 +36,28 @@ async fn a_takeover_closes_the_older_session_and_its_end_is_no_news() {
 }
 
 #[tokio::test]
+async fn devices_that_are_there_are_counted_once() {
+    let sessions = Sessions::default();
+    let mut links = Vec::new();
+    let mut register = |app: &str, identity: &Identity| {
+        let (near, far) = link();
+        links.push(far);
+        sessions.register(app, identity, near, || {})
+    };
+    let (device, agent) = (Identity::device("e"), Identity::module("e", "$edgeAgent"));
+    register("a", &device);
+    let newer = register("a", &device);
+    let of_agent = register("a", &agent);
+    register("a", &Identity::module("m", "m"));
+    register("b", &device);
+    assert_eq!((sessions.devices("a"), sessions.devices("b"), sessions.devices("c")), (1, 1, 0));
+    assert!(sessions.remove("a", &device, newer, || {}));
+    assert_eq!(sessions.devices("a"), 1, "the runtime is still there");
+    assert!(sessions.remove("a", &agent, of_agent, || {}));
+    assert_eq!(sessions.devices("a"), 0);
+}
+
+#[tokio::test]
 async fn a_device_is_cut_with_its_modules_in_its_application_only() {
     let sessions = Sessions::default();
     let far: Vec<DetachedLink> = [

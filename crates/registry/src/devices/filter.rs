@@ -1,6 +1,7 @@
 //! Lists of devices.
 
 use super::{COLUMNS, DeviceRow, TABLE};
+use crate::engine::Statement;
 use crate::list::{Condition, Field, ListFilter, ListPage};
 use crate::{Registry, StoreError};
 
@@ -61,5 +62,13 @@ impl Registry {
         let sql = "SELECT COUNT(*) FROM devices WHERE {rows}";
         let row = self.engine.fetch_optional(condition.statement("count devices", TABLE, sql, application)).await?;
         Ok(row.map_or(0, |(count,): (i64,)| count.unsigned_abs()))
+    }
+
+    /// How many devices there are, and how many of them may not connect. Answered from an index.
+    pub async fn device_totals(&self, application: &str) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN enabled THEN 0 ELSE 1 END), 0) FROM devices \
+                   WHERE application = $1";
+        let totals = self.engine.fetch_optional(Statement::new("count devices", TABLE, sql).bind(application)).await?;
+        Ok(totals.map_or((0, 0), |(total, blocked): (i64, i64)| (total.unsigned_abs(), blocked.unsigned_abs())))
     }
 }

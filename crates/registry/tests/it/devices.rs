@@ -8,6 +8,7 @@ use registry::{
 use crate::rig::{APP, MANY, OTHER, Rig, change, keys, list_all, on_both_engines, put};
 
 on_both_engines!(
+    devices_are_counted_with_those_that_may_not_connect,
     a_device_is_what_was_written_also_after_a_restart,
     applications_do_not_see_each_other,
     an_etag_protects_and_its_absence_overwrites,
@@ -363,4 +364,14 @@ async fn what_belongs_to_a_device_goes_with_it(rig: Rig) {
     assert!(rig.registry.command_history(APP, &target("d")).await.unwrap().is_empty());
     assert!(rig.registry.cloud_properties(APP, "d").await.unwrap().is_empty());
     assert_eq!(rig.registry.attestation_get(APP, "d").await.unwrap(), None);
+}
+
+async fn devices_are_counted_with_those_that_may_not_connect(rig: Rig) {
+    assert_eq!(rig.registry.device_totals(APP).await.unwrap(), (0, 0));
+    for (id, enabled) in [("a", true), ("b", false), ("c", true)] {
+        let device = NewDevice { id: id.to_owned(), enabled, ..NewDevice::default() };
+        rig.registry.device_create(APP, device).await.unwrap();
+    }
+    assert_eq!(rig.registry.device_totals(APP).await.unwrap(), (3, 1));
+    assert_eq!(rig.registry.device_totals(OTHER).await.unwrap(), (0, 0));
 }

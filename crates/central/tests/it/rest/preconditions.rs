@@ -1,6 +1,8 @@
 //! What must hold of the stored thing for a change to be made: the same for every kind.
 
+use central::limits::PATCH_ATTEMPTS_MAX;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::client::Rest;
 use crate::central::{TestCentral, data};
@@ -75,15 +77,17 @@ async fn patches_at_the_same_time_are_all_kept() {
     let central = TestCentral::start(&data).await;
     let rest = Rest::new(&central);
     rest.put("/api/deploymentManifests/line1", manifest()).await;
-    let patch = |number: usize| {
+    // Of as many as a patch has attempts, one is stored in each round, so the last one still is.
+    let mut patches = JoinSet::new();
+    for number in 0..PATCH_ATTEMPTS_MAX {
         let rest = Rest::new(&central);
-        async move { rest.patch("/api/deploymentManifests/line1", json!({ "displayName": format!("Line {number}") })).await }
-    };
-    let (first, second, third) = tokio::join!(patch(1), patch(2), patch(3));
-    let mut etags: Vec<String> = [first, second, third].iter().map(|answer| answer["etag"].to_string()).collect();
+        let patch = json!({ "displayName": format!("Line {number}") });
+        patches.spawn(async move { rest.patch("/api/deploymentManifests/line1", patch).await });
+    }
+    let mut etags: Vec<String> = patches.join_all().await.iter().map(|answer| answer["etag"].to_string()).collect();
     etags.sort();
     etags.dedup();
-    assert_eq!(etags.len(), 3, "each was stored by itself");
+    assert_eq!(etags.len(), PATCH_ATTEMPTS_MAX as usize, "each was stored by itself");
     central.stop().await;
 }
 
