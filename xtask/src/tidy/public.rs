@@ -15,7 +15,6 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("crates/central/src/lib.rs", &["certificates", "core", "demo", "front", "http"]),
     ("crates/edge/src/lib.rs", &["runtime"]),
     ("crates/events/src/lib.rs", &["config", "limits"]),
-    ("crates/hub/src/lib.rs", &["limits"]),
     ("crates/hub/src/twins.rs", &["replace_desired"]),
     ("crates/readers/src/lib.rs", &["limits"]),
     ("crates/readers/src/timeseries.rs", &["last_values_of_device"]),

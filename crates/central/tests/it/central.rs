@@ -15,6 +15,7 @@ use model::message::Message;
 use protocol::auth::sas;
 use registry::EnrollmentGroupRow;
 use tempfile::TempDir;
+use testkit::complaints;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -89,6 +90,7 @@ impl TestCentral {
     }
 
     pub async fn try_start(options: ServeOptions) -> Result<Self, ServeError> {
+        complaints::record();
         let data = options.data.clone();
         let (sender, ready) = oneshot::channel();
         let stop = CancellationToken::new();
@@ -100,9 +102,16 @@ impl TestCentral {
         }
     }
 
+    /// Stops it; a warning or an error it had given fails the test.
     pub async fn stop(self) {
+        self.stop_complaining(&[]).await;
+    }
+
+    /// Stops one that was expected to complain of these things.
+    pub async fn stop_complaining(self, expected: &[&str]) {
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, self.task).await.expect("Central stops in time").unwrap().unwrap();
+        complaints::check(expected);
     }
 
     pub fn app(&self) -> &str {

@@ -12,7 +12,7 @@ use transport::client::https::HttpsClient;
 
 use crate::central::{TestCentral, TestDevice, await_live, data, is_telemetry};
 
-struct Caller {
+pub struct Caller {
     client: HttpsClient,
     token: String,
 }
@@ -24,11 +24,11 @@ impl Caller {
         Self { client: HttpsClient::new("localhost", central.https_port(), central.tls()), token }
     }
 
-    fn device(central: &TestCentral, device: &TestDevice) -> Self {
+    pub fn device(central: &TestCentral, device: &TestDevice) -> Self {
         Self::new(central, &Identity::device(&device.id), &device.key)
     }
 
-    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Bytes> {
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Bytes> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{path}?api-version=2021-04-12"))

@@ -12,7 +12,7 @@ fn manifest() -> Value {
 }
 
 /// A kind: where one of it is, what it is made from, and a patch.
-fn kinds() -> [(&'static str, Value, Value); 5] {
+pub fn kinds() -> [(&'static str, Value, Value); 5] {
     let template = json!({
         "@type": ["ModelDefinition", "DeviceModel"],
         "displayName": "Pump",
