@@ -6,7 +6,7 @@ from faults.load import LoadedDevice
 TEMPLATE = "dtmi:modelDefinition:faults:counter;1"
 # Most rows a query answers, and numbers asked for at once: leaves room for duplicates.
 QUERY_ROWS_MAX = 10_000
-PAGE = 5_000
+PAGE = 2_000
 
 
 def publish_template(central: Central):

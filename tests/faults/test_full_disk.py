@@ -96,7 +96,7 @@ def test_a_change_that_cannot_be_stored_is_refused_with_the_reason(central_disk,
     assert refusal is not None, "the registry never ran out of room"
     assert refusal.status_code == 507, refusal.text
     assert "disk" in refusal.json()["error"]["message"]
-    assert "no space left on the disk for the registry (registry.db in the data folder)" in central.output()
+    assert "no space left on the disk of the registry's database" in central.output()
 
     central_disk.make_room()
     wait_until(

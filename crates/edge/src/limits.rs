@@ -77,7 +77,7 @@ pub const QUEUE_RUN_GAP_RECORDS: u64 = 64;
 pub const SCAN_BATCH_BYTES: usize = 1024 * 1024;
 
 /// How far the queues were delivered is written down at most this often.
-pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How often messages that wait for a blocked endpoint are looked at for whether their time is up.
 pub const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);

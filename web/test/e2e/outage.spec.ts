@@ -38,7 +38,11 @@ test('the page and its chart survive the death of Central and of the edge', asyn
     await expect(page.locator('body[data-same-page]')).toBeVisible()
     const runs = await numbersByRun(page, new URL(SENSOR_MESSAGES, demo.signInLink))
     expect(runs.size).toBe(2)
-    for (const numbers of runs.values()) expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+    // What the killed edge had delivered a moment before comes once more: at least once is what is promised.
+    for (const delivered of runs.values()) {
+      const numbers = [...new Set(delivered)]
+      expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+    }
   })
 })
 

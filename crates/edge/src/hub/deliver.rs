@@ -3,7 +3,7 @@
 //! A pump takes a batch from the most urgent queue that has something, delivers all of it, and looks again from the top. A
 //! batch is finished when every message in it was acknowledged or has expired; only then the pump goes on, so the order of a
 //! sender is kept. While a batch waits for its endpoint, what expires in it and at the head of the endpoint's other queues is
-//! dropped, so that nothing that nobody may have holds the log. How far the queues came is written down at most once a second:
+//! dropped, so that nothing that nobody may have holds the log. How far the queues came is written down at most five times a second:
 //! what was delivered since is delivered again after a crash, never lost.
 
 use std::future::Future;
@@ -230,7 +230,7 @@ impl EdgeHub {
         }
     }
 
-    /// Notes how far the queues came, at most once a second, and at once when the log is full.
+    /// Notes how far the queues came, at most five times a second, and at once when the log is full.
     pub(super) async fn follow_progress(&self) {
         loop {
             tokio::select! {

@@ -14,6 +14,9 @@ use crate::limits::{ACQUIRE_TIMEOUT, SQLITE_READERS_MAX, WRITE_ATTEMPTS_MAX};
 use crate::migrations::{self, NEWEST_APPLIED, SQLITE_NEWEST};
 use crate::{Act, OpenRegistryError, StoreError};
 
+/// Takes the right to write at once, instead of at the first write.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
 /// SQLite's primary codes, the low byte of what it answers.
 const BUSY: u32 = 5;
 const FULL: u32 = 13;
@@ -53,7 +56,16 @@ impl SqliteEngine {
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+        match self.writer.begin_with(BEGIN).await {
+            // On a full disk SQLite rolls back by itself. The driver's own rollback then fails, and it goes on counting a
+            // transaction that is gone: such a connection begins no other one, so it is replaced.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                // Closing it fails when the disk takes nothing; it is given up all the same.
+                let _ = self.writer.acquire().await?.close().await;
+                self.writer.begin_with(BEGIN).await
+            }
+            begun => begun,
+        }
     }
 
     pub(super) async fn close(&self) {
