@@ -238,12 +238,9 @@ impl App {
         with_manifest: bool,
     ) -> Result<Device, AppError> {
         let row = self.device_row(access, id).await?;
-        let mut document = serde_json::to_value(to_api(row.clone())).expect("a device is plain JSON");
         let body_etag = patch.get("etag").and_then(Value::as_str);
         let etag = etag_of(&resource::precondition(precondition, body_etag));
-        model::twin::merge_patch(&mut document, &Value::Object(patch.clone()));
-        let merged: Device = serde_json::from_value(document)
-            .map_err(|error| AppError::unprocessable(format!("The device is not valid: {error}."), Vec::new()))?;
+        let merged = resource::merged("device", &to_api(row.clone()), patch)?;
         check_organizations(merged.organizations.as_deref())?;
         if merged.kind.as_ref().is_some_and(|kinds| !kinds.is_empty()) != row.is_edge {
             return Err(AppError::fault("/type", "the type of a device is fixed when it is made"));

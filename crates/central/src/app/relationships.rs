@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use transport::server::CloseReason;
 
 use super::tokens::check_id;
-use super::{Access, App, AppError};
+use super::{Access, App, AppError, resource};
 
 fn to_api(row: RelationshipRow) -> DeviceRelationship {
     DeviceRelationship { id: Some(row.id), source: Some(row.source), target: Some(row.target) }
@@ -83,10 +83,7 @@ impl App {
         patch: &Map<String, Value>,
     ) -> Result<DeviceRelationship, AppError> {
         let known = self.relationship_row(access, device, id).await?;
-        let mut document = serde_json::to_value(to_api(known.clone())).expect("a relationship is plain JSON");
-        model::twin::merge_patch(&mut document, &Value::Object(patch.clone()));
-        let merged: DeviceRelationship = serde_json::from_value(document)
-            .map_err(|error| AppError::unprocessable(format!("The relationship is not valid: {error}."), Vec::new()))?;
+        let merged = resource::merged("relationship", &to_api(known.clone()), patch)?;
         let changed = self.relationship_put(access, device, id, &merged).await?;
         if changed.target.as_ref() != Some(&known.target) {
             self.registry().relationship_delete(access.application(), &known, now_ms()).await?;

@@ -87,7 +87,11 @@ fn list_filter<M: Managed>(filter: &Filter) -> Result<ListFilter<<M::Row as Reso
 }
 
 /// The document a merge patch makes of a known one; a member that is null goes.
-fn merged<T: Serialize + DeserializeOwned>(what: &str, known: &T, patch: &Map<String, Value>) -> Result<T, AppError> {
+pub(super) fn merged<T: Serialize + DeserializeOwned>(
+    what: &str,
+    known: &T,
+    patch: &Map<String, Value>,
+) -> Result<T, AppError> {
     let mut document = serde_json::to_value(known).expect("what the interface shows is plain JSON");
     model::twin::merge_patch(&mut document, &Value::Object(patch.clone()));
     serde_json::from_value(document)

@@ -8,7 +8,7 @@ use protocol::auth::sas::derive_device_key;
 use registry::{AttestationRow, SymmetricKeys};
 use serde_json::{Map, Value};
 
-use crate::app::{Access, App, AppError};
+use crate::app::{Access, App, AppError, resource};
 
 /// The keys as the interface shows them.
 pub fn keys_to_api(keys: SymmetricKeys) -> SymmetricKey {
@@ -59,10 +59,7 @@ impl App {
         patch: &Map<String, Value>,
     ) -> Result<Attestation, AppError> {
         let known = self.attestation(access, device).await?;
-        let mut document = serde_json::to_value(known).expect("an attestation is plain JSON");
-        model::twin::merge_patch(&mut document, &Value::Object(patch.clone()));
-        let merged = serde_json::from_value(document)
-            .map_err(|error| AppError::unprocessable(format!("The attestation is not valid: {error}."), Vec::new()))?;
+        let merged = resource::merged("attestation", &known, patch)?;
         self.attestation_put(access, device, &merged).await
     }
 
