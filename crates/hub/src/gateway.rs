@@ -320,9 +320,8 @@ fn refused_patch(identity: &Identity, error: &ChangeTwinError) -> HubError {
     match error {
         ChangeTwinError::Invalid(reason) => HubError { status: 400, message: reason.to_string() },
         ChangeTwinError::UnknownDevice => HubError { status: 404, message: error.to_string() },
-        ChangeTwinError::Store(full) if matches!(**full, StoreError::OutboxFull | StoreError::DiskFull(..)) => {
-            HubError { status: 503, message: full.to_string() }
-        }
+        // The device sends it again; merging it twice changes nothing.
+        ChangeTwinError::Store(error) if error.is_passing() => HubError { status: 503, message: error.to_string() },
         ChangeTwinError::Store(_) | ChangeTwinError::Stopping => {
             tracing::error!(%identity, error = error as &dyn std::error::Error, "reported properties were not stored");
             HubError { status: 500, message: error.to_string() }

@@ -134,3 +134,26 @@ pub enum StoreError {
         source: serde_json::Error,
     },
 }
+
+impl StoreError {
+    /// Whether the same change may go well later: nothing is wrong with it, only the database was away, busy or full.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unavailable(..)
+            | Self::Silent(_)
+            | Self::DiskFull(..)
+            | Self::Conflict(..)
+            | Self::InDoubt(_)
+            | Self::OutboxFull => true,
+            Self::Database(..)
+            | Self::Duplicate(..)
+            | Self::EtagMismatch(_)
+            | Self::LimitReached(_)
+            | Self::Missing(_)
+            | Self::NulCharacter(_)
+            | Self::RolledBack(_)
+            | Self::Unknown { .. }
+            | Self::Corrupt { .. } => false,
+        }
+    }
+}

@@ -55,6 +55,12 @@ pub enum AppError {
     /// The disk, or the event log, has no room for the change, which was not made.
     #[error("the change could not be stored")]
     DiskFull(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The registry cannot be used just now; nothing was changed.
+    #[error("the registry cannot be used just now")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The connection to the database broke while the change was made durable: nobody knows whether it was made.
+    #[error("whether the change was made is not known")]
+    InDoubt(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Something of ours failed.
     #[error("{0}")]
     Internal(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
@@ -82,6 +88,16 @@ impl AppError {
     pub fn internal(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(what, source.into())
     }
+
+    /// What a failure of the registry is to a caller.
+    fn of_store(error: &StoreError) -> fn(Box<dyn std::error::Error + Send + Sync>) -> Self {
+        match error {
+            StoreError::DiskFull(..) | StoreError::OutboxFull => Self::DiskFull,
+            StoreError::Unavailable(..) | StoreError::Silent(_) | StoreError::Conflict(..) => Self::Unavailable,
+            StoreError::InDoubt(_) => Self::InDoubt,
+            _ => |source| Self::Internal("the registry failed", source),
+        }
+    }
 }
 
 impl From<StoreError> for AppError {
@@ -91,8 +107,7 @@ impl From<StoreError> for AppError {
             StoreError::Missing(_) => Self::NotFound("It is not there any more.".to_owned()),
             StoreError::Duplicate(..) => Self::Conflict("There is such a thing already.".to_owned()),
             StoreError::NulCharacter(_) => Self::BadRequest("A text must not hold the character U+0000.".to_owned()),
-            error @ (StoreError::DiskFull(..) | StoreError::OutboxFull) => Self::DiskFull(error.into()),
-            error => Self::internal("the registry failed", error),
+            error => Self::of_store(&error)(error.into()),
         }
     }
 }
@@ -102,10 +117,8 @@ impl From<ChangeTwinError> for AppError {
         match error {
             ChangeTwinError::Invalid(cause) => Self::fault(cause.path.clone(), cause.to_string()),
             ChangeTwinError::UnknownDevice => Self::NotFound("The device is not there any more.".to_owned()),
-            ChangeTwinError::Store(error) if matches!(*error, StoreError::DiskFull(..) | StoreError::OutboxFull) => {
-                Self::DiskFull(error.into())
-            }
-            error => Self::internal("the twin could not be changed", error),
+            ChangeTwinError::Store(error) => Self::of_store(&error)(error.into()),
+            error @ ChangeTwinError::Stopping => Self::internal("the twin could not be changed", error),
         }
     }
 }

@@ -1,16 +1,18 @@
 //! Answers: JSON on success, the error body otherwise.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use api::error::{Error, ErrorDetails, InnerError};
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use events::health::with_causes;
 use registry::random_bytes;
 
 use crate::app::AppError;
+
+/// When a caller should come again while the registry's database is away.
+const UNAVAILABLE_RETRY_AFTER_SECS: u16 = 5;
 
 /// What a handler answers.
 pub(super) type Answer<T> = Result<Json<T>, AppError>;
@@ -33,6 +35,7 @@ fn status_and_code(error: &AppError) -> (StatusCode, &'static str) {
         AppError::DeviceTimeout => (StatusCode::GATEWAY_TIMEOUT, "DeviceTimeout"),
         AppError::NotSupported(_) => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
         AppError::DiskFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
+        AppError::Unavailable(_) | AppError::InDoubt(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
         AppError::Internal(..) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
     }
 }
@@ -54,18 +57,14 @@ fn message(error: &AppError) -> String {
         AppError::DeviceNotConnected => "The device is not connected.".to_owned(),
         AppError::DeviceTimeout => "The device did not answer in time.".to_owned(),
         AppError::DiskFull(_) => "The disk of the server is full: nothing was changed.".to_owned(),
+        AppError::Unavailable(_) => {
+            "The database cannot be used just now: nothing was changed; try again later.".to_owned()
+        }
+        AppError::InDoubt(_) => {
+            "The database went away during the change: read whether it was made before trying again.".to_owned()
+        }
         AppError::Internal(..) => "Something went wrong.".to_owned(),
     }
-}
-
-fn chain(error: &AppError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let _ = write!(text, ": {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 impl IntoResponse for AppError {
@@ -74,9 +73,9 @@ impl IntoResponse for AppError {
         let request_id = format!("{:016x}", u64::from_be_bytes(random_bytes()));
         let time = httpdate::fmt_http_date(SystemTime::now());
         if status.is_server_error() {
-            tracing::error!(request_id, code, error = chain(&self), "request failed");
+            tracing::error!(request_id, code, error = with_causes(&self), "request failed");
         } else {
-            tracing::debug!(request_id, code, error = chain(&self), "request refused");
+            tracing::debug!(request_id, code, error = with_causes(&self), "request refused");
         }
         let message = format!("{} Request ID: {request_id}, Time: {time}.", message(&self));
         let faults = match self {
@@ -92,6 +91,9 @@ impl IntoResponse for AppError {
         };
         let mut response = (status, Json(Error { error })).into_response();
         response.headers_mut().insert("x-ms-error-code", HeaderValue::from_static(code));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(UNAVAILABLE_RETRY_AFTER_SECS));
+        }
         response
     }
 }
@@ -106,6 +108,6 @@ mod tests {
     fn failures_of_ours_are_not_told() {
         let error = AppError::internal("the registry failed", "disk on fire");
         assert_eq!(message(&error), "Something went wrong.");
-        assert_eq!(chain(&error), "the registry failed: disk on fire");
+        assert_eq!(with_causes(&error), "the registry failed: disk on fire");
     }
 }

@@ -168,7 +168,9 @@ async fn central_is_not_ready_while_its_database_is_away_and_heals() {
     // Who is connected goes on: a message needs the log only.
     client.send(vec![message(r#"{"a":1}"#)]).await.unwrap();
     let answer = rest.raw("GET", "/api/devices/d1?api-version=2022-07-31", "").await;
-    assert_eq!(answer.status, 500);
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.body["error"]["code"], "ServiceUnavailable");
+    assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
     assert!(!answer.body.to_string().contains("postgres"), "{answer:?}");
 
     database.server().restart();
