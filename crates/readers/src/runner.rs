@@ -6,7 +6,8 @@
 //! doubles up to a limit; it counts as well again once it has passed where it ended.
 //!
 //! A commit is due when the reader says so, when the log fills up and this reader is what keeps it full, and at a stop. A
-//! commit that fails is tried again; what it was to store stays in memory and in the log.
+//! commit that fails is tried again; what it was to store stays in memory and in the log. A commit of which nobody knows whether
+//! it was made ends the run: the next one begins where the registry says it is.
 
 use std::fmt;
 use std::future::Future;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use events::health::{Condition, Health, with_causes};
 use events::{Events, LogConfig};
+use registry::StoreError;
 use storage::log::{Offset, ReadError, Record};
 use tokio::task::JoinError;
 use tokio::time::Instant;
@@ -178,7 +180,7 @@ impl<R: Reader> Task<R> {
                 biased;
                 () = self.shutdown.cancelled() => break,
                 () = sleep_until(due) => {
-                    let committed = self.commit(&mut run, reader.position().0).await;
+                    let committed = self.commit(&mut run, reader.position().0).await?;
                     retry_at = (!committed).then(|| Instant::now() + COMMIT_RETRY_PAUSE);
                     continue;
                 }
@@ -207,7 +209,7 @@ impl<R: Reader> Task<R> {
             }
         }
         if reader.position().0 > self.position.durable() {
-            self.commit(&mut run, reader.position().0).await;
+            self.commit(&mut run, reader.position().0).await?;
         }
         Ok(())
     }
@@ -243,21 +245,23 @@ impl<R: Reader> Task<R> {
         if is_filling && holds_back { Some(Instant::now()) } else { run.commit_at() }
     }
 
-    async fn commit(&self, run: &mut R::Run, next: u64) -> bool {
+    /// Answers whether it went well; one that did not is tried again.
+    async fn commit(&self, run: &mut R::Run, next: u64) -> Result<bool, ReaderError> {
         match run.commit(next).await {
             Ok(()) => {
                 self.position.set_durable(next);
                 self.restore();
                 self.runner.positions.trim(&self.runner.events, &self.runner.log_config).await;
-                true
+                Ok(true)
             }
+            Err(error) if is_in_doubt(&*error) => Err(error),
             Err(error) => {
                 let problem = with_causes(&*error);
                 if self.health.break_with(problem.clone()) {
                     let name = self.position.name();
                     tracing::error!(reader = name, "what a reader made is in the log only: {problem}");
                 }
-                false
+                Ok(false)
             }
         }
     }
@@ -267,6 +271,12 @@ impl<R: Reader> Task<R> {
             tracing::info!(reader = self.position.name(), "a reader works again");
         }
     }
+}
+
+/// Whether it says of a commit that nobody knows whether it was made.
+pub(crate) fn is_in_doubt(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.filter_map(|cause| cause.downcast_ref()).any(|cause| matches!(cause, StoreError::InDoubt(_)))
 }
 
 fn panic_text(error: JoinError) -> String {

@@ -6,7 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use events::live::Live;
 use events::metrics::EventMetrics;
-use registry::Registry;
+use registry::{Act, Registry};
 use storage::log::{Log, LogOptions};
 use tokio::sync::watch;
 
@@ -26,6 +26,10 @@ enum Mood {
     Panics(u64),
     /// Fails at this record.
     Fails(u64),
+    /// Loses the connection while it commits, which the database made or did not.
+    Doubts {
+        is_made: bool,
+    },
 }
 
 /// A reader that keeps what it handled, and commits every batch at once.
@@ -78,9 +82,15 @@ impl Run for ProbeRun {
     }
 
     async fn commit(&mut self, next: u64) -> Result<(), ReaderError> {
-        self.registry.checkpoint_put(self.name, next).await?;
-        self.seen.send_modify(|seen| seen.append(&mut self.pending));
-        Ok(())
+        let mood = *self.mood.borrow();
+        if mood != (Mood::Doubts { is_made: false }) {
+            self.registry.checkpoint_put(self.name, next).await?;
+            self.seen.send_modify(|seen| seen.append(&mut self.pending));
+        }
+        match mood {
+            Mood::Doubts { .. } => Err(StoreError::InDoubt(Act { act: "commit", table: "checkpoints" }).into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -219,6 +229,27 @@ async fn a_reader_that_panics_or_fails_is_named_and_started_again_from_its_posit
         };
         tokio::time::timeout(PATIENCE, well).await.expect("it is well again");
         assert_eq!(one.seen(), (begin..begin + 11).collect::<Vec<_>>(), "nothing is lost and nothing doubled");
+        bench.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_commit_in_doubt_it_goes_on_where_the_registry_says() {
+    for is_made in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Bench::open(folder.path(), &[ONE]).await.unwrap();
+        let mut one = bench.start::<0>(Mood::Doubts { is_made });
+        bench.append(7).await;
+        let doubted = async {
+            while !bench.problems().iter().any(|problem| problem.contains("whose outcome is not known")) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, doubted).await.expect("the doubt is told");
+        one.mood.send(Mood::Well).unwrap();
+        bench.append(3).await;
+        one.await_record(9).await;
+        assert_eq!(one.seen(), up_to(10), "nothing is lost and nothing doubled, made: {is_made}");
         bench.stop().await;
     }
 }

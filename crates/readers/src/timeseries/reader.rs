@@ -27,7 +27,7 @@ use super::{CatalogSegment, Telemetry, TelemetryConfig};
 use crate::limits::{REPLAYED_RECORDS_MAX, TEMPLATE_CACHE_AGE, TEMPLATE_CACHE_DEVICES_MAX};
 use crate::metrics::TelemetryMetrics;
 use crate::positions::{Begin, Position, ReaderName};
-use crate::runner::{COMMIT_RETRY_PAUSE, Reader, ReaderError, Run};
+use crate::runner::{COMMIT_RETRY_PAUSE, Reader, ReaderError, Run, is_in_doubt};
 
 /// Name and place of the reader.
 pub const NAME: ReaderName = ReaderName { name: "telemetry", counts: true, begin: Begin::First };
@@ -181,6 +181,7 @@ impl TelemetryRun {
                     self.parts.position.set_durable(self.stored);
                     break;
                 }
+                Err(error) if is_in_doubt(&error) => return Err(error.into()),
                 Err(error) => {
                     self.say_problem(&error);
                     tokio::time::sleep(COMMIT_RETRY_PAUSE).await;
@@ -210,7 +211,25 @@ impl TelemetryRun {
             return None;
         }
         let generation = telemetry.inner.templates_changed.load(Ordering::Acquire);
-        let template = self.templates.of(registry, app, device, generation).await;
+        let template = loop {
+            match self.templates.of(registry, app, device, generation).await {
+                Ok(template) => break template,
+                // A row keeps the template it was stored with: reading waits for the answer; the log does not.
+                Err(error) if error.is_passing() => {
+                    self.say_problem(&error);
+                    tokio::time::sleep(COMMIT_RETRY_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::error!(
+                        device = &**device,
+                        offset,
+                        error = &error as &dyn std::error::Error,
+                        "a message is stored without its template"
+                    );
+                    break None;
+                }
+            }
+        };
         if let Some(row) = row(record, known, &decoded, offset, template, &mut self.texts) {
             rows.entry(Arc::clone(app)).or_default().push(row);
         }
@@ -290,7 +309,7 @@ impl Templates {
         app: &Arc<str>,
         device: &Arc<str>,
         generation: u64,
-    ) -> Option<Arc<str>> {
+    ) -> Result<Option<Arc<str>>, StoreError> {
         if self.generation != generation || self.known.len() >= TEMPLATE_CACHE_DEVICES_MAX {
             self.known.clear();
             self.generation = generation;
@@ -299,12 +318,11 @@ impl Templates {
         if let Some((template, at)) = self.known.get(&key)
             && at.elapsed() < TEMPLATE_CACHE_AGE
         {
-            return template.clone();
+            return Ok(template.clone());
         }
-        // A row without template is a smaller harm than a reader that stops.
-        let device = registry.device_get(app, device).await.ok().flatten();
+        let device = registry.device_get(app, device).await?;
         let template: Option<Arc<str>> = device.and_then(|device| device.template).map(Arc::from);
         self.known.insert(key, (template.clone(), Instant::now()));
-        template
+        Ok(template)
     }
 }
