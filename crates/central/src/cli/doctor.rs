@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use events::health::with_causes;
 use readers::timeseries::CatalogSegment;
-use registry::Registry;
+use registry::{Registry, StoreError};
 use serde_json::json;
 use storage::log::{Log, LogOptions};
 use telemetry::segment::folder;
@@ -66,6 +67,10 @@ fn finding(check: &'static str, status: Status, message: impl Into<String>) -> F
     Finding { check, status, message: message.into() }
 }
 
+fn unreadable(check: &'static str, what: &str, error: &StoreError) -> Finding {
+    finding(check, Status::Error, format!("{what} cannot be read: {}", with_causes(error)))
+}
+
 pub(super) async fn run(arguments: DoctorArguments) -> anyhow::Result<ExitCode> {
     let (folder, database) = arguments.folder.find()?;
     let mut findings = vec![permissions(&folder), certificate(&folder), disk(&folder)];
@@ -73,7 +78,10 @@ pub(super) async fn run(arguments: DoctorArguments) -> anyhow::Result<ExitCode> 
     let mut positions = Vec::new();
     match database.open(&folder).await {
         Ok(registry) => {
-            positions = registry.checkpoints_list().await.unwrap_or_default();
+            match registry.checkpoints_list().await {
+                Ok(stored) => positions = stored,
+                Err(error) => findings.push(unreadable("readers", "the readers' positions", &error)),
+            }
             let place = match &database {
                 Database::Folder => "registry.db".to_owned(),
                 Database::Server(url) => url.to_string(),
@@ -84,8 +92,7 @@ pub(super) async fn run(arguments: DoctorArguments) -> anyhow::Result<ExitCode> 
             registry.close().await;
         }
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            findings.push(finding("registry", Status::Error, format!("{error}: {cause}")));
+            findings.push(finding("registry", Status::Error, with_causes(&error)));
         }
     }
     findings.extend(log(&folder, &positions));
@@ -192,8 +199,12 @@ async fn guarded_folders(folder: &DataFolder, registry: &Registry) -> Vec<Findin
         };
         findings.push(finding("folders", status, message));
     }
-    for (_, detail) in registry.data_losses_list().await.unwrap_or_default() {
-        findings.push(finding("folders", Status::Warning, format!("accepted loss: {detail}")));
+    match registry.data_losses_list().await {
+        Ok(losses) => {
+            let accepted = losses.into_iter().map(|(_, detail)| format!("accepted loss: {detail}"));
+            findings.extend(accepted.map(|text| finding("folders", Status::Warning, text)));
+        }
+        Err(error) => findings.push(unreadable("folders", "the accepted losses", &error)),
     }
     findings
 }
@@ -201,7 +212,7 @@ async fn guarded_folders(folder: &DataFolder, registry: &Registry) -> Vec<Findin
 async fn segments(data: &DataFolder, registry: &Registry) -> Vec<Finding> {
     let rows = match registry.segments_list().await {
         Ok(rows) => rows,
-        Err(error) => return vec![finding("telemetry", Status::Error, format!("the catalog cannot be read: {error}"))],
+        Err(error) => return vec![unreadable("telemetry", "the catalog", &error)],
     };
     let mut findings: Vec<Finding> = Vec::new();
     let files = rows.len();
