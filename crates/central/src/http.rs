@@ -39,8 +39,6 @@ use tower_http::compression::CompressionLayer;
 use crate::app::App;
 use crate::limits::HTTP_BODY_BYTES_MAX;
 
-pub use guard::SESSION_COOKIE;
-
 /// Request extension: address of the client, where the listener knows it.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);

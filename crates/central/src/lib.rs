@@ -13,15 +13,15 @@
 //! (`model`), SQL (`registry`), and how rows become files (`telemetry`). It never imports the edge, nor the edge it.
 
 pub mod app;
-pub mod certificates;
+mod certificates;
 pub mod cli;
 pub mod config;
-pub mod core;
+mod core;
 pub mod data_folder;
 pub mod database;
-pub mod demo;
-pub mod front;
-pub mod http;
+mod demo;
+mod front;
+mod http;
 pub mod limits;
 pub mod serve;
 

@@ -20,10 +20,10 @@
 //! It refuses to know who may send, what a message means, and who reads.
 
 pub mod clock;
-pub mod config;
+mod config;
 pub mod health;
 pub mod last_seen;
-pub mod limits;
+mod limits;
 pub mod live;
 pub mod metrics;
 mod publish;

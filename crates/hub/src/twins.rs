@@ -110,17 +110,8 @@ impl Twins {
         self.one(app, identity, Operation::PatchDesired(patch)).await
     }
 
-    /// Makes the desired properties equal to a document, tells the session the patch that leads there, answers the new version.
-    pub async fn replace_desired(
-        &self,
-        app: &str,
-        identity: &Identity,
-        properties: Value,
-    ) -> Result<u64, ChangeTwinError> {
-        self.one(app, identity, Operation::ReplaceDesired(properties)).await
-    }
-
-    /// Replaces the desired properties of several twins of one device, all or none: a deployment.
+    /// Makes the desired properties of several twins of one device equal to documents, all or none: a deployment. Each session is
+    /// told the patch that leads there. Answers the new versions.
     pub async fn replace_desired_group(
         &self,
         app: &str,

@@ -18,7 +18,7 @@
 //! It refuses to know the wire, sessions, and the REST API.
 
 pub mod last_seen;
-pub mod limits;
+mod limits;
 pub mod metrics;
 pub mod pool;
 pub mod positions;

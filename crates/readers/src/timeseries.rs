@@ -34,8 +34,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use registry::{Registry, StoreError};
+use telemetry::TelemetryStore;
 use telemetry::newest::NewestLimits;
-use telemetry::{LastValue, TelemetryStore};
 
 pub use catalog::{CatalogSegment, ReadEntryError, SegmentCatalog};
 pub use config::TelemetryConfig;
@@ -122,11 +122,6 @@ impl Telemetry {
         limit: usize,
     ) -> Vec<Arc<RawMessage>> {
         self.inner.raw.newest(app, device, module, before, limit)
-    }
-
-    /// The newest values held in memory of a device, its modules and components.
-    pub fn last_values_of_device(&self, app: &str, device: &str) -> Result<Vec<LastValue>, CreateFolderError> {
-        Ok(self.application(app)?.last_values().of_device(device))
     }
 
     /// A device's template was changed: rows read from now on carry the new one.

@@ -38,7 +38,7 @@ async fn a_provisioned_device_sends_and_is_seen(database: Database) {
     let raw = telemetry.messages(central.app(), "sensor-1", None, None, 10);
     assert_eq!(raw.len(), 1);
     assert_eq!(raw[0].body, r#"{"temperature":21.5,"state":"on"}"#);
-    let last = telemetry.last_values_of_device(central.app(), "sensor-1").unwrap();
+    let last = telemetry.application(central.app()).unwrap().last_values().of_device("sensor-1");
     assert!(last.iter().any(|value| &*value.name == "temperature"));
     let status = central.running.core.sessions.status(central.app(), &Identity::device("sensor-1"));
     assert!(status.connected && status.last_seen_ms.is_some());

@@ -56,14 +56,6 @@ impl Registry {
         self.engine.fetch_all(condition.statement("list devices", TABLE, &sql, application)).await
     }
 
-    /// How many devices pass the filter.
-    pub async fn device_count(&self, application: &str, filter: Option<&DeviceFilter>) -> Result<u64, StoreError> {
-        let condition = Condition::new(filter);
-        let sql = "SELECT COUNT(*) FROM devices WHERE {rows}";
-        let row = self.engine.fetch_optional(condition.statement("count devices", TABLE, sql, application)).await?;
-        Ok(row.map_or(0, |(count,): (i64,)| count.unsigned_abs()))
-    }
-
     /// How many devices there are, and how many of them may not connect. Answered from an index.
     pub async fn device_totals(&self, application: &str) -> Result<(u64, u64), StoreError> {
         let sql = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN enabled THEN 0 ELSE 1 END), 0) FROM devices \
