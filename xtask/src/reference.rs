@@ -52,7 +52,10 @@ const METRIC_FILES: &[(&str, &str, &str)] = &[
     ("Central: `/metrics`", "crates/hub/src", ""),
     ("Central: `/metrics`", "crates/readers/src", ""),
     ("Edge: `listen_metrics`", "crates/edge/src/metrics/hub.rs", "edgehub_"),
+    ("Edge: `listen_metrics`", "crates/edge/src/metrics/agent.rs", "edgeAgent_"),
     ("Edge: `listen_metrics`", "crates/edge/src/metrics/device.rs", "edgeAgent_"),
+    ("Edge: `listen_metrics`", "crates/edge/src/metrics/times.rs", "edgeAgent_"),
+    ("Edge: `listen_metrics`", "crates/edge/src/metrics/invocations.rs", ""),
     ("Edge: `listen_metrics`", "crates/edge/src/hub/counted.rs", ""),
 ];
 
