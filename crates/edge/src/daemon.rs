@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport::server::{HubServer, ServerLimits};
 use transport::tls::{SwappableIdentity, server_config_swappable};
@@ -35,8 +36,10 @@ use crate::lifecycle::history::Histories;
 use crate::lifecycle::methods::AgentMethods;
 use crate::limits::{KEY_FILE_BYTES_MAX, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
 use crate::management::{DaemonStatus, ManagementApi, ModuleOrder, Orders};
-use crate::metrics::device::Device;
-use crate::metrics::{self, CurrentMetrics, Metrics};
+use crate::metrics::device::{Device, running_in};
+use crate::metrics::processors::Processors;
+use crate::metrics::{self, CurrentMetrics, Metrics, Syncs};
+use crate::runtime::counted::Counted;
 use crate::runtime::process::ProcessRuntime;
 use crate::state::{self, StateError};
 use crate::unix_http::{self, ServeSocketError};
@@ -140,6 +143,7 @@ struct Daemon {
     metrics: Arc<CurrentMetrics>,
     runtime: Arc<ProcessRuntime>,
     orders: Orders,
+    started: Instant,
     _lock: File,
 }
 
@@ -215,6 +219,7 @@ impl Daemon {
             metrics: Arc::default(),
             runtime,
             orders,
+            started: Instant::now(),
             _lock: lock,
         };
         Ok((daemon, received))
@@ -256,11 +261,12 @@ impl Daemon {
         let https_port = self.config.upstream_https_port(&device.hub_host);
         let api = HubApi::new(&upstream_host, https_port, Arc::clone(&signer) as _, Arc::clone(&self.tls));
 
-        let hub = self.open_hub(&signer, &api, &upstream_host, ended.clone())?;
+        let metrics = self.begin_metrics(device, &ended);
+        let hub = self.open_hub(&signer, &api, &upstream_host, Arc::clone(&metrics), ended.clone())?;
         let mqtts_port = self.listen(&hub, Arc::clone(&signer) as _, &ended).await?;
 
         let (reports, agent_reports) = watch::channel(serde_json::Value::Null);
-        let agent = self.agent(&signer, api.clone(), mqtts_port, reports)?;
+        let agent = self.agent(&signer, api.clone(), mqtts_port, reports, Arc::clone(&metrics))?;
         let (desired, desired_received) = mpsc::channel(4);
         let (hand_back, handed_back) = tokio::sync::oneshot::channel();
         let agent_stop = ended.clone();
@@ -274,6 +280,7 @@ impl Daemon {
             logs: Arc::clone(&self.runtime) as _,
             hub_host: device.hub_host.clone(),
             device_id: device.device_id.clone(),
+            metrics: Arc::clone(&metrics),
         });
         let (hub_desired, hub_desired_received) = mpsc::channel(4);
         tokio::spawn(ended.clone().run_until_cancelled_owned(Arc::clone(&hub).follow_desired(hub_desired_received)));
@@ -282,11 +289,18 @@ impl Daemon {
             host: upstream_host,
             signer,
             api,
-            agent: upstream::SystemModule { reports: agent_reports, desired, methods },
+            agent: upstream::SystemModule {
+                reports: agent_reports,
+                desired,
+                methods,
+                syncs: metrics.agent.syncs.clone(),
+            },
             hub: upstream::SystemModule {
                 reports: hub.reports(),
                 desired: hub_desired,
                 methods: Arc::new(HubMethods(Arc::clone(&hub))),
+                // The original counts those of the agent only.
+                syncs: Syncs::default(),
             },
         };
         let next = ended.run_until_cancelled(upstream.run()).await;
@@ -298,17 +312,26 @@ impl Daemon {
         Ok((orders, next))
     }
 
+    /// The metrics of this identity, from now on those that are served.
+    fn begin_metrics(&self, device: &crate::identity::Device, ended: &CancellationToken) -> Arc<Metrics> {
+        let metrics = Metrics::new(&device.hub_host, &device.device_id);
+        let running = running_in(Arc::clone(&self.runtime));
+        metrics.add_collector(Device::new(&self.config.data_dir, self.started, Arc::clone(&running)));
+        let processors = Processors::new(running, Arc::clone(&metrics));
+        tokio::spawn(ended.clone().run_until_cancelled_owned(processors.run()));
+        self.metrics.set(Arc::clone(&metrics));
+        metrics
+    }
+
     fn open_hub(
         &self,
         signer: &Arc<FileSigner>,
         api: &HubApi,
         upstream_host: &str,
+        metrics: Arc<Metrics>,
         ended: CancellationToken,
     ) -> Result<Arc<EdgeHub>, OpenHubError> {
         let scope = UpstreamScope { api: api.clone() };
-        let metrics = Metrics::new(&signer.device().hub_host, &signer.device().device_id);
-        metrics.add_collector(Device::new(&self.config.data_dir));
-        self.metrics.set(Arc::clone(&metrics));
         let options = HubOptions {
             device: signer.device().clone(),
             hostname: self.config.hostname.clone(),
@@ -356,7 +379,8 @@ impl Daemon {
         api: HubApi,
         mqtts_port: u16,
         reports: watch::Sender<serde_json::Value>,
-    ) -> Result<Agent<ProcessRuntime>, DaemonError> {
+        metrics: Arc<Metrics>,
+    ) -> Result<Agent<Counted<ProcessRuntime>>, DaemonError> {
         let sockets_dir = self.layout.at("mnt");
         let workload = Arc::new(WorkloadContext {
             signer: Arc::clone(signer) as _,
@@ -379,9 +403,11 @@ impl Daemon {
             deployment_path: self.layout.at("lifecycle/deployment.json"),
             status: Arc::clone(&self.status),
             reports,
+            metrics: Arc::clone(&metrics),
             clock: Clock::system(),
         };
-        let executor = Executor::new(Arc::clone(&self.runtime), Some(workload), Clock::system());
+        let runtime = Arc::new(Counted::new(Arc::clone(&self.runtime), metrics));
+        let executor = Executor::new(runtime, Some(workload), Clock::system());
         let histories = Histories::open(self.layout.at("lifecycle/restarts.json"))?;
         Ok(Agent::new(options, executor, histories))
     }

@@ -101,6 +101,9 @@ pub const QUEUE_TAIL_BYTES: usize = 512 * 1024;
 /// Combinations of labels of one metric.
 pub const METRIC_SERIES_MAX: usize = 1024;
 
+/// How often it is looked at what modules use of the processors.
+pub const PROCESSORS_SAMPLE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Disk for all queues when `[tidegate] max_disk` is not set.
 pub const QUEUES_DISK_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
 

@@ -1,20 +1,25 @@
 //! The metrics of hub and agent, with the names of the runtime we replace, for Prometheus.
 //!
-//! They are made anew when the device gets another identity, and lost with the process. Every sample carries `iothub`,
-//! `edge_device` and `instance_number`, a number drawn at that moment. What is a summary in the original is a histogram here:
+//! They are made anew when the device gets another identity, and lost with the process: as in the original, everything counts
+//! from zero then. Every sample carries `iothub`, `edge_device` and `instance_number`, a number drawn at that moment. What is a summary in the original is a histogram here:
 //! `_sum` and `_count` are the same, quantiles are to be asked for with `histogram_quantile`.
 //!
 //! Label values come from outside (ids of clients, names of outputs and inputs), so each metric has at most
 //! [`METRIC_SERIES_MAX`](crate::limits::METRIC_SERIES_MAX) combinations of them; what comes later is counted together,
-//! without them.
+//! without them. Samples of a module that was removed go, and make room.
 
+mod agent;
 pub mod device;
 mod hub;
+mod invocations;
 pub mod listener;
+mod proc;
+pub mod processors;
+mod times;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use prometheus_client::collector::Collector;
@@ -23,8 +28,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+pub use agent::{AgentMetrics, Syncs};
 pub use hub::HubMetrics;
 pub(crate) use hub::{Flow, Peer};
+pub use times::Doing;
 
 use crate::limits::METRIC_SERIES_MAX;
 
@@ -36,6 +43,8 @@ pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 pub struct Metrics {
     /// Of the hub.
     pub hub: HubMetrics,
+    /// Of the agent.
+    pub agent: AgentMetrics,
     registry: Mutex<Registry>,
 }
 
@@ -47,7 +56,8 @@ impl Metrics {
         let labels = labels.map(|(name, value)| (Cow::Borrowed(name), Cow::Owned(value.to_owned())));
         let mut registry = Registry::with_labels(labels.into_iter());
         let hub = HubMetrics::register(registry.sub_registry_with_prefix("edgehub"));
-        Arc::new(Self { hub, registry: Mutex::new(registry) })
+        let agent = AgentMetrics::register(&mut registry);
+        Arc::new(Self { hub, agent, registry: Mutex::new(registry) })
     }
 
     /// Adds something that is looked at when it is asked for.
@@ -93,8 +103,8 @@ type Labels = Vec<(&'static str, String)>;
 #[derive(Clone)]
 pub struct Series<M> {
     family: Family<Labels, M, fn() -> M>,
-    /// How many combinations there are, at least.
-    number: Arc<AtomicUsize>,
+    /// The combinations there are, but for that of no labels.
+    known: Arc<Mutex<BTreeSet<Labels>>>,
 }
 
 impl<M: Clone> Series<M> {
@@ -105,24 +115,37 @@ impl<M: Clone> Series<M> {
         if let Some(metric) = self.family.get(&labels) {
             return metric.clone();
         }
-        // Several may pass here at once, by which the bound is missed by as many.
-        if self.number.load(Ordering::Relaxed) >= METRIC_SERIES_MAX {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= METRIC_SERIES_MAX && !known.contains(&labels) {
             return self.family.get_or_create(&Labels::new()).clone();
         }
-        self.number.fetch_add(1, Ordering::Relaxed);
-        self.family.get_or_create(&labels).clone()
+        let metric = self.family.get_or_create(&labels).clone();
+        known.insert(labels);
+        metric
+    }
+
+    /// Forgets the metrics of all labels of which this does not hold. What was counted without labels stays.
+    pub fn retain(&self, holds: impl Fn(&[(&'static str, String)]) -> bool) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|labels| {
+            let stays = holds(labels);
+            if !stays {
+                self.family.remove(labels);
+            }
+            stays
+        });
     }
 }
 
 impl<M: Default> Default for Series<M> {
     fn default() -> Self {
-        Self { family: Family::new_with_constructor(M::default), number: Arc::default() }
+        Self { family: Family::new_with_constructor(M::default), known: Arc::default() }
     }
 }
 
 impl Series<Histogram> {
     fn histograms(constructor: fn() -> Histogram) -> Self {
-        Self { family: Family::new_with_constructor(constructor), number: Arc::default() }
+        Self { family: Family::new_with_constructor(constructor), known: Arc::default() }
     }
 }
 
@@ -135,6 +158,11 @@ impl<M: fmt::Debug> fmt::Debug for Series<M> {
 /// From a millisecond to ten minutes.
 fn seconds() -> Histogram {
     Histogram::new([0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0])
+}
+
+/// Of all processors.
+fn percent() -> Histogram {
+    Histogram::new([1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 80.0])
 }
 
 /// From 64 bytes to the largest message.

@@ -4,6 +4,7 @@
 //! A runtime makes, starts and stops what it is told to and says what it sees. It decides nothing: policies, waits and order
 //! are the planner's ([`crate::lifecycle::plan`]), and so is when a step is given up for another.
 
+pub mod counted;
 pub mod log_file;
 pub mod process;
 mod pull;
@@ -28,6 +29,8 @@ pub struct ModuleState {
     pub name: String,
     /// What it was made from. A runtime whose modules outlive this daemon keeps it with them.
     pub settings_hash: SettingsHash,
+    /// The deployment's free text it was made with, kept as the hash is.
+    pub version: String,
     /// Whether it runs.
     pub run: RunState,
     /// When it was last started, as far as the runtime knows.

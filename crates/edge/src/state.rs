@@ -10,10 +10,11 @@
 //! | `hub/scope.json` | `edge.hub.scope` | downstream devices with the keys to check their tokens |
 //! | `hub/sessions.json` | `edge.hub.sessions` | what clients were subscribed to |
 //! | `hub/twins/<client id>.json` | `edge.hub.twin` | a client's twin as last seen |
+//! | `runtime/<module>.json` | `edge.runtime.process` | the process of a module that runs |
 //!
 //! Each is replaced as a whole ([`storage::state_file`]) in the envelope of [`storage::envelope`]; the body is documented where
 //! it is written. Version 2 of every kind is the first with an envelope; version 1 is the same body without one, and is
-//! written anew as soon as it was read.
+//! written anew as soon as it was read. Only of processes it was no JSON, and had another name: `runtime/<module>.pid`.
 //!
 //! **Damage.** The daemon can do without each of these files: it provisions again, asks for identities again, waits for the
 //! cloud to tell it. So a damaged one must not end the daemon, which a service manager would start again, to the same end.
@@ -51,11 +52,12 @@ pub(crate) const RESTARTS: StateKind = kind("edge.lifecycle.restarts", 2, &["lif
 pub(crate) const SCOPE: StateKind = kind("edge.hub.scope", 2, &["hub/scope.json"]);
 pub(crate) const SESSIONS: StateKind = kind("edge.hub.sessions", 2, &["hub/sessions.json"]);
 pub(crate) const TWIN: StateKind = kind("edge.hub.twin", 2, &["hub/twins/"]);
+pub(crate) const PROCESS: StateKind = kind("edge.runtime.process", 2, &["runtime/"]);
 
 /// Folder of the queues, below the data folder.
 const QUEUES: &str = "hub/queues";
 
-const ALL: &[&StateKind] = &[&PROVISIONED, &MODULES, &DESIRED, &RESTARTS, &SCOPE, &SESSIONS, &TWIN];
+const ALL: &[&StateKind] = &[&PROVISIONED, &MODULES, &DESIRED, &RESTARTS, &SCOPE, &SESSIONS, &TWIN, &PROCESS];
 
 /// The body of a state file.
 pub(crate) trait State: Serialize + DeserializeOwned {

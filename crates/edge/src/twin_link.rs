@@ -17,6 +17,7 @@ use transport::client::{ClientEvent, HubClient, MethodCall, RequestError};
 
 use crate::lifecycle::deployment::Deployment;
 use crate::limits::{REPORT_INTERVAL_MIN, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::metrics::Syncs;
 
 /// Answers direct methods: status and payload.
 pub trait AnswerMethods: Send + Sync + 'static {
@@ -36,6 +37,8 @@ pub struct TwinLink<M> {
     pub desired: mpsc::Sender<Deployment>,
     /// Answers methods.
     pub methods: Arc<M>,
+    /// Counts how often the twin was read, or the hub told of a change.
+    pub syncs: Syncs,
 }
 
 /// What the link knows of the hub.
@@ -93,6 +96,7 @@ impl<M: AnswerMethods> TwinLink<M> {
                 known.retry_at = None;
             }
             ClientEvent::Desired { patch, .. } => {
+                self.syncs.count(true);
                 let patch = serde_json::from_slice(&patch).unwrap_or(Value::Null);
                 match known.desired.follow(&patch) {
                     Followed::Merged => self.tell(&known.desired).await,
@@ -112,6 +116,7 @@ impl<M: AnswerMethods> TwinLink<M> {
         let twin = self.client.twin().await;
         let parsed =
             twin.map(|bytes| serde_json::from_slice(&bytes).ok().and_then(|json| Twin::from_device_json(&json)));
+        self.syncs.count(matches!(parsed, Ok(Some(_))));
         match parsed {
             Ok(Some(twin)) => {
                 known.retry_wait = RETRY_WAIT_FIRST;
@@ -177,3 +182,6 @@ async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,7 +105,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "the workload API is no hub, and modules use the public contract",
     ),
     ("crates/edge/src/daemon.rs", "state_file::replace", "addresses for whoever looks, no state"),
-    ("crates/edge/src/runtime/process/leftover.rs", "state_file::replace", "until `state` has it"),
 ];
 
 /// Checks one file; marks the exceptions it needed.

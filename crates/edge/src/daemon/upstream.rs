@@ -18,6 +18,7 @@ use crate::identity::{FileSigner, ModuleTokens, Provisioned, Signer};
 use crate::lifecycle::deployment::Deployment;
 use crate::lifecycle::methods::AgentMethods;
 use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::metrics::Syncs;
 use crate::twin_link::{AnswerMethods, TwinLink};
 
 const AGENT: &str = "$edgeAgent";
@@ -29,6 +30,7 @@ pub(super) struct SystemModule<M> {
     pub(super) reports: watch::Receiver<Value>,
     pub(super) desired: mpsc::Sender<Deployment>,
     pub(super) methods: Arc<M>,
+    pub(super) syncs: Syncs,
 }
 
 /// Both links.
@@ -104,6 +106,7 @@ impl Upstream<'_> {
             reports: module.reports.clone(),
             desired: module.desired.clone(),
             methods: Arc::clone(&module.methods),
+            syncs: module.syncs.clone(),
         };
         (client, tokio::spawn(link.run()))
     }

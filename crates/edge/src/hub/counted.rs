@@ -108,8 +108,8 @@ impl Collector for QueueLengths {
         if waiting.is_empty() {
             return Ok(());
         }
-        let help = "Messages that wait for an endpoint";
-        let mut encoder = encoder.encode_descriptor("edgehub_queue_length", help, None, MetricType::Gauge)?;
+        let (name, help) = ("edgehub_queue_length", "Messages that wait for an endpoint");
+        let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (queue, waiting) in waiting {
             let endpoint = match &queue.endpoint {
                 Endpoint::Upstream => "iothub".to_owned(),

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::limits::MANIFEST_MODULES_MAX;
-use model::manifest::agent::AgentDesired;
+use model::manifest::agent::{AgentDesired, DesiredStatus};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,12 +17,13 @@ use super::clock::Clock;
 use super::deployment::{Deployment, GatewayInfo, wanted_modules};
 use super::execute::Executor;
 use super::history::Histories;
-use super::plan::{Plan, WantedModule, plan};
+use super::plan::{Plan, PresentModule, WantedModule, plan};
 use super::report::{DesiredOutcome, ReportInput, management_list, reported};
 use crate::identity::hub_api::HubApi;
 use crate::identity::modules::ModuleIdentities;
 use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
 use crate::management::{DaemonStatus, ModuleOrder};
+use crate::metrics::{Doing, Metrics};
 use crate::runtime::{ModuleRuntime, RunState};
 
 /// What the loop works with.
@@ -38,6 +40,8 @@ pub struct AgentOptions {
     pub status: Arc<DaemonStatus>,
     /// Where the reported section goes.
     pub reports: watch::Sender<Value>,
+    /// Where it is counted.
+    pub metrics: Arc<Metrics>,
     /// What time it is.
     pub clock: Clock,
 }
@@ -62,6 +66,8 @@ pub struct Agent<R> {
     outcome: DesiredOutcome,
     /// The last section was refused: its verdict stands, whatever becomes of the deployment in force.
     refused: bool,
+    /// When the deployment in force arrived, until it is carried out.
+    deploying_since: Option<Instant>,
     without_identity: WithoutIdentity,
     identity_rounds: (mpsc::Sender<WithoutIdentity>, mpsc::Receiver<WithoutIdentity>),
     identity_task: Option<AbortOnDropHandle<()>>,
@@ -80,6 +86,7 @@ impl<R: ModuleRuntime> Agent<R> {
             desired: None,
             outcome: not_seen,
             refused: false,
+            deploying_since: None,
             without_identity: BTreeMap::new(),
             identity_rounds: mpsc::channel(4),
             identity_task: None,
@@ -138,6 +145,7 @@ impl<R: ModuleRuntime> Agent<R> {
         self.executor.follow(plan, &wanted, &mut self.histories);
         let present = self.executor.present();
         self.judge(&wanted);
+        self.measure(&present);
         let input = ReportInput {
             desired: self.desired.as_ref(),
             outcome: &self.outcome,
@@ -189,9 +197,34 @@ impl<R: ModuleRuntime> Agent<R> {
         self.outcome.description = causes.join("; ");
     }
 
+    /// Says what modules do, and how long the deployment took when nothing is left to do for it.
+    fn measure(&mut self, present: &BTreeMap<String, PresentModule>) {
+        let runs = |name: &str| present.get(name).is_some_and(|module| matches!(module.run, RunState::Running { .. }));
+        let wanted =
+            self.desired.iter().flat_map(|desired| &desired.modules).map(|(name, module)| match module.status {
+                DesiredStatus::Running if runs(name) => (name.as_str(), Doing::Up),
+                DesiredStatus::Running => (name.as_str(), Doing::Down),
+                DesiredStatus::Stopped => (name.as_str(), Doing::Unasked),
+            });
+        // What the deployment says of a module that is there comes last, and holds.
+        let leaving = present.keys().map(|name| (name.as_str(), Doing::Unasked));
+        self.options.metrics.agent.modules(leaving.chain(wanted));
+        if self.outcome.code == 200
+            && !self.executor.is_busy()
+            && let Some(since) = self.deploying_since.take()
+        {
+            self.options.metrics.agent.deployed(since.elapsed());
+        }
+    }
+
     fn take_deployment(&mut self, deployment: Deployment) {
+        let before = self.desired.clone();
         if !self.apply(&deployment) {
             return;
+        }
+        // It is told again after each connect.
+        if self.desired != before {
+            self.deploying_since = Some(Instant::now());
         }
         if let Err(error) = deployment.write(&self.options.deployment_path) {
             tracing::error!(

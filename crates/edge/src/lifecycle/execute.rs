@@ -108,6 +108,11 @@ impl<R: ModuleRuntime> Executor<R> {
             .collect()
     }
 
+    /// Whether anything is under way.
+    pub fn is_busy(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
     /// What modules whose image is being pulled are doing, for people.
     pub fn pulling(&self) -> BTreeMap<String, String> {
         let pulling = self.busy.iter().filter_map(|(name, busy)| Some((name.clone(), busy.progress.get()?)));

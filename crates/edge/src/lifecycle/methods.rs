@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::limits::MODULE_LOGS_ANSWER_BYTES_MAX;
 use crate::management::{ModuleAction, Orders, order};
+use crate::metrics::Metrics;
 use crate::runtime::log_file::{LogFilter, LogLine};
 use crate::runtime::{ModuleLogs, RuntimeError};
 use crate::twin_link::AnswerMethods;
@@ -25,14 +26,26 @@ pub struct AgentMethods {
     pub hub_host: String,
     /// For structured log lines.
     pub device_id: String,
+    /// Where calls are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl AnswerMethods for AgentMethods {
     async fn answer(&self, name: String, payload: Value) -> (i32, Option<Value>) {
+        let count = |name| self.metrics.agent.method(name);
         let answered = match name.to_ascii_lowercase().as_str() {
-            "ping" => Ok(None),
-            "restartmodule" => self.restart(payload).await.map(|()| None),
-            "getmodulelogs" => self.logs(payload).await.map(Some),
+            "ping" => {
+                count("Ping");
+                Ok(None)
+            }
+            "restartmodule" => {
+                count("RestartModule");
+                self.restart(payload).await.map(|()| None)
+            }
+            "getmodulelogs" => {
+                count("GetModuleLogs");
+                self.logs(payload).await.map(Some)
+            }
             _ => Err((400, format!("method {name} is not known; known are {KNOWN}"))),
         };
         match answered {

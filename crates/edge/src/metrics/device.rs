@@ -1,20 +1,53 @@
-//! The machine as the agent's metrics tell it: disk, memory and times, looked at when they are asked for.
+//! The machine and what runs on it, as the agent's metrics tell it: disk, memory, processes and times, looked at when they are
+//! asked for.
+//!
+//! A module's figures are those of all processes of its process group. The agent's are this daemon's, in which the hub runs as
+//! well; so there are none of the hub. What the kernel does not say of a process without a container (traffic on the network,
+//! bytes on disk of children that ended) is left out rather than guessed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
 
+use model::manifest::agent::AGENT_MODULE;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
+use tokio::time::Instant;
+
+use super::agent::HOST;
+use super::proc::{Proc, Usage};
+use crate::runtime::{ModuleRuntime, RunState};
+
+/// Says which modules run, with the process that leads the group of each.
+pub type Running = Arc<dyn Fn() -> Vec<(String, u32)> + Send + Sync>;
+
+/// Those of a runtime.
+pub fn running_in(runtime: Arc<impl ModuleRuntime>) -> Running {
+    Arc::new(move || {
+        let states = runtime.observe().into_iter();
+        let running = states.filter_map(|state| match state.run {
+            RunState::Running { pid } => Some((state.name, pid)),
+            RunState::Created | RunState::Exited { .. } => None,
+        });
+        running.collect()
+    })
+}
 
 /// What is measured.
-#[derive(Debug)]
 pub struct Device {
     /// On the disk that is told of.
     data_dir: PathBuf,
     started: Instant,
+    running: Running,
+    proc: Proc,
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Device")
+    }
 }
 
 /// A file system, as `/proc/self/mounts` has it.
@@ -25,9 +58,15 @@ struct Mount {
 }
 
 impl Device {
-    /// The daemon, which starts now, and the disk that this folder is on.
-    pub fn new(data_dir: &Path) -> Self {
-        Self { data_dir: data_dir.to_owned(), started: Instant::now() }
+    /// The daemon, which started then, the disk that this folder is on, and what runs when somebody asks.
+    pub fn new(data_dir: &Path, started: Instant, running: Running) -> Self {
+        Self { data_dir: data_dir.to_owned(), started, running, proc: Proc::system() }
+    }
+
+    /// With another `/proc` than the machine's.
+    #[cfg(test)]
+    pub(super) fn of(self, proc: Proc) -> Self {
+        Self { proc, ..self }
     }
 
     fn disk(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
@@ -45,29 +84,52 @@ impl Device {
         Ok(())
     }
 
-    fn memory(encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-        let (Some(total), Some(available)) = (kib_of(&text, "MemTotal:"), kib_of(&text, "MemAvailable:")) else {
-            return Ok(());
-        };
-        let labels = [("module_name", "host")];
-        let used = total.saturating_sub(available);
-        gauge(encoder, "used_memory_bytes", "Memory in use", &labels, used as f64 * 1024.0)?;
-        gauge(encoder, "total_memory_bytes", "Memory there is", &labels, total as f64 * 1024.0)
+    /// Memory and threads. A module may take all the memory there is.
+    fn processes(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let running = (self.running)();
+        let groups = self.proc.groups(running.iter().map(|(_, pid)| *pid));
+        let modules = running.iter().filter_map(|(name, pid)| Some((name.as_str(), *groups.get(pid)?)));
+        // A group without threads has ended, and its runtime does not know it yet.
+        let modules = modules.filter(|(_, usage)| usage.threads > 0);
+        let used: Vec<(&str, Usage)> =
+            self.proc.own().map(|own| (AGENT_MODULE, own)).into_iter().chain(modules).collect();
+        let of_each = |value: fn(&Usage) -> u64| used.iter().map(move |(name, usage)| (*name, value(usage)));
+        if let Some((total_kib, available_kib)) = self.proc.memory_kib() {
+            let host = total_kib.saturating_sub(available_kib) * 1024;
+            let memory = of_each(|usage| usage.resident_bytes).chain([(HOST, host)]);
+            gauges(encoder, "used_memory_bytes", "Memory in use", memory)?;
+            let total = used.iter().map(|(name, _)| *name).chain([HOST]).map(|name| (name, total_kib * 1024));
+            gauges(encoder, "total_memory_bytes", "Memory there is", total)?;
+        }
+        gauges(encoder, "created_pids_total", "Threads that live", of_each(|usage| usage.threads))
     }
 }
 
 impl Collector for Device {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         self.disk(&mut encoder)?;
-        Self::memory(&mut encoder)?;
-        let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-        if let Some(secs) = uptime.split(' ').next().and_then(|secs| secs.parse().ok()) {
+        self.processes(&mut encoder)?;
+        if let Some(secs) = self.proc.uptime_secs() {
             gauge(&mut encoder, "host_uptime_seconds", "Time since the machine started", &[], secs)?;
         }
         let secs = self.started.elapsed().as_secs_f64();
         gauge(&mut encoder, "iotedged_uptime_seconds", "Time since the daemon started", &[], secs)
     }
+}
+
+/// A metric of modules.
+fn gauges<'a>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    values: impl Iterator<Item = (&'a str, u64)>,
+) -> fmt::Result {
+    let name = format!("edgeAgent_{name}");
+    let mut encoder = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+    for (module, value) in values {
+        ConstGauge::new(value as f64).encode(encoder.encode_family(&[("module_name", module)])?)?;
+    }
+    Ok(())
 }
 
 fn gauge(encoder: &mut DescriptorEncoder, name: &str, help: &str, labels: &[(&str, &str)], value: f64) -> fmt::Result {
@@ -91,11 +153,6 @@ fn mount_of(folder: &Path, mounts: &str) -> Mount {
     found
 }
 
-fn kib_of(meminfo: &str, name: &str) -> Option<u64> {
-    let line = meminfo.lines().find(|line| line.starts_with(name))?;
-    line[name.len()..].trim().strip_suffix(" kB")?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,12 +165,5 @@ mod tests {
         assert_eq!(at("/var/lib/edge"), Mount { device: "/dev/sda1".into(), kind: "f2fs".into() });
         assert_eq!(at("/srv"), Mount { device: "/dev/root".into(), kind: "ext4".into() });
         assert_eq!(mount_of(Path::new("/srv"), "garbage"), Mount { device: String::new(), kind: String::new() });
-    }
-
-    #[test]
-    fn memory_is_read() {
-        let text = "MemTotal:       24145236 kB\nMemFree:  5 kB\nMemAvailable:   23000000 kB\n";
-        assert_eq!(kib_of(text, "MemAvailable:"), Some(23_000_000));
-        assert_eq!(kib_of("MemTotal: x kB", "MemTotal:"), None);
     }
 }

@@ -5,9 +5,13 @@ use model::identity::Identity;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use super::device::Device;
+use super::device::{Device, Running};
 use super::hub::{Flow, Peer};
+use super::proc::Proc;
+use super::proc::tests::{write_process, write_processors};
+use super::processors::Processors;
 use super::*;
+use crate::limits::PROCESSORS_SAMPLE_INTERVAL;
 
 fn metrics() -> Arc<Metrics> {
     Metrics::new("hub.test", "edge \"1\"")
@@ -92,7 +96,7 @@ fn the_hub_counts_under_the_names_of_the_original() {
 fn the_agent_tells_of_the_machine() {
     let metrics = metrics();
     let dir = tempfile::tempdir().unwrap();
-    metrics.add_collector(Device::new(dir.path()));
+    metrics.add_collector(Device::new(dir.path(), tokio::time::Instant::now(), Arc::new(Vec::new)));
     let text = metrics.text();
     for name in [
         "edgeAgent_available_disk_space_bytes",
@@ -102,10 +106,89 @@ fn the_agent_tells_of_the_machine() {
         "edgeAgent_host_uptime_seconds",
         "edgeAgent_iotedged_uptime_seconds",
     ] {
-        let samples = samples(&text, name);
+        let mut samples = samples(&text, name);
+        samples.retain(|sample| !sample.contains(r#"module_name="edgeAgent""#));
         let value: f64 = samples[0].rsplit(' ').next().unwrap().parse().unwrap();
         assert!(samples.len() == 1 && value > 0.0, "{name}: {samples:?}");
     }
+}
+
+fn running(modules: &[(&str, u32)]) -> Running {
+    let modules: Vec<_> = modules.iter().map(|(name, pid)| ((*name).to_owned(), *pid)).collect();
+    Arc::new(move || modules.clone())
+}
+
+#[test]
+fn the_agent_tells_of_the_processes_of_modules_and_of_its_own() {
+    let (metrics, dir) = (metrics(), tempfile::tempdir().unwrap());
+    for (pid, group) in [(20, 20), (21, 20), (30, 30)] {
+        write_process(dir.path(), pid, "S", group, 1);
+    }
+    write_process(dir.path(), 40, "Z", 40, 1);
+    std::fs::write(dir.path().join("meminfo"), "MemTotal: 1000 kB\nMemAvailable: 700 kB\n").unwrap();
+    std::fs::rename(dir.path().join("30"), dir.path().join("self")).unwrap();
+    let running = running(&[("sensor", 20), ("ended", 40), ("gone", 50)]);
+    let device = Device::new(dir.path(), tokio::time::Instant::now(), running);
+    metrics.add_collector(device.of(Proc::at(dir.path())));
+    let text = metrics.text();
+    let of = |name: &str| samples(&text, &format!("edgeAgent_{name}"));
+    let labelled =
+        |values: [(&str, u64); 3]| values.map(|(module, value)| format!("module_name=\"{module}\" {value}.0"));
+    let memory = labelled([("edgeAgent", 102_400), ("host", 307_200), ("sensor", 204_800)]);
+    assert_eq!(of("used_memory_bytes"), memory);
+    let all = labelled([("edgeAgent", 1_024_000), ("host", 1_024_000), ("sensor", 1_024_000)]);
+    assert_eq!(of("total_memory_bytes"), all);
+    assert_eq!(of("created_pids_total"), [r#"module_name="edgeAgent" 3.0"#, r#"module_name="sensor" 6.0"#]);
+    for line in text.lines().filter(|line| line.starts_with("# TYPE")) {
+        assert_eq!(text.matches(line).count(), 1, "{line}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_modules_use_of_the_processors_is_sampled() {
+    let (metrics, dir) = (metrics(), tempfile::tempdir().unwrap());
+    let proc = Proc::at(dir.path());
+    let processors = Processors::new(running(&[("sensor", 20), ("late", 30)]), Arc::clone(&metrics)).of(proc);
+    write_processors(dir.path(), 1000, 0);
+    write_process(dir.path(), 20, "S", 20, 10);
+    let task = tokio::spawn(processors.run());
+    tokio::time::sleep(PROCESSORS_SAMPLE_INTERVAL / 2).await;
+    assert_eq!(samples(&metrics.text(), "edgeAgent_used_cpu_percent_count"), Vec::<String>::new());
+
+    // Of 400 ticks 100 were busy, 40 of them with the sensor; of the other it is not known since when.
+    write_processors(dir.path(), 1300, 100);
+    write_process(dir.path(), 20, "S", 20, 20);
+    write_process(dir.path(), 30, "S", 30, 50);
+    tokio::time::sleep(PROCESSORS_SAMPLE_INTERVAL).await;
+    let sums = || samples(&metrics.text(), "edgeAgent_used_cpu_percent_sum");
+    let [host, late, sensor] = ["host", "late", "sensor"].map(|name| format!("module_name=\"{name}\""));
+    assert_eq!(sums(), [format!("{host} 25.0"), format!("{late} 50.0"), format!("{sensor} 10.0")]);
+
+    // A child that ended and took its time with it says nothing; nor does an idle machine whose clock stands.
+    write_processors(dir.path(), 1700, 100);
+    write_process(dir.path(), 20, "S", 20, 5);
+    tokio::time::sleep(2 * PROCESSORS_SAMPLE_INTERVAL).await;
+    assert_eq!(sums(), [format!("{host} 25.0"), format!("{late} 50.0"), format!("{sensor} 10.0")]);
+    let counts = samples(&metrics.text(), "edgeAgent_used_cpu_percent_count");
+    assert_eq!(counts, [format!("{host} 2"), format!("{late} 2"), format!("{sensor} 1")]);
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn modules_that_left_make_room_for_others() {
+    let metrics = metrics();
+    let of = |name: &str| samples(&metrics.text(), &format!("edgeAgent_module_{name}_total"));
+    metrics.agent.modules([("old", Doing::Up)].into_iter());
+    for version in 0..METRIC_SERIES_MAX {
+        metrics.agent.start("old", &version.to_string());
+    }
+    metrics.agent.modules([("old", Doing::Up), ("new", Doing::Up)].into_iter());
+    metrics.agent.start("new", "1");
+    assert_eq!(of("start").len(), METRIC_SERIES_MAX + 1);
+    assert!(of("start").contains(&" 1".to_owned()), "what is beyond the bound is counted without labels");
+    metrics.agent.modules([("new", Doing::Up)].into_iter());
+    metrics.agent.start("new", "1");
+    assert_eq!(of("start"), [" 1", r#"module_name="new",module_version="1" 1"#]);
 }
 
 #[test]

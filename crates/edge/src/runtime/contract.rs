@@ -78,6 +78,7 @@ async fn check_one_life<R: ModuleRuntime>(runtime: &R, spec: &ModuleSpec) {
     make(runtime, spec).await;
     assert_eq!(runtime.observe()[0].run, RunState::Created);
     assert_eq!(runtime.observe()[0].settings_hash, spec.settings_hash());
+    assert_eq!(runtime.observe()[0].version, spec.version);
     runtime.start(name).await.unwrap();
     let RunState::Running { pid } = until(runtime, name, |run| matches!(run, RunState::Running { .. })).await else {
         unreachable!("just waited for it")

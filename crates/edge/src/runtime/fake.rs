@@ -153,6 +153,7 @@ impl ModuleRuntime for FakeRuntime {
         let state = ModuleState {
             name: name.clone(),
             settings_hash: spec.settings_hash(),
+            version: spec.version.clone(),
             run: RunState::Created,
             started_at: None,
         };

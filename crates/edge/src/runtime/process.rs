@@ -206,6 +206,7 @@ impl ModuleRuntime for ProcessRuntime {
             let state = |module: &Module| ModuleState {
                 name: module.spec.name.clone(),
                 settings_hash: module.spec.settings_hash(),
+                version: module.spec.version.clone(),
                 run: module.run.clone(),
                 started_at: module.started_at,
             };

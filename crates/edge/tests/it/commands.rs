@@ -55,7 +55,7 @@ fn a_module_that_does_not_want_to_stop_holds_up_no_restart_of_another() {
     let asked = device.dir.path().join("asked");
     device.add_sensor(&format!("trap \"touch {}\" TERM; while :; do sleep 0.05; done", asked.display()));
     device.start();
-    while !device.data_dir().join("runtime/sensor.pid").exists() {
+    while !device.data_dir().join("runtime/sensor.json").exists() {
         std::thread::yield_now();
     }
     let stubborn = device.module_pid("sensor");

@@ -167,8 +167,9 @@ impl Device {
 
     /// The process id the runtime noted for a module.
     pub fn module_pid(&self, module: &str) -> u32 {
-        let record = std::fs::read_to_string(self.data_dir().join(format!("runtime/{module}.pid"))).unwrap();
-        record.split_whitespace().next().unwrap().parse().unwrap()
+        let record = std::fs::read(self.data_dir().join(format!("runtime/{module}.json"))).unwrap();
+        let record: Value = serde_json::from_slice(&record).unwrap();
+        u32::try_from(record["body"]["pid"].as_u64().unwrap()).unwrap()
     }
 }
 

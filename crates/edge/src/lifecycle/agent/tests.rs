@@ -9,7 +9,10 @@ use tokio::time::Instant;
 use crate::identity::testing;
 use crate::management::ModuleAction;
 use crate::runtime::RunState;
+use crate::runtime::counted::Counted;
 use crate::runtime::fake::{Act, FakeRuntime};
+
+mod metrics;
 
 /// A running agent on an engine in memory.
 struct Running {
@@ -17,6 +20,7 @@ struct Running {
     desired: mpsc::Sender<Deployment>,
     orders: mpsc::Sender<ModuleOrder>,
     reports: watch::Receiver<Value>,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<mpsc::Receiver<ModuleOrder>>,
 }
@@ -34,6 +38,7 @@ fn start_on(dir: &std::path::Path, runtime: Arc<FakeRuntime>, clock: Clock) -> R
 fn start_with(dir: &std::path::Path, runtime: Arc<FakeRuntime>, clock: Clock, known: &[&str]) -> Running {
     let keys: Vec<_> = known.iter().map(|name| (*name, "key")).collect();
     let (reports, reports_received) = watch::channel(Value::Null);
+    let metrics = Metrics::new("hub", "edge");
     let options = AgentOptions {
         gateway: GatewayInfo {
             hub_host: "hub".into(),
@@ -48,16 +53,18 @@ fn start_with(dir: &std::path::Path, runtime: Arc<FakeRuntime>, clock: Clock, kn
         deployment_path: dir.join("deployment.json"),
         status: Arc::default(),
         reports,
+        metrics: Arc::clone(&metrics),
         clock: clock.clone(),
     };
     let histories = Histories::open(dir.join("restarts.json")).unwrap();
-    let agent = Agent::new(options, Executor::new(Arc::clone(&runtime), None, clock), histories);
+    let counted = Arc::new(Counted::new(Arc::clone(&runtime), Arc::clone(&metrics)));
+    let agent = Agent::new(options, Executor::new(counted, None, clock), histories);
     let (desired, desired_received) = mpsc::channel(1);
     let (orders, orders_received) = mpsc::channel(1);
     let stop = CancellationToken::new();
     let inputs = AgentInputs { desired: desired_received, orders: orders_received };
     let task = tokio::spawn(agent.run(inputs, stop.clone()));
-    Running { runtime, desired, orders, reports: reports_received, stop, task }
+    Running { runtime, desired, orders, reports: reports_received, metrics, stop, task }
 }
 
 impl Running {

@@ -14,7 +14,9 @@ async fn methods(dir: &std::path::Path) -> (AgentMethods, mpsc::Receiver<crate::
             log.write(&LogLine { at: OffsetDateTime::UNIX_EPOCH, stream: Stream::Stdout, text: text.into() }).unwrap();
         }
     }
-    let methods = AgentMethods { orders, logs: Arc::new(logs), hub_host: "hub".into(), device_id: "edge".into() };
+    let metrics = Metrics::new("hub", "edge");
+    let (hub_host, device_id) = ("hub".into(), "edge".into());
+    let methods = AgentMethods { orders, logs: Arc::new(logs), hub_host, device_id, metrics };
     (methods, received)
 }
 
@@ -83,4 +85,18 @@ async fn restart_goes_to_the_lifecycle() {
         order.done.send(Ok(())).unwrap();
     });
     assert_eq!(answer, (200, None));
+}
+
+#[tokio::test]
+async fn calls_are_counted_under_the_name_of_the_method_and_strangers_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (methods, _orders) = methods(dir.path()).await;
+    assert!(!methods.metrics.text().contains("direct_method_invocations"));
+    for name in ["ping", "PING", "getModuleLogs", "NoSuch"] {
+        methods.answer(name.to_owned(), Value::Null).await;
+    }
+    let text = methods.metrics.text();
+    let counted = text.lines().filter(|line| line.starts_with("edgeagent_direct_method_invocations_count{"));
+    let counted: Vec<_> = counted.map(|line| line.rsplit_once(",method_name=").unwrap().1).collect();
+    assert_eq!(counted, [r#""GetModuleLogs"} 1"#, r#""Ping"} 2"#]);
 }

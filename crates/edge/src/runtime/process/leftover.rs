@@ -1,30 +1,63 @@
 //! Processes an earlier daemon left behind when it was killed.
 //!
 //! ```text
-//! runtime/<module>.pid     <process id> <start time in clock ticks since boot> <boot id>
+//! runtime/<module>.json    {"pid":4711,"start_ticks":812345,"boot_id":"…"}     in the envelope of crate::state
+//! runtime/<module>.pid     <process id> <start time> <boot id>                 until version 0.1, read once more
 //! ```
-//! A process id alone may have been given to somebody else since. Together with the start time, which the kernel keeps in
-//! `/proc/<pid>/stat`, it names one process of this boot. The module leads its process group, so ending the group ends what
-//! the module started as well.
+//! A process id alone may have been given to somebody else since. Together with the start time in clock ticks since boot, which
+//! the kernel keeps in `/proc/<pid>/stat`, it names one process of this boot. The module leads its process group, so ending
+//! the group ends what the module started as well.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use storage::state_file::{self, Access};
+use serde::{Deserialize, Serialize};
+use storage::state_file;
 
 use super::signal_group;
-use crate::limits::STOP_GRACE;
+use crate::limits::{STATE_BYTES_MAX, STOP_GRACE};
+use crate::state::{self, State, StateKind};
 
-const RECORD_BYTES_MAX: u64 = 4096;
 const POLL: Duration = Duration::from_millis(20);
+
+/// One process of one boot.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    pid: u32,
+    start_ticks: u64,
+    boot_id: String,
+}
+
+impl State for Record {
+    const KIND: &'static StateKind = &state::PROCESS;
+}
+
+impl Record {
+    /// As version 0.1 wrote it.
+    fn read_text(path: &Path) -> io::Result<Option<Self>> {
+        let text = state_file::read(path, STATE_BYTES_MAX).map_err(io::Error::other)?.unwrap_or_default();
+        Ok(Self::from_text(&String::from_utf8_lossy(&text)))
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        let (pid, start_ticks) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some(Self { pid, start_ticks, boot_id: words.next()?.to_owned() })
+    }
+
+    fn still_runs(&self, boot_id: &str) -> bool {
+        // Process 1 is nobody's module, whatever a file says.
+        self.boot_id == boot_id && self.pid > 1 && start_ticks(self.pid) == Some(self.start_ticks)
+    }
+}
 
 /// Notes the process of a module. One that has ended already needs no note.
 pub(super) fn record(dir: &Path, name: &str, pid: u32) -> io::Result<()> {
-    let Some(started) = start_ticks(pid) else { return Ok(()) };
-    let text = format!("{pid} {started} {}\n", boot_id()?);
-    state_file::replace(&record_path(dir, name), text.as_bytes(), Access::Private).map_err(io::Error::other)
+    let Some(start_ticks) = start_ticks(pid) else { return Ok(()) };
+    let record = Record { pid, start_ticks, boot_id: boot_id()? };
+    state::write(&record_path(dir, name), &record).map_err(io::Error::other)
 }
 
 /// Forgets the process of a module. If that fails the record names a process that is gone, which is harmless.
@@ -37,22 +70,27 @@ pub(super) async fn end_all(dir: &Path) -> io::Result<()> {
     let boot_id = boot_id()?;
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "pid") {
-            continue;
-        }
-        let record = state_file::read(&path, RECORD_BYTES_MAX).map_err(io::Error::other)?.unwrap_or_default();
-        if let Some((pid, started)) = parse(&String::from_utf8_lossy(&record), &boot_id)
-            && start_ticks(pid) == Some(started)
-        {
+        let record = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => match state::open(&path).map_err(io::Error::other)? {
+                Some(record) => Some(record),
+                // It was damaged, and is set aside.
+                None => continue,
+            },
+            Some("pid") => Record::read_text(&path)?,
+            _ => continue,
+        };
+        if let Some(record) = record.filter(|record| record.still_runs(&boot_id)) {
+            let pid = record.pid;
             tracing::info!(pid, record = %path.display(), "ending a module that an earlier daemon left running");
-            end(pid, started).await;
+            end(&record).await;
         }
         std::fs::remove_file(&path)?;
     }
     Ok(())
 }
 
-async fn end(pid: u32, started: u64) {
+async fn end(Record { pid, start_ticks: started, .. }: &Record) {
+    let (pid, started) = (*pid, *started);
     signal_group(pid, Signal::TERM);
     let gone = async {
         while start_ticks(pid) == Some(started) {
@@ -65,13 +103,7 @@ async fn end(pid: u32, started: u64) {
 }
 
 fn record_path(dir: &Path, name: &str) -> PathBuf {
-    dir.join(format!("{name}.pid"))
-}
-
-fn parse(record: &str, boot_id: &str) -> Option<(u32, u64)> {
-    let mut words = record.split_whitespace();
-    let (pid, started) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    (words.next()? == boot_id && pid > 1).then_some((pid, started))
+    dir.join(format!("{name}.json"))
 }
 
 fn boot_id() -> io::Result<String> {
@@ -96,10 +128,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_of_another_boot_or_without_sense_is_ignored() {
-        assert_eq!(parse("12 34 boot", "boot"), Some((12, 34)));
-        for record in ["", "12", "12 34", "12 34 other", "1 34 boot", "x 34 boot", "-5 34 boot"] {
-            assert_eq!(parse(record, "boot"), None, "{record:?}");
+    fn a_record_of_another_boot_or_process_or_without_sense_names_nothing_that_runs() {
+        let pid = std::process::id();
+        let started = start_ticks(pid).unwrap();
+        let runs = |text: &str| Record::from_text(text).is_some_and(|record| record.still_runs("boot"));
+        assert!(runs(&format!("{pid} {started} boot\n")));
+        let first = start_ticks(1).unwrap_or_default();
+        let other =
+            [format!("{pid} {started} other"), format!("{pid} {} boot", started + 1), format!("1 {first} boot")];
+        let senseless = ["", "12", "12 34", "x 34 boot", "-5 34 boot"].map(str::to_owned);
+        for record in other.into_iter().chain(senseless) {
+            assert!(!runs(&record), "{record:?}");
         }
     }
 
@@ -123,9 +162,8 @@ mod tests {
         child.wait().unwrap();
     }
 
-    #[tokio::test]
-    async fn a_process_left_behind_is_ended_with_its_children_and_its_record_goes() {
-        let dir = tempfile::tempdir().unwrap();
+    /// Leads a group of two; its output ends when both have ended.
+    async fn left_behind() -> tokio::process::Child {
         let mut child = tokio::process::Command::new("sh")
             .args(["-c", "sleep 1000 & echo ready; wait"])
             .process_group(0)
@@ -134,13 +172,48 @@ mod tests {
             .unwrap();
         let mut ready = [0; 6];
         tokio::io::AsyncReadExt::read_exact(child.stdout.as_mut().unwrap(), &mut ready).await.unwrap();
-        record(dir.path(), "m", child.id().unwrap()).unwrap();
-        let (ended, status) = tokio::join!(end_all(dir.path()), child.wait());
+        child
+    }
+
+    async fn check_ended_by_record(dir: &Path, mut child: tokio::process::Child) {
+        let (ended, status) = tokio::join!(end_all(dir), child.wait());
         ended.unwrap();
         assert!(!status.unwrap().success());
         // The pipe closes only when the last of the group is gone.
         let mut rest = Vec::new();
         tokio::io::AsyncReadExt::read_to_end(child.stdout.as_mut().unwrap(), &mut rest).await.unwrap();
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_process_left_behind_is_ended_with_its_children_and_its_record_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let child = left_behind().await;
+        record(dir.path(), "m", child.id().unwrap()).unwrap();
+        let written: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(dir.path().join("m.json")).unwrap()).unwrap();
+        assert_eq!(written["kind"], "edge.runtime.process");
+        check_ended_by_record(dir.path(), child).await;
+    }
+
+    #[tokio::test]
+    async fn so_is_one_that_version_0_1_left_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let child = left_behind().await;
+        let pid = child.id().unwrap();
+        let text = format!("{pid} {} {}\n", start_ticks(pid).unwrap(), boot_id().unwrap());
+        std::fs::write(dir.path().join("m.pid"), text).unwrap();
+        std::fs::write(dir.path().join("senseless.pid"), "senseless").unwrap();
+        check_ended_by_record(dir.path(), child).await;
+    }
+
+    #[tokio::test]
+    async fn a_damaged_record_is_set_aside_and_keeps_no_daemon_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("m.json"), "{\"pid\":").unwrap();
+        end_all(dir.path()).await.unwrap();
+        end_all(dir.path()).await.unwrap();
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["m.json.damaged"]);
     }
 }
