@@ -95,6 +95,19 @@ pub const QUEUE_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 /// life: at 1,000 messages a second it is a fifth of the syncs.
 pub const QUEUE_COMMIT_INTERVAL: Duration = Duration::from_millis(5);
 
+/// Messages of a queue nobody takes from are set aside once the queues' log takes more than this part (a half) of what all queues
+/// may take, so that what is behind them can be freed.
+pub const ASIDE_LOG_SHARE: u64 = 2;
+
+/// They are set aside only where they are at most this part (a quarter) of the log: moving them costs little of what it frees.
+pub const ASIDE_GAIN_MIN: u64 = 4;
+
+/// Queues of which messages are set aside at once, each in a log of its own.
+pub const ASIDES_MAX: usize = 16;
+
+/// Steps in which what was set aside is freed, as parts of what all queues may take; at most [`QUEUE_SEGMENT_BYTES`].
+pub const ASIDE_SEGMENTS_IN_TOTAL: u64 = 64;
+
 /// Newest part of the log kept in memory, so that a pump that keeps up does not read the disk.
 pub const QUEUE_TAIL_BYTES: usize = 512 * 1024;
 

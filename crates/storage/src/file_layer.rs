@@ -31,7 +31,7 @@ pub type LockGuard = Box<dyn Any + Send + Sync>;
 pub trait FileLayer: Debug + Send + Sync {
     /// Makes the folder and its parents, unless it is there.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
-    /// The names of the files in a folder, in no particular order.
+    /// The names of the files and folders in a folder, in no particular order.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes an empty file for reading and writing; an existing one is emptied.
     fn create(&self, path: &Path, access: Access) -> io::Result<Arc<dyn LayerFile>>;

@@ -90,8 +90,14 @@ impl NameChange {
                 names.remove(path);
             }
             NameChange::Rename(from, to) => {
-                if let Some(id) = names.remove(from) {
-                    names.insert(to.clone(), id);
+                // A folder takes its files along.
+                let moved: Vec<PathBuf> = names.keys().filter(|path| path.starts_with(from)).cloned().collect();
+                for path in moved {
+                    let rest = path.strip_prefix(from).unwrap_or(Path::new(""));
+                    let new = if rest == Path::new("") { to.clone() } else { to.join(rest) };
+                    if let Some(id) = names.remove(&path) {
+                        names.insert(new, id);
+                    }
                 }
             }
         }
@@ -366,8 +372,11 @@ impl FileLayer for FaultyFiles {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let disk = self.disk();
         disk.alive(disk.generation)?;
-        let inside = disk.visible_names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+        let inside = disk.visible_names.keys().filter_map(|path| path.strip_prefix(dir).ok()?.iter().next()?.to_str());
+        // A folder stands between its files, which are next to each other.
+        let mut names: Vec<String> = inside.map(str::to_owned).collect();
+        names.dedup();
+        Ok(names)
     }
 
     fn create(&self, path: &Path, _access: Access) -> io::Result<Arc<dyn LayerFile>> {

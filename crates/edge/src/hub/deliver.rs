@@ -79,7 +79,7 @@ impl EdgeHub {
             }
             sweep_at = Instant::now() + EXPIRY_INTERVAL;
         }
-        self.queues.settle(&queue, mark);
+        self.queues.settle(&queue, &mark);
     }
 
     async fn drop_expired_heads(&self, endpoint: &Endpoint, delivering: &QueueId, readers: &mut Readers) {
@@ -230,6 +230,18 @@ impl EdgeHub {
         }
     }
 
+    /// Blocks.
+    fn note_progress(&self) {
+        if let Err(error) = self.queues.write_progress() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot note what was delivered; it may be sent again");
+        }
+        if let Err(error) = self.queues.set_aside() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "messages nobody takes cannot be set aside; they hold the log");
+        }
+    }
+
     /// Notes how far the queues came, at most five times a second, and at once when the log is full.
     pub(super) async fn follow_progress(&self) {
         loop {
@@ -243,12 +255,8 @@ impl EdgeHub {
             self.drop_unrouted();
             // The task holds the hub: its folder is not free before this is done.
             let hub = self.me();
-            match tokio::task::spawn_blocking(move || hub.queues.write_progress()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "cannot note what was delivered; it may be sent again");
-                }
+            match tokio::task::spawn_blocking(move || hub.note_progress()).await {
+                Ok(()) => {}
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "noting what was delivered failed");
                 }

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! queues/log/          every message once, with where it goes (see `record`)
+//! queues/aside/        what a queue nobody takes from would hold the log with (see `aside`)
 //! queues/positions     how far each queue was delivered; replaced as a whole
 //! ```
 //! Storing a batch is one append, whatever the number of its routes, and batches that come at the same time share one
 //! `fdatasync`. What waits where is kept in memory (see `cursor`), made from the log when it is opened and kept up by the log's
 //! writer in the order of the log. A message is free to go when no queue waits for it; the log is freed from its beginning, so
-//! the queue that is furthest behind decides.
+//! the queue that is furthest behind decides, until its messages are set aside.
 //!
 //! All of it takes at most `[tidegate] max_disk`, exactly. When that is reached nothing is thrown away: new messages are
 //! refused with the name of the queue that holds the log, senders' connections are closed without acknowledgement, and they
@@ -17,6 +18,7 @@
 //! - 2: one log.
 //! - 1: a folder with a log for each endpoint and priority. Moved into the one log when it is opened (see `migrate`).
 
+mod aside;
 mod cursor;
 mod migrate;
 
@@ -29,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 use protocol::hub::bag;
 use sha2::{Digest, Sha256};
+use storage::file_layer::FileLayer;
 use storage::limits::CHECKPOINT_NAME_BYTES_MAX;
 use storage::log::{
     AppendError, CheckpointError, Checkpoints, Environment, Log, LogOptions, Offset, OpenLogError, ReadError, Reader,
@@ -41,6 +44,7 @@ use crate::limits::{
     CURSORS_MAX, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, QUEUE_COMMIT_INTERVAL, QUEUE_SEGMENT_BYTES, QUEUE_TAIL_BYTES,
     SCAN_BATCH_BYTES,
 };
+use aside::{ASIDE, Aside, AsideHead, AsideReaders};
 use cursor::Cursor;
 pub use cursor::Waiting;
 
@@ -273,15 +277,19 @@ pub struct WaitingMessage {
     pub stored: StoredMessage,
     /// When its time is up, milliseconds since 1970.
     pub expires_at_ms: u64,
-    offset: u64,
+    /// Its number: where it was stored in the log.
+    number: u64,
+    /// Of its record there.
     bytes: u64,
+    /// When it was read from `aside/`: behind its record there.
+    aside_next: Option<u64>,
 }
 
 #[cfg(test)]
 impl WaitingMessage {
     /// One that waits for ever.
     pub fn of(stored: StoredMessage) -> Self {
-        Self { stored, expires_at_ms: u64::MAX, offset: 0, bytes: 0 }
+        Self { stored, expires_at_ms: u64::MAX, number: 0, bytes: 0, aside_next: None }
     }
 }
 
@@ -295,17 +303,64 @@ pub struct Taken {
     mark: Mark,
 }
 
-/// Up to where, and how much that is.
-#[derive(Debug, Clone, Copy)]
+/// Up to where, and what that is.
+#[derive(Debug, Clone)]
 pub struct Mark {
+    /// Behind the last of them; or behind records that are for others.
     end: u64,
-    waiting: Waiting,
+    /// Number and bytes of each message: they may be moved to `aside/` while they are delivered.
+    messages: Vec<(u64, u64)>,
+    /// When they were read from `aside/`: behind the last one's record there.
+    aside_next: Option<u64>,
+}
+
+impl Mark {
+    /// Behind these messages, of which there is at least one.
+    fn of(messages: &[WaitingMessage]) -> Self {
+        let last = messages.last();
+        Self {
+            end: last.map_or(0, |last| last.number + 1),
+            messages: messages.iter().map(|message| (message.number, message.bytes)).collect(),
+            aside_next: last.and_then(|last| last.aside_next),
+        }
+    }
 }
 
 impl Taken {
     /// What to settle once nothing of it needs delivery any more.
     pub fn mark(&self) -> Mark {
-        self.mark
+        self.mark.clone()
+    }
+}
+
+/// Where the oldest waiting messages of a queue are.
+enum QueueHead {
+    Log(cursor::Head),
+    Aside(AsideHead),
+}
+
+/// A place in one of the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    /// In which one set aside; `None`: the one log.
+    aside: Option<u64>,
+    from: u64,
+}
+
+impl QueueHead {
+    fn place(&self) -> Place {
+        match self {
+            Self::Log(head) => Place { aside: None, from: head.offsets.start },
+            Self::Aside(head) => head.place(),
+        }
+    }
+
+    /// None of them expires before this, milliseconds since 1970.
+    fn expires_at_ms(&self) -> u64 {
+        match self {
+            Self::Log(head) => head.expires_at_ms,
+            Self::Aside(head) => head.expires_at_ms,
+        }
     }
 }
 
@@ -313,6 +368,7 @@ impl Taken {
 #[derive(Debug, Default)]
 pub struct Readers {
     readers: BTreeMap<QueueId, Reader>,
+    asides: AsideReaders,
 }
 
 /// All queues.
@@ -329,7 +385,12 @@ pub struct Queues {
 
 #[derive(Default)]
 struct State {
+    /// What waits in the log.
     cursors: BTreeMap<QueueId, Cursor>,
+    /// What was set aside: older than what waits in the log. Its queues have a cursor too.
+    asides: BTreeMap<QueueId, Aside>,
+    /// Of the newest.
+    aside_serial: u64,
     /// One per endpoint, told when something was stored for it.
     stored: HashMap<Endpoint, Arc<Notify>>,
     /// Behind the last record of the log that was looked at.
@@ -360,7 +421,37 @@ impl State {
         self.cursors.range(first..).take_while(|(queue, _)| queue.endpoint == *endpoint)
     }
 
-    /// The queue whose oldest message is the oldest of all.
+    /// What waits in a queue, wherever it is.
+    fn waiting(&self, queue: &QueueId, cursor: &Cursor) -> Waiting {
+        let (here, aside) = (cursor.waiting(), self.asides.get(queue).map(Aside::waiting).unwrap_or_default());
+        Waiting { messages: here.messages + aside.messages, bytes: here.bytes + aside.bytes }
+    }
+
+    fn head(&self, queue: &QueueId) -> Option<QueueHead> {
+        let aside = self.asides.get(queue).and_then(Aside::head).map(QueueHead::Aside);
+        aside.or_else(|| self.cursors.get(queue)?.head().map(QueueHead::Log))
+    }
+
+    fn settle(&mut self, queue: &QueueId, mark: &Mark) {
+        let aside = self.asides.get_mut(queue);
+        let aside_end = aside.map_or(0, |aside| {
+            aside.settle(mark);
+            aside.end()
+        });
+        if mark.end > aside_end
+            && let Some(cursor) = self.cursors.get_mut(queue)
+        {
+            let here = mark.messages.iter().filter(|(number, _)| *number >= aside_end);
+            cursor.settle(mark.end, sum(here.map(|(_, bytes)| *bytes)));
+        }
+    }
+
+    /// The first record of the log that waits for some queue.
+    fn first_waiting(&self) -> Offset {
+        Offset(self.cursors.values().map(|cursor| cursor.position(self.end)).min().unwrap_or(self.end))
+    }
+
+    /// The queue whose oldest message is the oldest of the log.
     fn behind(&self) -> Option<Behind> {
         let waiting = self.cursors.iter().filter(|(_, cursor)| cursor.waiting().messages > 0);
         let (queue, cursor) = waiting.min_by_key(|(_, cursor)| cursor.position(self.end))?;
@@ -383,9 +474,11 @@ impl Queues {
             .map_err(|source| OpenQueuesError::Positions { path, source })?;
         // A log that was lost must not give numbers anew that are noted as delivered.
         let first_offset = positions.all().into_values().max().unwrap_or_default();
+        let asides = aside::open(dir, bytes_max, &environment, &positions)?;
+        let aside_bytes: u64 = asides.values().map(Aside::bytes).sum();
         let options = LogOptions {
             segment_bytes_max: QUEUE_SEGMENT_BYTES.min(bytes_max / 8),
-            total_bytes_max: Some(bytes_max),
+            total_bytes_max: Some(bytes_max.saturating_sub(aside_bytes)),
             tail_bytes_max: QUEUE_TAIL_BYTES,
             commit_interval: QUEUE_COMMIT_INTERVAL,
             first_offset,
@@ -393,7 +486,7 @@ impl Queues {
         };
         migrate::run(dir, &options, &environment)?;
         let log = open_log(&dir.join(LOG), options, &environment)?;
-        let state = scan(&dir.join(LOG), &log, &positions)?;
+        let state = scan(&dir.join(LOG), &log, &positions, asides)?;
         Ok(Self {
             dir: dir.to_owned(),
             log,
@@ -424,7 +517,7 @@ impl Queues {
             Err(AppendError::Full { .. }) => {
                 self.pressed.notify_one();
                 let behind = lock(&self.state).behind();
-                Err(StoreError::Full { bytes: self.log.bytes(), bytes_max: self.bytes_max, behind })
+                Err(StoreError::Full { bytes: self.bytes(), bytes_max: self.bytes_max, behind })
             }
             Err(error) => Err(error.into()),
         }
@@ -445,28 +538,50 @@ impl Queues {
     /// still waits until it is settled: taken again, it is the same.
     pub async fn take(&self, endpoint: &Endpoint, readers: &mut Readers) -> Result<Option<Taken>, ReadError> {
         loop {
-            let next = lock(&self.state).of_endpoint(endpoint).find_map(|(queue, cursor)| {
-                let offsets = cursor.head()?.offsets;
-                Some((queue.clone(), offsets))
-            });
-            let Some((queue, offsets)) = next else { return Ok(None) };
-            let taken = self.read(queue, offsets, readers).await?;
-            if !taken.messages.is_empty() {
-                return Ok(Some(taken));
+            let next = {
+                let state = lock(&self.state);
+                state.of_endpoint(endpoint).find_map(|(queue, _)| Some((queue.clone(), state.head(queue)?)))
+            };
+            let Some((queue, head)) = next else { return Ok(None) };
+            let Some((messages, mark)) = self.read(&queue, head, readers).await? else { continue };
+            if !messages.is_empty() {
+                return Ok(Some(Taken { queue, messages, mark }));
             }
-            self.settle(&taken.queue, taken.mark);
+            self.settle(&queue, &mark);
+        }
+    }
+
+    /// Reads the oldest messages of one queue; `None` when they were moved or dropped meanwhile.
+    async fn read(
+        &self,
+        queue: &QueueId,
+        head: QueueHead,
+        readers: &mut Readers,
+    ) -> Result<Option<(Vec<WaitingMessage>, Mark)>, ReadError> {
+        let place = head.place();
+        let read = match head {
+            QueueHead::Log(head) => self.read_log(queue, head.offsets, readers).await,
+            QueueHead::Aside(head) => readers.asides.read(queue, head).await,
+        };
+        match read {
+            Err(ReadError::Trimmed { .. })
+                if lock(&self.state).head(queue).is_none_or(|head| head.place() != place) =>
+            {
+                Ok(None)
+            }
+            read => read.map(Some),
         }
     }
 
     /// Reads messages of one queue in a part of the log, passing over those of others.
-    async fn read(
+    async fn read_log(
         &self,
-        queue: QueueId,
+        queue: &QueueId,
         offsets: std::ops::Range<u64>,
         readers: &mut Readers,
-    ) -> Result<Taken, ReadError> {
+    ) -> Result<(Vec<WaitingMessage>, Mark), ReadError> {
         let start = Offset(offsets.start);
-        let reader = match readers.readers.get_mut(&queue) {
+        let reader = match readers.readers.get_mut(queue) {
             Some(reader) => reader,
             None => readers.readers.entry(queue.clone()).or_insert(self.log.reader(start)),
         };
@@ -474,27 +589,28 @@ impl Queues {
             reader.seek(start);
         }
         let mut messages = Vec::new();
-        let mut waiting = Waiting::default();
         while messages.is_empty() && reader.position().0 < offsets.end {
             let left = usize::try_from(offsets.end - reader.position().0).unwrap_or(usize::MAX);
             for record in reader.next_batch(left.min(PUMP_BATCH_MESSAGES), PUMP_BATCH_BYTES).await? {
-                let bytes = record.payload.len() as u64;
+                let (number, bytes) = (record.offset.0, record.payload.len() as u64);
                 let Ok(stored) = StoredRecord::parse(record.payload) else { continue };
-                let Some(expires_at_ms) = stored.expires_at_ms(&queue) else { continue };
-                waiting = Waiting { messages: waiting.messages + 1, bytes: waiting.bytes + bytes };
-                let (stored, offset) = (stored.message(), record.offset.0);
-                messages.push(WaitingMessage { stored, expires_at_ms, offset, bytes });
+                let Some(expires_at_ms) = stored.expires_at_ms(queue) else { continue };
+                messages.push(WaitingMessage {
+                    stored: stored.message(),
+                    expires_at_ms,
+                    number,
+                    bytes,
+                    aside_next: None,
+                });
             }
         }
-        let mark = Mark { end: reader.position().0, waiting };
-        Ok(Taken { queue, messages, mark })
+        let mark = Mark { end: reader.position().0, ..Mark::of(&messages) };
+        Ok((messages, mark))
     }
 
     /// What was taken up to this mark needs no more delivery.
-    pub fn settle(&self, queue: &QueueId, mark: Mark) {
-        if let Some(cursor) = lock(&self.state).cursors.get_mut(queue) {
-            cursor.settle(mark.end, mark.waiting);
-        }
+    pub fn settle(&self, queue: &QueueId, mark: &Mark) {
+        lock(&self.state).settle(queue, mark);
         self.progress.notify_one();
     }
 
@@ -511,18 +627,15 @@ impl Queues {
         let queues: Vec<_> = lock(&self.state).of_endpoint(endpoint).map(|(queue, _)| queue.clone()).collect();
         for queue in queues.into_iter().filter(|queue| queue != delivering) {
             loop {
-                let head = lock(&self.state).cursors.get(&queue).and_then(Cursor::head);
-                let Some(head) = head.filter(|head| head.expires_at_ms <= now_ms) else { break };
-                let taken = self.read(queue.clone(), head.offsets, readers).await?;
-                let live = taken.messages.iter().position(|message| message.expires_at_ms > now_ms);
+                let head = lock(&self.state).head(&queue);
+                let Some(head) = head.filter(|head| head.expires_at_ms() <= now_ms) else { break };
+                let Some((messages, mark)) = self.read(&queue, head, readers).await? else { continue };
+                let live = messages.iter().position(|message| message.expires_at_ms > now_ms);
                 let all = live.is_none();
-                let gone: Vec<_> = taken.messages.into_iter().take(live.unwrap_or(usize::MAX)).collect();
-                let mark = match gone.last() {
-                    Some(last) if !all => Mark { end: last.offset + 1, waiting: sum(&gone) },
-                    _ => taken.mark,
-                };
+                let gone: Vec<_> = messages.into_iter().take(live.unwrap_or(usize::MAX)).collect();
+                let mark = if all { mark } else { Mark::of(&gone) };
                 if all || !gone.is_empty() {
-                    self.settle(&queue, mark);
+                    self.settle(&queue, &mark);
                 }
                 expired.extend(gone.into_iter().map(|message| (queue.clone(), message)));
                 if !all {
@@ -536,12 +649,14 @@ impl Queues {
     /// Drops everything that waits for an endpoint; says how much that was.
     pub fn clear(&self, endpoint: &Endpoint) -> Waiting {
         let mut state = lock(&self.state);
-        let mut dropped = Waiting::default();
-        for (_, cursor) in state.cursors.iter_mut().filter(|(queue, _)| queue.endpoint == *endpoint) {
-            let cleared = cursor.clear();
-            dropped.messages += cleared.messages;
-            dropped.bytes += cleared.bytes;
-        }
+        let State { cursors, asides, .. } = &mut *state;
+        let here =
+            cursors.iter_mut().filter(|(queue, _)| queue.endpoint == *endpoint).map(|(_, cursor)| cursor.clear());
+        let aside = asides.iter_mut().filter(|(queue, _)| queue.endpoint == *endpoint).map(|(_, aside)| aside.clear());
+        let dropped = here.chain(aside).fold(Waiting::default(), |sum, cleared| Waiting {
+            messages: sum.messages + cleared.messages,
+            bytes: sum.bytes + cleared.bytes,
+        });
         drop(state);
         self.progress.notify_one();
         dropped
@@ -549,19 +664,20 @@ impl Queues {
 
     /// Every endpoint that something waits for.
     pub fn endpoints(&self) -> BTreeSet<Endpoint> {
-        let state = lock(&self.state);
-        let waiting = state.cursors.iter().filter(|(_, cursor)| cursor.waiting().messages > 0);
-        waiting.map(|(queue, _)| queue.endpoint.clone()).collect()
+        let waiting = self.waiting().into_iter().filter(|(_, waiting)| waiting.messages > 0);
+        waiting.map(|(queue, _)| queue.endpoint).collect()
     }
 
     /// What waits in each queue.
     pub fn waiting(&self) -> Vec<(QueueId, Waiting)> {
-        lock(&self.state).cursors.iter().map(|(queue, cursor)| (queue.clone(), cursor.waiting())).collect()
+        let state = lock(&self.state);
+        state.cursors.iter().map(|(queue, cursor)| (queue.clone(), state.waiting(queue, cursor))).collect()
     }
 
-    /// What the log takes on disk.
+    /// What all of it takes on disk.
     pub fn bytes(&self) -> u64 {
-        self.log.bytes()
+        let asides: u64 = lock(&self.state).asides.values().map(Aside::bytes).sum();
+        self.log.bytes() + asides
     }
 
     /// Waits until something was settled since this was last asked.
@@ -579,21 +695,39 @@ impl Queues {
     /// In this order, because a full disk can do the first and not the second, and then the second again: messages whose
     /// delivery is not noted are delivered again, and freed ones cannot be.
     pub fn write_progress(&self) -> Result<(), OpenQueuesError> {
-        let (free_to, positions) = {
+        let (positions, delivered) = {
             let mut state = lock(&self.state);
             let (first, end) = (self.log.first_offset().0, state.end);
-            // A position is of no use once the log holds nothing for its queue.
-            state.cursors.retain(|_, cursor| cursor.waiting().messages > 0 || cursor.end() > first);
-            let position = |cursor: &Cursor| Offset(cursor.position(end));
-            let free_to = state.cursors.values().map(position).min().unwrap_or(Offset(end));
-            let positions = state.cursors.iter().map(|(queue, cursor)| (queue.position_name(), position(cursor)));
-            (free_to, positions.collect())
+            let State { cursors, asides, .. } = &mut *state;
+            // A position is of no use once neither the log nor `aside/` holds anything for its queue.
+            cursors.retain(|queue, cursor| {
+                cursor.waiting().messages > 0 || cursor.end() > first || asides.contains_key(queue)
+            });
+            let position = |queue, cursor: &Cursor| {
+                Offset(asides.get(queue).and_then(Aside::position).unwrap_or_else(|| cursor.position(end)))
+            };
+            let positions = cursors.iter().map(|(queue, cursor)| (queue.position_name(), position(queue, cursor)));
+            let positions = positions.collect();
+            let delivered = asides.iter().filter(|(_, aside)| aside.position().is_none());
+            (positions, delivered.map(|(queue, _)| queue.clone()).collect::<Vec<_>>())
         };
-        if let Err(error) = self.log.trim_before(free_to) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot free delivered messages yet");
-        }
+        self.free();
         let written = self.positions.replace_all(positions);
-        written.map_err(|source| OpenQueuesError::Positions { path: self.dir.join(POSITIONS), source })
+        written.map_err(|source| OpenQueuesError::Positions { path: self.dir.join(POSITIONS), source })?;
+        self.remove_delivered_asides(&delivered)
+    }
+
+    /// Frees what no queue waits for. Blocks.
+    fn free(&self) {
+        let (first_waiting, asides) = {
+            let state = lock(&self.state);
+            (state.first_waiting(), state.asides.values().map(Aside::delivered).collect::<Vec<_>>())
+        };
+        for (log, before) in std::iter::once((self.log.clone(), first_waiting)).chain(asides) {
+            if let Err(error) = log.trim_before(before) {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot free delivered messages yet");
+            }
+        }
     }
 }
 
@@ -606,8 +740,8 @@ impl Drop for Queues {
     }
 }
 
-fn sum(messages: &[WaitingMessage]) -> Waiting {
-    Waiting { messages: messages.len() as u64, bytes: messages.iter().map(|message| message.bytes).sum() }
+fn sum(bytes: impl Iterator<Item = u64>) -> Waiting {
+    bytes.fold(Waiting::default(), |sum, bytes| Waiting { messages: sum.messages + 1, bytes: sum.bytes + bytes })
 }
 
 fn open_log(dir: &Path, options: LogOptions, environment: &Environment) -> Result<Log, OpenQueuesError> {
@@ -615,10 +749,35 @@ fn open_log(dir: &Path, options: LogOptions, environment: &Environment) -> Resul
         .map_err(|source| OpenQueuesError::Log { dir: dir.to_owned(), source })
 }
 
+/// Removes a folder of files.
+fn remove_folder(files: &dyn FileLayer, dir: &Path) -> Result<(), OpenQueuesError> {
+    let removed = files.list(dir).and_then(|names| {
+        names.iter().try_for_each(|name| files.remove(&dir.join(name)))?;
+        files.remove_dir(dir)
+    });
+    match removed {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(OpenQueuesError::Folder { path: dir.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Finds what waits.
-fn scan(dir: &Path, log: &Log, positions: &Checkpoints) -> Result<State, OpenQueuesError> {
-    let mut state = State::default();
+fn scan(
+    dir: &Path,
+    log: &Log,
+    positions: &Checkpoints,
+    asides: BTreeMap<QueueId, Aside>,
+) -> Result<State, OpenQueuesError> {
     let mut noted: HashMap<QueueId, u64> = HashMap::new();
+    let mut state = State { aside_serial: asides.len() as u64, ..State::default() };
+    for (queue, aside) in &asides {
+        let noted_at = positions.get(&queue.position_name()).unwrap_or_default().0;
+        // What is in `aside/` waits there only.
+        noted.insert(queue.clone(), noted_at.max(aside.end()));
+        state.cursors.insert(queue.clone(), Cursor::default());
+    }
     let mut reader = log.reader(log.first_offset());
     loop {
         let records = reader
@@ -643,7 +802,7 @@ fn scan(dir: &Path, log: &Log, positions: &Checkpoints) -> Result<State, OpenQue
             }
         }
     }
-    state.end = log.next_offset().0;
+    (state.end, state.asides) = (log.next_offset().0, asides);
     Ok(state)
 }
 

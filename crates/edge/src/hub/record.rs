@@ -50,9 +50,12 @@ pub struct StoredMessage {
 
 /// A record that no version up to this one wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stored message has version {version}, or is damaged; this program knows version {VERSION}")]
+#[error("a stored message has version {version}, or is damaged; this program knows version {known}")]
 pub struct UnknownRecord {
-    version: u8,
+    /// As it stands in the bytes.
+    pub version: u8,
+    /// What this program writes there.
+    pub known: u8,
 }
 
 /// When a message is no longer to be delivered, in milliseconds since 1970; `u64::MAX`: never.
@@ -111,7 +114,7 @@ impl StoredRecord {
     pub fn parse(bytes: Bytes) -> Result<Self, UnknownRecord> {
         let version = bytes.first().copied().unwrap_or_default();
         let parsed = (version == VERSION).then(|| Self::parse_body(bytes)).flatten();
-        parsed.ok_or(UnknownRecord { version })
+        parsed.ok_or(UnknownRecord { version, known: VERSION })
     }
 
     fn parse_body(bytes: Bytes) -> Option<Self> {

@@ -58,6 +58,9 @@ use recovery::{Recovered, failed};
 use state::{End, Shared, State, lock};
 use writer::{Append, OnDurable, Writer};
 
+/// What a group takes at most beside its records: it may begin a segment.
+const APPEND_OVERHEAD_BYTES: u64 = segment::SEGMENT_HEADER_BYTES + segment::GROUP_HEADER_BYTES as u64;
+
 /// A record's number in its log. Dense, from 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub u64);
@@ -219,9 +222,9 @@ impl Log {
 
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
+            state: Mutex::new(State::new(segments, report.next, options.total_bytes_max)),
             options,
             environment,
-            state: Mutex::new(State::new(segments, report.next)),
             trimming: Mutex::default(),
             end: watch::Sender::new(End { next: report.next, closed: false }),
         });
@@ -302,6 +305,15 @@ impl Log {
     /// What the segments take on the disk.
     pub fn bytes(&self) -> u64 {
         lock(&self.inner.shared.state).bytes
+    }
+
+    /// Changes [`LogOptions::total_bytes_max`] of an open log, and answers what the log takes at most until something else is
+    /// appended: its files, with the group that is being written. What is appended from now on keeps to the new limit; what
+    /// is there already stays.
+    pub fn set_total_bytes_max(&self, total_bytes_max: u64) -> u64 {
+        let mut state = lock(&self.inner.shared.state);
+        state.total_bytes_max = Some(total_bytes_max);
+        state.bytes + state.promised_bytes
     }
 
     /// What opening found and did.

@@ -5,6 +5,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::APPEND_OVERHEAD_BYTES;
 use super::segment::RECORD_HEADER_BYTES;
 
 /// Records to append together, in order.
@@ -56,6 +57,11 @@ impl Records {
     /// Bytes of the records together.
     pub fn bytes(&self) -> usize {
         self.body.len() - self.count * RECORD_HEADER_BYTES
+    }
+
+    /// What the log grows by when they are appended, at most.
+    pub fn disk_bytes_max(&self) -> u64 {
+        self.body.len() as u64 + APPEND_OVERHEAD_BYTES
     }
 
     /// As in the body of a group.

@@ -46,6 +46,10 @@ pub(super) struct State {
     pub segments: VecDeque<Segment>,
     pub next: Offset,
     pub bytes: u64,
+    /// As [`LogOptions::total_bytes_max`] says, until it is changed.
+    pub total_bytes_max: Option<u64>,
+    /// What the group that is being written takes beyond `bytes`, at most.
+    pub promised_bytes: u64,
     tail: VecDeque<TailGroup>,
     tail_bytes: usize,
 }
@@ -68,10 +72,10 @@ impl TailGroup {
 }
 
 impl State {
-    pub(super) fn new(segments: VecDeque<Segment>, next: Offset) -> Self {
+    pub(super) fn new(segments: VecDeque<Segment>, next: Offset, total_bytes_max: Option<u64>) -> Self {
         assert!(!segments.is_empty(), "a log has at least the segment it writes to");
         let bytes = segments.iter().map(|segment| segment.bytes).sum();
-        State { segments, next, bytes, tail: VecDeque::new(), tail_bytes: 0 }
+        State { segments, next, bytes, total_bytes_max, promised_bytes: 0, tail: VecDeque::new(), tail_bytes: 0 }
     }
 
     pub(super) fn first(&self) -> Offset {

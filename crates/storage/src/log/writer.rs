@@ -29,7 +29,7 @@ use super::segment::{
     encode_group, segment_path,
 };
 use super::state::{Segment, Shared, TailGroup, lock};
-use super::{AppendError, AppendedRange, Offset, Records};
+use super::{APPEND_OVERHEAD_BYTES, AppendError, AppendedRange, Offset, Records};
 use crate::file_layer::{LayerFile, write_all_at};
 use crate::limits::RETENTION_INTERVAL;
 
@@ -132,7 +132,9 @@ impl Writer {
         if group.is_empty() {
             return;
         }
-        match self.write_group(&mut group) {
+        let written = self.write_group(&mut group);
+        lock(&self.shared.state).promised_bytes = 0;
+        match written {
             Ok(first) => {
                 for (append, range) in ranges(group, first) {
                     append.answer(Ok(range));
@@ -144,22 +146,28 @@ impl Writer {
 
     /// Answers `Full` to what would take the log past its hard limit, and returns the rest.
     fn admit(&mut self, group: Vec<Append>) -> Vec<Append> {
-        let Some(limit_bytes) = self.shared.options.total_bytes_max else { return group };
         let group_bytes: u64 = group.iter().map(|append| append.body_bytes() as u64).sum();
-        // The group may need a new segment too.
-        let overhead = SEGMENT_HEADER_BYTES + GROUP_HEADER_BYTES as u64;
-        if lock(&self.shared.state).bytes + overhead + group_bytes > limit_bytes {
+        let would_be_full = {
+            let state = lock(&self.shared.state);
+            let bytes = state.bytes + APPEND_OVERHEAD_BYTES + group_bytes;
+            state.total_bytes_max.is_some_and(|limit_bytes| bytes > limit_bytes)
+        };
+        if would_be_full {
             self.retain();
         }
-        let mut bytes = lock(&self.shared.state).bytes + overhead;
-        let mut admitted = Vec::with_capacity(group.len());
-        for append in group {
-            if bytes + append.body_bytes() as u64 > limit_bytes {
-                append.answer(Err(AppendError::Full { limit_bytes }));
-            } else {
-                bytes += append.body_bytes() as u64;
-                admitted.push(append);
-            }
+        // Counted and promised under one lock: whoever lowers the limit knows what may still come.
+        let mut state = lock(&self.shared.state);
+        let limit_bytes = state.total_bytes_max.unwrap_or(u64::MAX);
+        let mut bytes = state.bytes + APPEND_OVERHEAD_BYTES;
+        let (admitted, refused): (Vec<_>, Vec<_>) = group.into_iter().partition(|append| {
+            let fits = bytes + append.body_bytes() as u64 <= limit_bytes;
+            bytes += if fits { append.body_bytes() as u64 } else { 0 };
+            fits
+        });
+        state.promised_bytes = if admitted.is_empty() { 0 } else { bytes - state.bytes };
+        drop(state);
+        for append in refused {
+            append.answer(Err(AppendError::Full { limit_bytes }));
         }
         admitted
     }

@@ -9,14 +9,12 @@
 //! meanwhile. The one log may become larger than it may be later; then new messages are refused until it has shrunk, and
 //! beyond it the disk needs room for one segment.
 
-use std::io;
 use std::path::Path;
 
-use storage::file_layer::FileLayer;
 use storage::log::{Checkpoints, Environment, Log, LogOptions, Offset};
 
 use super::super::record::{Target, decode_first_version};
-use super::{Batch, LOG, OpenQueuesError, POSITIONS, QueueId, open_log};
+use super::{ASIDE, Batch, LOG, OpenQueuesError, POSITIONS, QueueId, open_log, remove_folder};
 use crate::limits::SCAN_BATCH_BYTES;
 
 /// The first version's file in a queue's folder, and its name for the position in it.
@@ -40,8 +38,8 @@ fn move_all(dir: &Path, options: &LogOptions, environment: &Environment) -> Resu
     for name in names {
         match QueueId::of_name(&name) {
             Some(queue) => queues.push((queue, name)),
-            None if name.ends_with(MOVED) => remove(files, &dir.join(name))?,
-            None if name == LOG || name == POSITIONS || name.starts_with('.') => {}
+            None if name.ends_with(MOVED) => remove_folder(files, &dir.join(name))?,
+            None if [LOG, ASIDE, POSITIONS].contains(&&*name) || name.starts_with('.') => {}
             None => tracing::warn!(name, "not a queue of ours"),
         }
     }
@@ -58,7 +56,7 @@ fn move_all(dir: &Path, options: &LogOptions, environment: &Environment) -> Resu
         let failed = |source| OpenQueuesError::Folder { path: old.clone(), source };
         files.rename(&old, &gone).map_err(failed)?;
         files.sync_dir(dir).map_err(failed)?;
-        remove(files, &gone)?;
+        remove_folder(files, &gone)?;
     }
     Ok(())
 }
@@ -101,20 +99,6 @@ fn move_queue(
         if let Err(error) = old_log.trim_before(after) {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot free moved messages yet");
         }
-    }
-}
-
-/// Removes a folder of files.
-fn remove(files: &dyn FileLayer, dir: &Path) -> Result<(), OpenQueuesError> {
-    let removed = files.list(dir).and_then(|names| {
-        names.iter().try_for_each(|name| files.remove(&dir.join(name)))?;
-        files.remove_dir(dir)
-    });
-    match removed {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(OpenQueuesError::Folder { path: dir.to_owned(), source })
-        }
-        _ => Ok(()),
     }
 }
 

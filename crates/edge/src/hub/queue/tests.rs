@@ -11,8 +11,8 @@ use storage::testing::FaultyFiles;
 
 use super::*;
 
-const DIR: &str = "/queues";
-const BYTES_MAX: u64 = 1 << 20;
+pub(super) const DIR: &str = "/queues";
+pub(super) const BYTES_MAX: u64 = 1 << 20;
 
 pub(super) fn id(endpoint: Endpoint, priority: u32) -> QueueId {
     QueueId { endpoint, priority }
@@ -30,42 +30,42 @@ fn filter() -> QueueId {
     id(module("filter", "in"), PRIORITY_WITHOUT_NUMBER)
 }
 
-fn forever(queue: &QueueId) -> Target {
+pub(super) fn forever(queue: &QueueId) -> Target {
     Target { queue: queue.clone(), lifetime_secs: None }
 }
 
 /// A disk and a clock.
-struct Rig {
-    files: FaultyFiles,
+pub(super) struct Rig {
+    pub(super) files: FaultyFiles,
     now_ms: Arc<AtomicU64>,
     bytes_max: u64,
 }
 
 impl Rig {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { files: FaultyFiles::new(1), now_ms: Arc::new(AtomicU64::new(1_000_000)), bytes_max: BYTES_MAX }
     }
 
-    fn try_open(&self) -> Result<Queues, OpenQueuesError> {
+    pub(super) fn try_open(&self) -> Result<Queues, OpenQueuesError> {
         let now_ms = Arc::clone(&self.now_ms);
         let clock = Arc::new(move || now_ms.load(Ordering::Relaxed));
         let environment = Environment { files: Arc::new(self.files.clone()), clock };
         Queues::open_in(Path::new(DIR), self.bytes_max, environment)
     }
 
-    fn open(&self) -> Queues {
+    pub(super) fn open(&self) -> Queues {
         self.try_open().unwrap()
     }
 
     /// Cuts the power under open queues and opens them again.
-    fn crash(&self, queues: Queues) -> Queues {
+    pub(super) fn crash(&self, queues: Queues) -> Queues {
         self.files.crash();
         drop(queues);
         self.files.restart();
         self.open()
     }
 
-    fn advance(&self, secs: u64) {
+    pub(super) fn advance(&self, secs: u64) {
         self.now_ms.fetch_add(secs * 1000, Ordering::Relaxed);
     }
 }
@@ -75,7 +75,7 @@ fn numbered(queues: &Queues, number: usize, body_bytes: usize) -> StoredMessage 
     StoredMessage { sender: Identity::device("leaf"), stored_at_ms: queues.now_ms(), message }
 }
 
-async fn store_sized(
+pub(super) async fn store_sized(
     queues: &Queues,
     targets: &[Target],
     numbers: std::ops::Range<usize>,
@@ -97,7 +97,7 @@ fn number(message: &WaitingMessage) -> usize {
 /// Delivers one batch.
 async fn deliver_once(queues: &Queues, endpoint: &Endpoint, readers: &mut Readers) -> Option<(u32, Vec<usize>)> {
     let taken = queues.take(endpoint, readers).await.unwrap()?;
-    queues.settle(&taken.queue, taken.mark());
+    queues.settle(&taken.queue, &taken.mark());
     Some((taken.queue.priority, taken.messages.iter().map(number).collect()))
 }
 
@@ -412,6 +412,10 @@ enum Act {
     Deliver(usize),
     Clear(usize),
     WriteProgress,
+    /// Takes messages of the endpoint of this queue and settles them only after something was set aside.
+    DeliverBehind(usize, usize),
+    /// Some of this queue.
+    SetAside(usize),
     Restart,
     Crash,
 }
@@ -422,6 +426,8 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (0..5_usize).prop_map(Act::Deliver),
         1 => (2..5_usize).prop_map(Act::Clear),
         2 => Just(Act::WriteProgress),
+        3 => (0..5_usize).prop_map(Act::SetAside),
+        2 => (0..5_usize, 0..5_usize).prop_map(|(taken, aside)| Act::DeliverBehind(taken, aside)),
         1 => Just(Act::Restart),
         1 => Just(Act::Crash),
     ]
@@ -433,18 +439,31 @@ fn model_queues() -> [QueueId; 5] {
     [upstream(), id(Endpoint::Upstream, 1), id(a.clone(), 0), id(a, 9), id(b, 5)]
 }
 
-/// A queue in the simplest way: what was stored for it, and from where on it is not delivered.
+/// A queue in the simplest way: what was stored for it, of which the last must come, and some before may come again.
 #[derive(Default)]
 struct Model {
     stored: Vec<usize>,
-    delivered: usize,
+    /// What is stored before it was delivered or dropped.
+    must: usize,
+    /// What is stored before it never comes again. Between the two: not noted before a crash.
+    may: usize,
     /// As of the last time progress was written.
     noted: usize,
 }
 
 impl Model {
-    fn waiting(&self) -> &[usize] {
-        &self.stored[self.delivered..]
+    /// These came: in order, and nothing that must come is passed over.
+    fn came(&mut self, got: &[usize]) {
+        for number in got {
+            let at = self.stored.iter().position(|stored| stored == number).unwrap();
+            assert!((self.may..=self.must).contains(&at), "{number} of {got:?}");
+            (self.may, self.must) = (at + 1, self.must.max(at + 1));
+        }
+    }
+
+    fn check(&self, waiting: u64) {
+        let (least, most) = (self.stored.len() - self.must, self.stored.len() - self.may);
+        assert!((least..=most).contains(&(waiting as usize)), "{waiting} of {least} to {most}");
     }
 }
 
@@ -464,59 +483,61 @@ async fn run_model(acts: Vec<Act>) {
                 (0..5).filter(chosen).for_each(|n| models[n].stored.extend(next..next + messages));
                 next += messages;
             }
-            Act::Deliver(n) => {
+            Act::SetAside(n) => drop(queues.move_some(&ids[n], &mut None).unwrap()),
+            Act::Deliver(n) | Act::DeliverBehind(n, _) => {
                 let Some(taken) = queues.take(&ids[n].endpoint, &mut readers).await.unwrap() else {
-                    assert!((0..5).all(|m| ids[m].endpoint != ids[n].endpoint || models[m].waiting().is_empty()));
+                    assert!(
+                        models
+                            .iter()
+                            .zip(&ids)
+                            .all(|(model, id)| { id.endpoint != ids[n].endpoint || model.must == model.stored.len() })
+                    );
                     continue;
                 };
                 let m = ids.iter().position(|id| *id == taken.queue).unwrap();
                 let more_urgent = |k: &usize| ids[*k].endpoint == ids[m].endpoint && ids[*k].priority < ids[m].priority;
-                assert!((0..5).filter(more_urgent).all(|k| models[k].waiting().is_empty()));
-                let got: Vec<_> = taken.messages.iter().map(number).collect();
-                assert_eq!(got, models[m].waiting()[..got.len()]);
-                models[m].delivered += got.len();
-                queues.settle(&taken.queue, taken.mark());
+                assert!((0..5).filter(more_urgent).all(|k| models[k].must == models[k].stored.len()));
+                models[m].came(&taken.messages.iter().map(number).collect::<Vec<_>>());
+                if let Act::DeliverBehind(_, aside) = act {
+                    queues.move_some(&ids[aside], &mut None).unwrap();
+                }
+                queues.settle(&taken.queue, &taken.mark());
             }
             Act::Clear(n) => {
-                let mut expected = 0;
+                let waited = queues.waiting().into_iter().filter(|(queue, _)| queue.endpoint == ids[n].endpoint);
+                let waited: u64 = waited.map(|(_, waiting)| waiting.messages).sum();
+                assert_eq!(queues.clear(&ids[n].endpoint).messages, waited);
                 for m in (0..5).filter(|m| ids[*m].endpoint == ids[n].endpoint) {
-                    expected += models[m].waiting().len();
-                    models[m].delivered = models[m].stored.len();
+                    models[m].must = models[m].stored.len();
+                    models[m].may = models[m].must;
                 }
-                assert_eq!(queues.clear(&ids[n].endpoint).messages, expected as u64);
             }
             Act::WriteProgress => {
                 queues.write_progress().unwrap();
-                models.iter_mut().for_each(|model| model.noted = model.delivered);
+                models.iter_mut().for_each(|model| model.noted = model.may);
             }
             Act::Restart => {
                 drop(queues);
-                models.iter_mut().for_each(|model| model.noted = model.delivered);
+                models.iter_mut().for_each(|model| model.noted = model.may);
                 (queues, readers) = (rig.open(), Readers::default());
             }
             Act::Crash => {
-                models.iter_mut().for_each(|model| model.delivered = model.noted);
+                models.iter_mut().for_each(|model| model.may = model.noted);
                 (queues, readers) = (rig.crash(queues), Readers::default());
             }
         }
         for (id, waiting) in queues.waiting() {
-            let n = ids.iter().position(|known| *known == id).unwrap();
-            assert_eq!(waiting.messages, models[n].waiting().len() as u64, "{id}");
+            models[ids.iter().position(|known| *known == id).unwrap()].check(waiting.messages);
         }
     }
-    for (n, id) in ids.iter().enumerate() {
-        let mut expected: Vec<usize> = Vec::new();
-        for m in 0..5 {
-            if ids[m].endpoint == id.endpoint {
-                expected.extend(models[m].waiting());
-                models[m].delivered = models[m].stored.len();
-            }
+    for id in &ids {
+        while let Some(taken) = queues.take(&id.endpoint, &mut readers).await.unwrap() {
+            let m = ids.iter().position(|id| *id == taken.queue).unwrap();
+            models[m].came(&taken.messages.iter().map(number).collect::<Vec<_>>());
+            queues.settle(&taken.queue, &taken.mark());
         }
-        let mut got = deliver_all(&queues, &id.endpoint).await;
-        expected.sort_unstable();
-        got.sort_unstable();
-        assert_eq!(got, expected, "queue {n}");
     }
+    assert!(models.iter().all(|model| model.must == model.stored.len()), "all that must come came");
 }
 
 proptest! {

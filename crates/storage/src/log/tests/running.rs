@@ -94,6 +94,21 @@ fn the_hard_limit_is_reached_exactly_and_trimming_makes_room() {
 }
 
 #[test]
+fn a_lowered_limit_holds_from_the_next_append_on() {
+    let log = Rig::new(1, LogOptions { total_bytes_max: Some(4000), ..LogOptions::default() }).open().unwrap();
+    append(&log, &["x".repeat(1000).as_str()]).unwrap();
+    let taken = log.bytes();
+    assert_eq!(log.set_total_bytes_max(taken), taken, "nothing is being written");
+    assert!(matches!(append(&log, &["x"]), Err(AppendError::Full { limit_bytes }) if limit_bytes == taken));
+    let next: crate::log::Records = ["x"].into_iter().collect();
+    assert_eq!(log.set_total_bytes_max(taken + next.disk_bytes_max()), taken);
+    log.append_blocking(next).unwrap();
+    // What is there stays.
+    assert_eq!(log.set_total_bytes_max(0), log.bytes());
+    assert_eq!(read_all(&log).len(), 2);
+}
+
+#[test]
 fn retention_by_size_keeps_a_full_log_going() {
     let retention = Retention { age: None, bytes: Some(1000) };
     let log = Rig::new(1, LogOptions { segment_bytes_max: 300, retention, ..LogOptions::default() }).open().unwrap();

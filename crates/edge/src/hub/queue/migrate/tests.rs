@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! Folders as the first version left them, moved on a real disk.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use model::message::Message;
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
-use storage::file_layer::{Access, LayerFile, LockGuard, RealFiles};
+use storage::file_layer::{Access, FileLayer, LayerFile, LockGuard, RealFiles};
 
 use super::super::super::record::tests::encode_first_version;
 use super::super::tests::{deliver_all, id, module, upstream};
