@@ -333,7 +333,8 @@ impl Daemon {
         signer: Arc<dyn Signer>,
         ended: &CancellationToken,
     ) -> Result<u16, DaemonError> {
-        let certificate = certificate::ListenerCertificate { signer, hostname: self.config.hostname.clone() };
+        let certificate =
+            certificate::ListenerCertificate { signer, hostname: self.config.hostname.clone(), clock: Clock::system() };
         let first = certificate.issue().await.map_err(DaemonError::Certificate)?;
         let swappable = SwappableIdentity::new(first.identity);
         let tls = server_config_swappable(Arc::clone(&swappable));
@@ -426,3 +427,6 @@ fn trust(config: &Config, authority_pem: &str) -> Result<(Arc<rustls::ClientConf
     bundle.push_str(&String::from_utf8_lossy(&pem));
     Ok((tls, bundle))
 }
+
+#[cfg(test)]
+mod tests;
