@@ -2,6 +2,8 @@
 use super::*;
 use std::time::Duration;
 
+mod waits;
+
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
