@@ -24,10 +24,29 @@ pub trait AnswerMethods: Send + Sync + 'static {
     fn answer(&self, name: String, payload: Value) -> impl Future<Output = (i32, Option<Value>)> + Send;
 }
 
+/// What is asked of the hub, which a test may answer.
+pub trait TwinCalls: Send + Sync + 'static {
+    /// See [`HubClient::twin`].
+    fn twin(&self) -> impl Future<Output = Result<Bytes, RequestError>> + Send;
+
+    /// See [`HubClient::patch_reported`].
+    fn patch_reported(&self, patch: Bytes) -> impl Future<Output = Result<u64, RequestError>> + Send;
+}
+
+impl TwinCalls for HubClient {
+    async fn twin(&self) -> Result<Bytes, RequestError> {
+        Self::twin(self).await
+    }
+
+    async fn patch_reported(&self, patch: Bytes) -> Result<u64, RequestError> {
+        Self::patch_reported(self, patch).await
+    }
+}
+
 /// One link.
-pub struct TwinLink<M> {
+pub struct TwinLink<M, C = HubClient> {
     /// The connection.
-    pub client: HubClient,
+    pub client: C,
     /// What it says.
     pub events: mpsc::Receiver<ClientEvent>,
     /// What shall be reported; `null` while there is nothing to say.
@@ -41,14 +60,14 @@ pub struct TwinLink<M> {
 /// What the link knows of the hub.
 struct Known {
     desired: TwinSection,
-    /// What the hub has as reported; `None` until it was read on this connection.
+    /// What the hub has as reported; `None` until it was read on this connection, and while it has to be read again.
     reported: Option<Value>,
     /// When to read or report again after a failure.
     retry_at: Option<Instant>,
     retry_wait: Duration,
 }
 
-impl<M: AnswerMethods> TwinLink<M> {
+impl<M: AnswerMethods, C: TwinCalls> TwinLink<M, C> {
     /// Runs until the client is stopped.
     pub async fn run(mut self) {
         let mut known =
@@ -109,6 +128,8 @@ impl<M: AnswerMethods> TwinLink<M> {
     }
 
     async fn read(&mut self, known: &mut Known) {
+        // Until it succeeds: what is tried again is the reading, also when it was a gap in the desired section that asked.
+        known.reported = None;
         let twin = self.client.twin().await;
         let parsed =
             twin.map(|bytes| serde_json::from_slice(&bytes).ok().and_then(|json| Twin::from_device_json(&json)));
@@ -177,3 +198,6 @@ async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
