@@ -4,6 +4,8 @@ use super::*;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use testkit::complaints::Complaints;
+
 /// The hub's end: keeps when it was asked for what.
 struct Hub {
     begun: Instant,
@@ -45,6 +47,7 @@ struct Connected {
     events: mpsc::Sender<ClientEvent>,
     reports: watch::Sender<Value>,
     _desired: mpsc::Receiver<Deployment>,
+    _complaints: Complaints,
 }
 
 const CONNECTED: ClientEvent = ClientEvent::Connected { session_present: false };
@@ -72,7 +75,7 @@ async fn connected(hub_answers: bool) -> Connected {
     while hub.reads.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
-    Connected { hub, events, reports, _desired: desired_received }
+    Connected { hub, events, reports, _desired: desired_received, _complaints: Complaints::watch() }
 }
 
 /// A change is sent when it is so old, with all that came meanwhile; changes that go on come in steps.
