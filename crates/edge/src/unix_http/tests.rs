@@ -55,7 +55,7 @@ async fn the_longest_path_the_kernel_takes_is_served_and_a_longer_one_is_named()
     assert!(matches!(&refusal, ServeSocketError::PathTooLong { path } if *path == longer), "{refusal}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn so_many_requests_are_under_way_and_the_next_is_closed_until_one_ends() {
     let dir = tempfile::tempdir().unwrap();
     let (begun, mut beginnings) = mpsc::channel(SOCKET_REQUESTS_MAX);
@@ -72,8 +72,10 @@ async fn so_many_requests_are_under_way_and_the_next_is_closed_until_one_ends() 
     for _ in 0..SOCKET_REQUESTS_MAX {
         under_way.push(begin().await);
     }
+    let closed = Instant::now();
     let mut beyond = UnixStream::connect(&path).await.unwrap();
     assert_eq!(rest(&mut beyond).await, "", "closed without an answer");
+    assert_eq!(closed.elapsed(), Duration::ZERO, "at once, not because no request came");
     api.may_end.notify_one();
     // They wait in the order in which they came.
     let first = rest(&mut under_way.remove(0)).await;
