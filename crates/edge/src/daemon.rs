@@ -33,10 +33,11 @@ use crate::lifecycle::deployment::GatewayInfo;
 use crate::lifecycle::execute::Executor;
 use crate::lifecycle::history::Histories;
 use crate::lifecycle::methods::AgentMethods;
-use crate::limits::{KEY_FILE_BYTES_MAX, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::limits::KEY_FILE_BYTES_MAX;
 use crate::management::{DaemonStatus, ManagementApi, ModuleOrder, Orders};
 use crate::metrics::device::Device;
 use crate::metrics::{self, CurrentMetrics, Metrics};
+use crate::retry_wait::RetryWait;
 use crate::runtime::process::ProcessRuntime;
 use crate::state::{self, StateError};
 use crate::unix_http::{self, ServeSocketError};
@@ -222,7 +223,7 @@ impl Daemon {
 
     /// Obtains the device's identity, as long as it takes.
     async fn provision(&self) -> Provisioned {
-        let mut wait = RETRY_WAIT_FIRST;
+        let mut wait = RetryWait::default();
         loop {
             let provisioned = self.identity.provision(&self.config.provisioning, Arc::clone(&self.tls)).await;
             let error = match provisioned {
@@ -232,13 +233,12 @@ impl Daemon {
             let reason = crate::error_chain(&error);
             if error.is_refusal() {
                 tracing::error!(reason, "not provisioned: check [provisioning] in the configuration");
-                wait = RETRY_WAIT_MAX;
+                wait.lengthen();
             } else {
                 tracing::warn!(reason, "not provisioned yet, trying again");
             }
             self.status.set("provisioning", format!("failed: {reason}"));
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(RETRY_WAIT_MAX);
+            tokio::time::sleep(wait.next()).await;
         }
     }
 

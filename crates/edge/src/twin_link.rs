@@ -6,7 +6,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use model::twin::{Followed, Twin, TwinSection, diff};
@@ -16,7 +15,8 @@ use tokio::time::Instant;
 use transport::client::{ClientEvent, HubClient, MethodCall, RequestError};
 
 use crate::lifecycle::deployment::Deployment;
-use crate::limits::{REPORT_INTERVAL_MIN, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::limits::REPORT_INTERVAL_MIN;
+use crate::retry_wait::RetryWait;
 
 /// Answers direct methods: status and payload.
 pub trait AnswerMethods: Send + Sync + 'static {
@@ -64,14 +64,14 @@ struct Known {
     reported: Option<Value>,
     /// When to read or report again after a failure.
     retry_at: Option<Instant>,
-    retry_wait: Duration,
+    retry_wait: RetryWait,
 }
 
 impl<M: AnswerMethods, C: TwinCalls> TwinLink<M, C> {
     /// Runs until the client is stopped.
     pub async fn run(mut self) {
         let mut known =
-            Known { desired: TwinSection::default(), reported: None, retry_at: None, retry_wait: RETRY_WAIT_FIRST };
+            Known { desired: TwinSection::default(), reported: None, retry_at: None, retry_wait: RetryWait::default() };
         let mut report_at = None;
         loop {
             tokio::select! {
@@ -135,7 +135,7 @@ impl<M: AnswerMethods, C: TwinCalls> TwinLink<M, C> {
             twin.map(|bytes| serde_json::from_slice(&bytes).ok().and_then(|json| Twin::from_device_json(&json)));
         match parsed {
             Ok(Some(twin)) => {
-                known.retry_wait = RETRY_WAIT_FIRST;
+                known.retry_wait.reset();
                 known.reported = Some(Value::Object(twin.reported.properties));
                 known.desired = twin.desired;
                 self.tell(&known.desired).await;
@@ -160,7 +160,7 @@ impl<M: AnswerMethods, C: TwinCalls> TwinLink<M, C> {
         let patch = diff(at_hub, &wanted);
         match self.client.patch_reported(Bytes::from(patch.to_string())).await {
             Ok(_) => {
-                known.retry_wait = RETRY_WAIT_FIRST;
+                known.retry_wait.reset();
                 known.reported = Some(wanted);
             }
             Err(RequestError::Refused { status, message }) if (400..500).contains(&status) && status != 429 => {
@@ -176,8 +176,7 @@ impl<M: AnswerMethods, C: TwinCalls> TwinLink<M, C> {
 
     fn retry(&self, known: &mut Known, reason: &str) {
         tracing::debug!(reason, "twin request failed, trying again");
-        known.retry_at = Some(Instant::now() + known.retry_wait);
-        known.retry_wait = (known.retry_wait * 2).min(RETRY_WAIT_MAX);
+        known.retry_at = Some(Instant::now() + known.retry_wait.next());
     }
 }
 

@@ -1,8 +1,10 @@
 //! When the twin is read and reported, by a clock that stands still until nothing is left to do.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use testkit::complaints::Complaints;
 
