@@ -3,7 +3,7 @@
 
 use std::net::ToSocketAddrs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::statvfs;
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ pub async fn run(config: &Config) -> Vec<CheckResult> {
         result("aziot-edged-config-well-formed", Outcome::Ok, "the configuration file is well formed"),
         settings_without_effect(config),
         hostname(config),
-        clock(),
+        clock(SystemTime::now()),
         key_readable(config),
         trust_bundle(config),
         authority_certificate(&layout),
@@ -137,8 +137,8 @@ fn hostname(config: &Config) -> CheckResult {
     result(id, Outcome::Failed, message)
 }
 
-fn clock() -> CheckResult {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+fn clock(now: SystemTime) -> CheckResult {
+    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     if since_1970.as_secs() < CLOCK_MIN_SECS {
         return result(
             "host-local-time",

@@ -10,6 +10,8 @@ mod file;
 mod processes;
 mod provisioning;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +64,7 @@ pub enum LoadConfigError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Not TOML, an unknown key, or a value of the wrong type.
     #[error("{}:{line}: {message}", path.display())]
@@ -102,7 +104,8 @@ impl BadValue {
 impl Config {
     /// Reads and checks the file.
     pub fn load(path: &Path) -> Result<Self, LoadConfigError> {
-        let text = read_text(path).map_err(|source| LoadConfigError::Read { path: path.to_owned(), source })?;
+        let text = read_text(path, limits::CONFIG_BYTES_MAX)
+            .map_err(|source| LoadConfigError::Read { path: path.to_owned(), source })?;
         Self::parse(path, &text)
     }
 
@@ -204,15 +207,15 @@ fn machine_name() -> Result<String, BadValue> {
     Ok(name)
 }
 
-fn read_text(path: &Path) -> std::io::Result<String> {
-    let bytes = std::fs::metadata(path)?.len();
-    if bytes > limits::CONFIG_BYTES_MAX {
-        return Err(std::io::Error::other(format!(
-            "{bytes} bytes are more than the {} allowed",
-            limits::CONFIG_BYTES_MAX
-        )));
+/// The text of a file of at most so many bytes. What is read counts, not the size the file says it has: a pipe or a device
+/// says 0.
+fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!("it has more than the {bytes_max} bytes allowed")));
     }
-    std::fs::read_to_string(path)
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 fn line_of(text: &str, at: usize) -> usize {

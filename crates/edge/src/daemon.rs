@@ -34,11 +34,12 @@ use crate::lifecycle::deployment::GatewayInfo;
 use crate::lifecycle::execute::Executor;
 use crate::lifecycle::history::Histories;
 use crate::lifecycle::methods::AgentMethods;
-use crate::limits::{KEY_FILE_BYTES_MAX, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::limits::KEY_FILE_BYTES_MAX;
 use crate::management::{DaemonStatus, ManagementApi, ModuleOrder, Orders};
 use crate::metrics::device::{Device, running_in};
 use crate::metrics::processors::Processors;
 use crate::metrics::{self, CurrentMetrics, Metrics, Syncs};
+use crate::retry_wait::RetryWait;
 use crate::runtime::counted::Counted;
 use crate::runtime::process::ProcessRuntime;
 use crate::state::{self, StateError};
@@ -227,7 +228,7 @@ impl Daemon {
 
     /// Obtains the device's identity, as long as it takes.
     async fn provision(&self) -> Provisioned {
-        let mut wait = RETRY_WAIT_FIRST;
+        let mut wait = RetryWait::default();
         loop {
             let provisioned = self.identity.provision(&self.config.provisioning, Arc::clone(&self.tls)).await;
             let error = match provisioned {
@@ -237,13 +238,12 @@ impl Daemon {
             let reason = crate::error_chain(&error);
             if error.is_refusal() {
                 tracing::error!(reason, "not provisioned: check [provisioning] in the configuration");
-                wait = RETRY_WAIT_MAX;
+                wait.lengthen();
             } else {
                 tracing::warn!(reason, "not provisioned yet, trying again");
             }
             self.status.set("provisioning", format!("failed: {reason}"));
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(RETRY_WAIT_MAX);
+            tokio::time::sleep(wait.next()).await;
         }
     }
 
@@ -356,7 +356,8 @@ impl Daemon {
         signer: Arc<dyn Signer>,
         ended: &CancellationToken,
     ) -> Result<u16, DaemonError> {
-        let certificate = certificate::ListenerCertificate { signer, hostname: self.config.hostname.clone() };
+        let certificate =
+            certificate::ListenerCertificate { signer, hostname: self.config.hostname.clone(), clock: Clock::system() };
         let first = certificate.issue().await.map_err(DaemonError::Certificate)?;
         let swappable = SwappableIdentity::new(first.identity);
         let tls = server_config_swappable(Arc::clone(&swappable));
@@ -452,3 +453,6 @@ fn trust(config: &Config, authority_pem: &str) -> Result<(Arc<rustls::ClientConf
     bundle.push_str(&String::from_utf8_lossy(&pem));
     Ok((tls, bundle))
 }
+
+#[cfg(test)]
+mod tests;

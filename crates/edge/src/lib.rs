@@ -25,6 +25,7 @@ mod limits;
 mod log_time;
 mod management;
 mod metrics;
+mod retry_wait;
 pub mod runtime;
 mod state;
 mod twin_link;

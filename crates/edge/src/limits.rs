@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Largest `config.toml` read.
+/// Largest `config.toml`, and largest payload for the provisioning service, read.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Largest state file of ours read back (deployment, twins, scope cache).
@@ -14,13 +14,14 @@ pub const KEY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Unix socket paths are limited by the kernel (`sun_path`, 108 bytes with the final zero).
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-/// Requests under way on one unix socket; more are closed without an answer, as the original does.
+/// Connections, idle ones included, on one unix socket; more are closed without an answer, as the original does.
 pub const SOCKET_REQUESTS_MAX: usize = 10;
 
 /// Body of a request to the workload or management API.
 pub const SOCKET_BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// A client of a unix socket has this long to send its request.
+/// A client of a unix socket has this long to send the head of a request, the first or another one, and as long again for its
+/// body.
 pub const SOCKET_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One log file of a module; there are at most [`MODULE_LOG_FILES`] of them.
@@ -164,7 +165,7 @@ pub const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(90 * 86_400);
 /// Tokens we sign for the hub's HTTPS API.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Answer of `GetModuleLogs`, in bytes.
+/// Answer of `GetModuleLogs`, in bytes of the JSON that is sent. More is refused, with what to ask for instead.
 pub const MODULE_LOGS_ANSWER_BYTES_MAX: usize = 127_000;
 
 /// The reported properties are compared and sent again at most this often.
@@ -173,6 +174,8 @@ pub const REPORT_INTERVAL_MIN: Duration = Duration::from_millis(500);
 /// A clock before this moment (2024-01-01) is certainly wrong.
 pub const CLOCK_MIN_SECS: u64 = 1_704_067_200;
 
+// The hub ends the connection of whoever answers with more.
+const _: () = assert!(MODULE_LOGS_ANSWER_BYTES_MAX <= protocol::limits::METHOD_PAYLOAD_BYTES_MAX);
 // A message's targets are counted in one byte.
 const _: () = assert!(ROUTE_QUEUES_MAX <= u8::MAX as usize);
 // Every queue's position fits the one file.

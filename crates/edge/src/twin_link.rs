@@ -6,7 +6,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use model::twin::{Followed, Twin, TwinSection, diff};
@@ -16,8 +15,9 @@ use tokio::time::Instant;
 use transport::client::{ClientEvent, HubClient, MethodCall, RequestError};
 
 use crate::lifecycle::deployment::Deployment;
-use crate::limits::{REPORT_INTERVAL_MIN, RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::limits::REPORT_INTERVAL_MIN;
 use crate::metrics::Syncs;
+use crate::retry_wait::RetryWait;
 
 /// Answers direct methods: status and payload.
 pub trait AnswerMethods: Send + Sync + 'static {
@@ -25,10 +25,29 @@ pub trait AnswerMethods: Send + Sync + 'static {
     fn answer(&self, name: String, payload: Value) -> impl Future<Output = (i32, Option<Value>)> + Send;
 }
 
+/// What is asked of the hub, which a test may answer.
+pub trait TwinCalls: Send + Sync + 'static {
+    /// See [`HubClient::twin`].
+    fn twin(&self) -> impl Future<Output = Result<Bytes, RequestError>> + Send;
+
+    /// See [`HubClient::patch_reported`].
+    fn patch_reported(&self, patch: Bytes) -> impl Future<Output = Result<u64, RequestError>> + Send;
+}
+
+impl TwinCalls for HubClient {
+    async fn twin(&self) -> Result<Bytes, RequestError> {
+        Self::twin(self).await
+    }
+
+    async fn patch_reported(&self, patch: Bytes) -> Result<u64, RequestError> {
+        Self::patch_reported(self, patch).await
+    }
+}
+
 /// One link.
-pub struct TwinLink<M> {
+pub struct TwinLink<M, C = HubClient> {
     /// The connection.
-    pub client: HubClient,
+    pub client: C,
     /// What it says.
     pub events: mpsc::Receiver<ClientEvent>,
     /// What shall be reported; `null` while there is nothing to say.
@@ -44,18 +63,18 @@ pub struct TwinLink<M> {
 /// What the link knows of the hub.
 struct Known {
     desired: TwinSection,
-    /// What the hub has as reported; `None` until it was read on this connection.
+    /// What the hub has as reported; `None` until it was read on this connection, and while it has to be read again.
     reported: Option<Value>,
     /// When to read or report again after a failure.
     retry_at: Option<Instant>,
-    retry_wait: Duration,
+    retry_wait: RetryWait,
 }
 
-impl<M: AnswerMethods> TwinLink<M> {
+impl<M: AnswerMethods, C: TwinCalls> TwinLink<M, C> {
     /// Runs until the client is stopped.
     pub async fn run(mut self) {
         let mut known =
-            Known { desired: TwinSection::default(), reported: None, retry_at: None, retry_wait: RETRY_WAIT_FIRST };
+            Known { desired: TwinSection::default(), reported: None, retry_at: None, retry_wait: RetryWait::default() };
         let mut report_at = None;
         loop {
             tokio::select! {
@@ -113,13 +132,15 @@ impl<M: AnswerMethods> TwinLink<M> {
     }
 
     async fn read(&mut self, known: &mut Known) {
+        // Until it succeeds: what is tried again is the reading, also when it was a gap in the desired section that asked.
+        known.reported = None;
         let twin = self.client.twin().await;
         let parsed =
             twin.map(|bytes| serde_json::from_slice(&bytes).ok().and_then(|json| Twin::from_device_json(&json)));
         self.syncs.count(matches!(parsed, Ok(Some(_))));
         match parsed {
             Ok(Some(twin)) => {
-                known.retry_wait = RETRY_WAIT_FIRST;
+                known.retry_wait.reset();
                 known.reported = Some(Value::Object(twin.reported.properties));
                 known.desired = twin.desired;
                 self.tell(&known.desired).await;
@@ -144,7 +165,7 @@ impl<M: AnswerMethods> TwinLink<M> {
         let patch = diff(at_hub, &wanted);
         match self.client.patch_reported(Bytes::from(patch.to_string())).await {
             Ok(_) => {
-                known.retry_wait = RETRY_WAIT_FIRST;
+                known.retry_wait.reset();
                 known.reported = Some(wanted);
             }
             Err(RequestError::Refused { status, message }) if (400..500).contains(&status) && status != 429 => {
@@ -160,8 +181,7 @@ impl<M: AnswerMethods> TwinLink<M> {
 
     fn retry(&self, known: &mut Known, reason: &str) {
         tracing::debug!(reason, "twin request failed, trying again");
-        known.retry_at = Some(Instant::now() + known.retry_wait);
-        known.retry_wait = (known.retry_wait * 2).min(RETRY_WAIT_MAX);
+        known.retry_at = Some(Instant::now() + known.retry_wait.next());
     }
 }
 

@@ -250,3 +250,6 @@ pub async fn request(
     connection.abort();
     Ok((status, body.to_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

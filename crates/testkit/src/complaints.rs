@@ -63,12 +63,49 @@ pub fn check(expected: &[&str]) {
     assert!(!alone || unexpected.is_empty(), "unexpected complaints: {unexpected:#?}");
 }
 
+/// What a harness holds for as long as its test runs: records from the start, and checks when it is dropped.
+#[must_use]
+pub struct Complaints {
+    expected: Mutex<Vec<&'static str>>,
+}
+
+impl Complaints {
+    /// Begins to record; nothing is expected.
+    ///
+    /// # Panics
+    /// When something else of the process records already.
+    pub fn watch() -> Self {
+        record();
+        Self { expected: Mutex::default() }
+    }
+
+    /// A complaint that holds this text is no fault.
+    pub fn expect(&self, text: &'static str) {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+}
+
+impl Drop for Complaints {
+    fn drop(&mut self) {
+        // A test that failed already says why itself, and a second panic would end the process without a word.
+        if !std::thread::panicking() {
+            check(self.expected.get_mut().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::panic::catch_unwind;
+
     use super::*;
+
+    /// These tests share what is said when they share a process.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     #[test]
     fn warnings_and_errors_are_kept_and_lesser_words_are_not() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         record();
         tracing::info!("fine");
         tracing::warn!(peer = "d1", "strange");
@@ -78,5 +115,26 @@ mod tests {
         assert!(take().is_empty());
         tracing::warn!("expected");
         check(&["expected"]);
+    }
+
+    #[test]
+    fn a_watch_fails_its_test_for_what_it_did_not_expect_and_only_once() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = std::env::var_os("NEXTEST").is_some();
+        let watched = |expected: &'static str, fails: bool| {
+            let test = move || {
+                let complaints = Complaints::watch();
+                complaints.expect(expected);
+                tracing::error!("broken");
+                assert!(!fails, "by itself");
+            };
+            catch_unwind(test).err().map(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default())
+        };
+        assert_eq!(watched("broken", false), None);
+        let words = watched("other", false).unwrap_or_default();
+        assert_eq!(words.starts_with("unexpected complaints"), counts, "{words}");
+        // The process would end if it complained as well.
+        assert!(watched("other", true).is_some());
+        take();
     }
 }

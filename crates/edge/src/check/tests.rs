@@ -64,3 +64,13 @@ fn certificates_are_read_and_their_life_is_told() {
     assert_eq!(certificate("certs-read", &path).outcome, Outcome::Failed);
     assert_eq!(certificate("certs-read", &dir.path().join("absent")).outcome, Outcome::Failed);
 }
+
+#[test]
+fn a_clock_is_plausible_from_its_first_second_on() {
+    for (second, outcome) in
+        [(CLOCK_MIN_SECS, Outcome::Ok), (CLOCK_MIN_SECS - 1, Outcome::Failed), (0, Outcome::Failed)]
+    {
+        assert_eq!(clock(SystemTime::UNIX_EPOCH + Duration::from_secs(second)).outcome, outcome, "{second}");
+    }
+    assert_eq!(clock(SystemTime::UNIX_EPOCH - Duration::from_secs(1)).outcome, Outcome::Failed);
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::BadValue;
+use super::{BadValue, read_text};
 use crate::limits;
 
 /// The section as written: the keys of every kind side by side, as in the original; which belong together is checked after.
@@ -92,10 +92,7 @@ impl Secret {
             Place::Value(value) => Ok(value.trim().to_owned()),
             Place::File(path) => {
                 let failed = |source| ReadSecretError { path: path.clone(), source };
-                if std::fs::metadata(path).map_err(failed)?.len() > limits::KEY_FILE_BYTES_MAX {
-                    return Err(failed(std::io::Error::other("the file is too large to be a key")));
-                }
-                Ok(std::fs::read_to_string(path).map_err(failed)?.trim().to_owned())
+                Ok(read_text(path, limits::KEY_FILE_BYTES_MAX).map_err(failed)?.trim().to_owned())
             }
         }
     }

@@ -64,6 +64,49 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_file_of_the_largest_size_is_read_and_one_byte_more_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/golden/dps.toml");
+    let path = dir.path().join("config.toml");
+    let mut text = std::fs::read(golden).unwrap();
+    text.resize(limits::CONFIG_BYTES_MAX as usize, b'\n');
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(Config::load(&path).unwrap().hostname, "gateway.local");
+    text.push(b'\n');
+    std::fs::write(&path, &text).unwrap();
+    let error = crate::error_chain(&Config::load(&path).unwrap_err());
+    let path = path.display();
+    assert_eq!(error, format!("cannot read the configuration file {path}: it has more than the 1048576 bytes allowed"));
+}
+
+#[test]
+fn a_key_file_of_the_largest_size_is_read_and_one_byte_more_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    let text = |uri: &str| {
+        format!(
+            "hostname = \"h\"\n[provisioning]\nsource = \"manual\"\niothub_hostname = \"hub\"\ndevice_id = \"d\"\n\
+             authentication = {{ method = \"sas\", device_id_pk = {{ uri = \"{uri}\" }} }}\n"
+        )
+    };
+    let key = |uri: &str| match Config::parse(Path::new("config.toml"), &text(uri)).unwrap().provisioning {
+        Provisioning::Manual(manual) => manual.key,
+        Provisioning::Dps(_) => panic!("it is manual"),
+    };
+    let mut contents = b"c2VjcmV0\n".to_vec();
+    contents.resize(limits::KEY_FILE_BYTES_MAX as usize, b'\n');
+    std::fs::write(&path, &contents).unwrap();
+    assert_eq!(key(path.to_str().unwrap()).reveal().unwrap(), "c2VjcmV0");
+    contents.push(b'\n');
+    std::fs::write(&path, &contents).unwrap();
+    // A file that has no end says that it has no bytes.
+    for path in [path.to_str().unwrap(), "/dev/zero"] {
+        let error = crate::error_chain(&key(path).check_readable().unwrap_err());
+        assert_eq!(error, format!("cannot read the key file {path}: it has more than the 1048576 bytes allowed"));
+    }
+}
+
+#[test]
 fn host_names() {
     for good in ["a", "edge-1.example.com", "127.0.0.1", "under_score"] {
         assert_eq!(check_hostname("hostname", good), Ok(()), "{good}");

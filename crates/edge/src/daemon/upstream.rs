@@ -17,8 +17,8 @@ use crate::identity::modules::EnsureIdentityError;
 use crate::identity::{FileSigner, ModuleTokens, Provisioned, Signer};
 use crate::lifecycle::deployment::Deployment;
 use crate::lifecycle::methods::AgentMethods;
-use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
 use crate::metrics::Syncs;
+use crate::retry_wait::RetryWait;
 use crate::twin_link::{AnswerMethods, TwinLink};
 
 const AGENT: &str = "$edgeAgent";
@@ -114,7 +114,7 @@ impl Upstream<'_> {
     /// Makes sure that the hub knows both identities with our keys, as long as it takes. Returns an identity when asking
     /// the provisioning service again brought another one.
     async fn ensure(&self) -> Option<Provisioned> {
-        let mut wait = RETRY_WAIT_FIRST;
+        let mut wait = RetryWait::default();
         loop {
             let error = match self.ensure_once().await {
                 Ok(()) => return None,
@@ -131,12 +131,11 @@ impl Upstream<'_> {
                 if let Some(other) = self.reprovision().await {
                     return Some(other);
                 }
-                wait = RETRY_WAIT_MAX;
+                wait.lengthen();
             } else {
                 tracing::warn!(reason, "the hub is not ready for this device, trying again");
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(RETRY_WAIT_MAX);
+            tokio::time::sleep(wait.next()).await;
         }
     }
 

@@ -111,6 +111,7 @@ async fn a_module_gets_its_input_stamped_and_again_until_it_acknowledges() {
 #[tokio::test]
 async fn only_who_is_in_scope_and_has_the_key_gets_in() {
     let site = Site::new(json!({})).await;
+    site.complaints.expect("connection refused identity=");
     let refused = |identity: Identity, key: &'static str| {
         let (client, events) = site.client_with_key(&identity, key);
         async move {
@@ -136,6 +137,7 @@ async fn only_who_is_in_scope_and_has_the_key_gets_in() {
 #[tokio::test]
 async fn without_routes_nothing_is_acknowledged() {
     let site = Site::unconfigured().await;
+    site.complaints.expect("error=no routes were seen yet");
     let (sensor, _events) = site.client(&module("sensor"));
     assert_eq!(soon(sensor.send(vec![numbered(1)])).await, Err(SendError::Disconnected));
 }
@@ -143,6 +145,7 @@ async fn without_routes_nothing_is_acknowledged() {
 #[tokio::test]
 async fn a_refused_configuration_changes_nothing_and_is_reported() {
     let site = Site::new(json!({ "up": "FROM /* INTO $upstream" })).await;
+    site.complaints.expect("routes refused version=7");
     site.configure(7, json!({ "up": "FROM nowhere" }));
     let reported = site.reported();
     assert_eq!(reported["lastDesiredVersion"], 7);
@@ -222,6 +225,8 @@ const TO_FILTER: &str = "FROM /messages/modules/sensor/* INTO BrokeredEndpoint(\
 #[tokio::test]
 async fn what_goes_through_is_counted_and_an_absent_module_holds_up_nobody_else() {
     let site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream", "filter": TO_FILTER })).await;
+    site.complaints
+        .expect("no route leads to this endpoint any more: its messages are dropped endpoint=\"filter/in1\"");
     let (sensor, _events) = site.client(&module("sensor"));
     soon(sensor.send_to_output("out", (0..3).map(numbered).collect())).await.unwrap();
     site.upstream_received(3).await;
@@ -258,6 +263,8 @@ async fn messages_for_a_module_that_never_comes_are_dropped_when_their_time_is_o
 #[tokio::test]
 async fn a_full_store_names_what_holds_it_and_takes_messages_again_once_that_is_delivered() {
     let mut site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream" })).await;
+    site.complaints.expect("messages are refused: the queues hold");
+    site.complaints.expect("error=the messages could not be stored");
     site.queues_disk_bytes_max = 1 << 20;
     site.restart_edge().await;
     site.stop_upstream().await;

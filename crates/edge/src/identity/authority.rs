@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use storage::state_file::{self, Access};
@@ -11,7 +11,7 @@ use transport::tls::authority::{Certified, IssueError, create_ca, issue_server};
 
 use super::OpenKeyError;
 use super::signer::{HubCertificate, ModuleCertificate, SignError};
-use crate::limits::{AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, KEY_FILE_BYTES_MAX};
+use crate::limits::{AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, CLOCK_MIN_SECS, KEY_FILE_BYTES_MAX};
 use crate::state::StateError;
 
 /// Signs certificates. The key stays inside.
@@ -114,13 +114,19 @@ pub fn is_certificate_name(name: &str) -> bool {
 }
 
 fn create(ca_path: &Path, key_path: &Path) -> Result<Certified, OpenIdentityError> {
-    let ca = create_ca("Tidegate Edge CA", AUTHORITY_VALIDITY).map_err(OpenIdentityError::Create)?;
+    let ca = create_ca("Tidegate Edge CA", authority_validity(SystemTime::now())).map_err(OpenIdentityError::Create)?;
     let write = |path: &Path, text: &str, access| {
         state_file::replace(path, text.as_bytes(), access).map_err(|error| OpenIdentityError::File(error.into()))
     };
     write(key_path, &ca.key_pem, Access::Private)?;
     write(ca_path, &ca.chain_pem, Access::Shared)?;
     Ok(ca)
+}
+
+/// A device without a clock of its own begins in 1970: what is made then must not have ended when the time arrives.
+fn authority_validity(now: SystemTime) -> Duration {
+    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    AUTHORITY_VALIDITY + Duration::from_secs(CLOCK_MIN_SECS).saturating_sub(since_1970)
 }
 
 fn expiry(validity: Duration) -> OffsetDateTime {
@@ -131,6 +137,7 @@ fn expiry(validity: Duration) -> OffsetDateTime {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use x509_parser::pem::Pem;
 
     #[test]
     fn the_authority_is_made_once_and_its_certificates_are_accepted_by_tls() {
@@ -159,5 +166,65 @@ mod tests {
         Authority::open(dir.path()).unwrap();
         std::fs::remove_file(dir.path().join("ca.key")).unwrap();
         assert!(matches!(Authority::open(dir.path()), Err(OpenIdentityError::File(_))));
+    }
+
+    /// The first certificate's end, to the second.
+    fn end_of(pem: &[u8]) -> OffsetDateTime {
+        let pem = Pem::iter_from_buffer(pem).next().unwrap().unwrap();
+        end_of_der(&pem.contents)
+    }
+
+    fn end_of_der(der: &[u8]) -> OffsetDateTime {
+        x509_parser::parse_x509_certificate(der).unwrap().1.validity().not_after.to_datetime()
+    }
+
+    fn whole_seconds(time: OffsetDateTime) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(time.unix_timestamp()).unwrap()
+    }
+
+    #[test]
+    fn certificates_end_when_their_time_is_up_and_say_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let begun = whole_seconds(OffsetDateTime::now_utc());
+        let authority = Authority::open(dir.path()).unwrap();
+        let hub = authority.issue_hub("edge.local").unwrap();
+        let server = authority.issue_server(&["m".to_owned()]).unwrap();
+        let identity = authority.issue_identity("m", "azureiot://hub/devices/d/modules/m").unwrap();
+        let done = OffsetDateTime::now_utc();
+        for (name, end, validity) in [
+            ("authority", end_of(authority.certificate_pem().as_bytes()), AUTHORITY_VALIDITY),
+            ("hub", end_of_der(hub.identity.leaf_der()), CERTIFICATE_VALIDITY),
+            ("hub, as told", whole_seconds(hub.expires_at), CERTIFICATE_VALIDITY),
+            ("server", end_of(server.chain_pem.as_bytes()), CERTIFICATE_VALIDITY),
+            ("server, as told", whole_seconds(server.expires_at), CERTIFICATE_VALIDITY),
+            ("identity", end_of(identity.chain_pem.as_bytes()), CERTIFICATE_VALIDITY),
+            ("identity, as told", whole_seconds(identity.expires_at), CERTIFICATE_VALIDITY),
+        ] {
+            assert!((begun + validity..=done + validity).contains(&end), "{name}: {end}");
+        }
+    }
+
+    #[test]
+    fn an_authority_made_before_the_clock_was_set_lives_as_long_as_any() {
+        let at = |second| authority_validity(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+        assert_eq!(at(CLOCK_MIN_SECS), AUTHORITY_VALIDITY);
+        assert_eq!(at(CLOCK_MIN_SECS - 1), AUTHORITY_VALIDITY + Duration::from_secs(1));
+        assert_eq!(at(0), AUTHORITY_VALIDITY + Duration::from_secs(CLOCK_MIN_SECS));
+    }
+
+    #[test]
+    fn an_authority_file_of_the_largest_size_is_read_and_one_byte_more_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        Authority::open(dir.path()).unwrap();
+        let mut pem = std::fs::read(&path).unwrap();
+        pem.resize(KEY_FILE_BYTES_MAX as usize, b'\n');
+        std::fs::write(&path, &pem).unwrap();
+        Authority::open(dir.path()).unwrap().issue_hub("edge.local").unwrap();
+        pem.push(b'\n');
+        std::fs::write(&path, &pem).unwrap();
+        let refusal = Authority::open(dir.path()).err().unwrap();
+        let words = format!("{} has 1048577 bytes, more than the 1048576 allowed", path.display());
+        assert!(crate::error_chain(&refusal).contains(&words), "{}", crate::error_chain(&refusal));
     }
 }

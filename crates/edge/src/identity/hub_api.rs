@@ -186,6 +186,7 @@ fn escape(id: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::identity::testing;
 
     #[test]
     fn ids_are_escaped_as_the_original_does() {
@@ -202,5 +203,24 @@ mod tests {
         let error = refused.unwrap_err();
         assert!(error.is_unauthorized());
         assert_eq!(error.to_string(), "the hub refused x: status 401, ErrorCode:IotHubUnauthorizedAccess");
+    }
+
+    #[tokio::test]
+    async fn tokens_for_a_call_end_soon() {
+        let dir = tempfile::tempdir().unwrap();
+        let signer = testing::Recorded::new(testing::signer(dir.path(), "edge", &[("$edgeHub", "key")]));
+        let ca = std::fs::read(dir.path().join("ca.pem")).unwrap();
+        // A port that was just free and is not listened on.
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let tls = transport::tls::client_config(Some(&ca)).unwrap();
+        let api = HubApi::new("127.0.0.1", closed, Arc::clone(&signer) as _, tls);
+        let now_secs = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let begun = now_secs();
+        assert!(matches!(api.module("m").await, Err(HubApiError::Unreachable(_))));
+        assert!(matches!(api.scope_page(&Value::Null).await, Err(HubApiError::Unreachable(_))));
+        let life = TOKEN_LIFETIME.as_secs();
+        let ends = signer.token_ends_secs.lock().unwrap().clone();
+        assert_eq!(ends.len(), 2);
+        assert!(ends.iter().all(|end| (begun + life..=now_secs() + life).contains(end)), "{ends:?} from {begun}");
     }
 }

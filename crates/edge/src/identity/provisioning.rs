@@ -148,3 +148,24 @@ fn source_of_manual(manual: &HubIdentity) -> String {
 fn source_of_dps(enrollment: &DpsEnrollment) -> String {
     format!("dps {} {} {}", enrollment.endpoint, enrollment.id_scope, enrollment.registration_id)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_payload_of_the_largest_size_is_read_and_one_byte_more_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("payload.json");
+        for (bytes, fine) in [(CONFIG_BYTES_MAX, true), (CONFIG_BYTES_MAX + 1, false)] {
+            std::fs::write(&path, format!("{{}}{}", " ".repeat(bytes as usize - 2))).unwrap();
+            let read = read_payload(&path).map_err(|error| error.to_string());
+            let refusal = format!(
+                "cannot use the provisioning payload {0}: {0} has {bytes} bytes, more than the {CONFIG_BYTES_MAX} allowed",
+                path.display()
+            );
+            assert_eq!(read, if fine { Ok(serde_json::json!({})) } else { Err(refusal) });
+        }
+    }
+}

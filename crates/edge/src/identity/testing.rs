@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use protocol::auth::sas::SasToken;
+use tokio::sync::watch;
 
 use super::authority::Authority;
 use super::device::{Device, Provisioned};
@@ -13,6 +15,7 @@ use super::file_signer::FileSigner;
 use super::key::SharedAccessKey;
 use super::master_key::MasterKey;
 use super::modules::{ModuleIdentities, ModuleIdentity};
+use super::signer::{HubCertificate, KeyOf, ModuleCertificate, SecretOf, Signed, Signer};
 
 pub(crate) const HUB_HOST: &str = "hub.test";
 
@@ -45,4 +48,58 @@ pub(super) fn secondary_key(module: &str) -> SharedAccessKey {
 
 fn base64_key(text: &str) -> SharedAccessKey {
     SharedAccessKey::new(STANDARD.encode(text))
+}
+
+/// Signs as another does, and keeps what it was asked for: when tokens end, and how many certificates for the listener.
+pub(crate) struct Recorded {
+    signer: Arc<FileSigner>,
+    pub(crate) token_ends_secs: Mutex<Vec<u64>>,
+    /// Certificates for the listener asked for.
+    pub(crate) certificates: watch::Sender<usize>,
+}
+
+impl Recorded {
+    pub(crate) fn new(signer: Arc<FileSigner>) -> Arc<Self> {
+        Arc::new(Self { signer, token_ends_secs: Mutex::default(), certificates: watch::Sender::default() })
+    }
+}
+
+impl Signer for Recorded {
+    fn device(&self) -> &Device {
+        self.signer.device()
+    }
+
+    fn token<'a>(&'a self, key: KeyOf<'a>, audience: &'a str, expiry_secs: u64) -> Signed<'a, String> {
+        self.token_ends_secs.lock().unwrap().push(expiry_secs);
+        self.signer.token(key, audience, expiry_secs)
+    }
+
+    fn verifies(&self, key: KeyOf<'_>, token: &SasToken) -> bool {
+        self.signer.verifies(key, token)
+    }
+
+    fn hmac<'a>(&'a self, module: &'a str, data: &'a [u8]) -> Signed<'a, [u8; 32]> {
+        self.signer.hmac(module, data)
+    }
+
+    fn encrypt<'a>(&'a self, secret: SecretOf<'a>, plaintext: Vec<u8>) -> Signed<'a, Vec<u8>> {
+        self.signer.encrypt(secret, plaintext)
+    }
+
+    fn decrypt<'a>(&'a self, secret: SecretOf<'a>, ciphertext: Vec<u8>) -> Signed<'a, Vec<u8>> {
+        self.signer.decrypt(secret, ciphertext)
+    }
+
+    fn hub_certificate<'a>(&'a self, hostname: &'a str) -> Signed<'a, HubCertificate> {
+        self.certificates.send_modify(|count| *count += 1);
+        self.signer.hub_certificate(hostname)
+    }
+
+    fn server_certificate<'a>(&'a self, names: &'a [String]) -> Signed<'a, ModuleCertificate> {
+        self.signer.server_certificate(names)
+    }
+
+    fn identity_certificate<'a>(&'a self, module: &'a str) -> Signed<'a, ModuleCertificate> {
+        self.signer.identity_certificate(module)
+    }
 }

@@ -21,9 +21,10 @@ use super::plan::{Plan, PresentModule, WantedModule, plan};
 use super::report::{DesiredOutcome, ReportInput, management_list, reported};
 use crate::identity::hub_api::HubApi;
 use crate::identity::modules::ModuleIdentities;
-use crate::limits::{RETRY_WAIT_FIRST, RETRY_WAIT_MAX};
+use crate::limits::RETRY_WAIT_MAX;
 use crate::management::{DaemonStatus, ModuleOrder};
 use crate::metrics::{Doing, Metrics};
+use crate::retry_wait::RetryWait;
 use crate::runtime::{ModuleRuntime, RunState};
 
 /// What the loop works with.
@@ -274,15 +275,14 @@ impl<R: ModuleRuntime> Agent<R> {
         let identities = Arc::clone(&self.options.identities);
         let rounds = self.identity_rounds.0.clone();
         let task = tokio::spawn(async move {
-            let mut wait = RETRY_WAIT_FIRST;
+            let mut wait = RetryWait::default();
             loop {
                 let failures = identity_round(&api, &identities, &names).await;
                 let done = failures.is_empty();
                 if rounds.send(failures).await.is_err() || done {
                     return;
                 }
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(RETRY_WAIT_MAX);
+                tokio::time::sleep(wait.next()).await;
             }
         });
         self.identity_task = Some(AbortOnDropHandle::new(task));

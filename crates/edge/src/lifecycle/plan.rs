@@ -221,9 +221,10 @@ fn next_of_present(
         _ if waits_after_failure(plan, history, now) => Next::Nothing,
         RunState::Created => Next::BringUp(Step::Start(name)),
         RunState::Exited { .. } if history.stopped_on_request => Next::BringUp(Step::Start(name)),
-        RunState::Exited { code, at } => match next_start(module.spec.restart_policy, *code, *at, history) {
+        RunState::Exited { code, at: ended } => match next_start(module.spec.restart_policy, *code, *ended, history) {
             NextStart::Never => Next::Nothing,
-            NextStart::At { at, counted } if now >= at => {
+            // An end in the future means that the clock was set back: no wait, or it might be for years.
+            NextStart::At { at, counted } if now >= at || *ended > now => {
                 Next::Step(if counted { Step::Restart(name) } else { Step::Start(name) })
             }
             NextStart::At { at, .. } => {

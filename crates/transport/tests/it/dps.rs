@@ -6,12 +6,15 @@ use testkit::memory_hub::{HUB_HOST, ID_SCOPE};
 use transport::client::SharedKey;
 use transport::client::dps::{ProvisionError, register_mqtt};
 
-use crate::rig::{KEY, OTHER_KEY, Rig};
+use crate::rig::{KEY, OTHER_KEY, RecordedTokens, Rig};
 
 async fn register(rig: &Rig, key: &str) -> Result<protocol::dps::RegistrationState, ProvisionError> {
-    let tokens = SharedKey::new(key).with_policy(POLICY);
+    let tokens = RecordedTokens::new(SharedKey::new(key).with_policy(POLICY));
     let payload = Some(json!({"modelId": "dtmi:com:example:Thermostat;1"}));
-    register_mqtt("localhost", rig.addr.port(), ID_SCOPE, "dev1", &tokens, payload, rig.authority.client()).await
+    let tls = rig.authority.client();
+    let registered = register_mqtt("localhost", rig.addr.port(), ID_SCOPE, "dev1", &tokens, payload, tls).await;
+    tokens.assert_lives(1);
+    registered
 }
 
 #[tokio::test]

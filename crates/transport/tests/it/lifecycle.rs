@@ -13,11 +13,11 @@ use testkit::message::numbered_messages;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use transport::client::{ClientEvent, HubClient, LinkState};
+use transport::client::{ClientEvent, HubClient, LinkState, SharedKey};
 use transport::limits::{CLIENT_EVENTS_MAX, TOKEN_LIFETIME, TOKEN_RENEWAL_MARGIN};
 use transport::server::{ConnectionOptions, HubServer, ServerLimits, serve_connection};
 
-use crate::rig::{KEY, Rig, connect, device, module, next, state};
+use crate::rig::{KEY, RecordedTokens, Rig, connect, device, module, next, state};
 
 /// A client's end of a connection that runs in memory, CONNECT accepted.
 pub async fn in_memory(hub: &Arc<MemoryHub>) -> (DuplexStream, JoinHandle<()>, CancellationToken) {
@@ -146,7 +146,11 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 #[tokio::test]
 async fn a_client_renews_its_token_by_connecting_again() {
     let rig = Rig::start().await;
-    let (client, mut events) = rig.connect(device()).await;
+    let tokens = Arc::new(RecordedTokens::new(SharedKey::new(KEY)));
+    let mut options = rig.options(device());
+    options.tokens = tokens.clone();
+    let (client, mut events) = connect(options).await;
+    tokens.assert_lives(1);
     // The clock jumps from ping to ping until the token is about to end.
     tokio::time::pause();
     let began = tokio::time::Instant::now();
@@ -158,6 +162,7 @@ async fn a_client_renews_its_token_by_connecting_again() {
     tokio::time::resume();
     client.send(numbered_messages(1)).await.unwrap();
     assert_eq!((rig.hub.counts().connected, rig.hub.counts().graceful), (2, 1));
+    tokens.assert_lives(2);
 }
 
 #[tokio::test]

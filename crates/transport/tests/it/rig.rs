@@ -1,8 +1,8 @@
 //! A running hub and clients for it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::identity::Identity;
 use testkit::authority::TestAuthority;
@@ -10,7 +10,9 @@ use testkit::memory_hub::{HUB_HOST, MemoryHub};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions};
+use transport::client::token::TokenFuture;
+use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions, TokenSource};
+use transport::limits::TOKEN_LIFETIME;
 use transport::server::{HubServer, ServerLimits};
 
 pub const KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
@@ -103,4 +105,35 @@ pub async fn next(events: &mut mpsc::Receiver<ClientEvent>) -> ClientEvent {
 /// Waits until the client is in a state, and gives it.
 pub async fn state(client: &HubClient, wanted: impl FnMut(&LinkState) -> bool) -> LinkState {
     client.state().wait_for(wanted).await.unwrap().clone()
+}
+
+/// Signs with [`KEY`], and keeps when the tokens end.
+pub struct RecordedTokens {
+    key: SharedKey,
+    begun_secs: u64,
+    ends_secs: Mutex<Vec<u64>>,
+}
+
+impl RecordedTokens {
+    pub fn new(key: SharedKey) -> Self {
+        Self { key, begun_secs: unix_secs(), ends_secs: Mutex::default() }
+    }
+
+    /// Fails unless so many tokens were asked for, each to end when its life is over and not later.
+    pub fn assert_lives(&self, count: usize) {
+        let (ends, life) = (self.ends_secs.lock().unwrap().clone(), TOKEN_LIFETIME.as_secs());
+        let possible = self.begun_secs + life..=unix_secs() + life;
+        assert!(ends.len() == count && ends.iter().all(|end| possible.contains(end)), "{ends:?}, not in {possible:?}");
+    }
+}
+
+impl TokenSource for RecordedTokens {
+    fn token<'a>(&'a self, audience: &'a str, expiry_secs: u64) -> TokenFuture<'a> {
+        self.ends_secs.lock().unwrap().push(expiry_secs);
+        self.key.token(audience, expiry_secs)
+    }
+}
+
+fn unix_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }

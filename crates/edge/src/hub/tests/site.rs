@@ -13,6 +13,7 @@ use model::message::Message;
 use model::twin::{Section, Twin, TwinSection};
 use protocol::auth::sas::SasToken;
 use serde_json::{Value, json};
+use testkit::complaints::Complaints;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -193,6 +194,8 @@ pub struct Site {
     dir: tempfile::TempDir,
     /// Counts from the next start on.
     pub queues_disk_bytes_max: u64,
+    /// What of it is expected; anything else fails the test at its end.
+    pub complaints: Complaints,
 }
 
 impl Site {
@@ -213,6 +216,7 @@ impl Site {
             authority: create_ca("test", DAY).unwrap(),
             dir: tempfile::tempdir().unwrap(),
             queues_disk_bytes_max: 64 << 20,
+            complaints: Complaints::watch(),
         };
         site.start_upstream().await;
         site.start_edge().await;

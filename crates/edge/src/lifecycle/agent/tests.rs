@@ -2,7 +2,10 @@
 use super::*;
 use std::time::Duration;
 
+mod waits;
+
 use serde_json::json;
+use testkit::complaints::Complaints;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -23,6 +26,7 @@ struct Running {
     metrics: Arc<Metrics>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<mpsc::Receiver<ModuleOrder>>,
+    complaints: Complaints,
 }
 
 fn start(dir: &std::path::Path) -> Running {
@@ -36,6 +40,7 @@ fn start_on(dir: &std::path::Path, runtime: Arc<FakeRuntime>, clock: Clock) -> R
 
 /// Identities of these modules are known.
 fn start_with(dir: &std::path::Path, runtime: Arc<FakeRuntime>, clock: Clock, known: &[&str]) -> Running {
+    let complaints = Complaints::watch();
     let keys: Vec<_> = known.iter().map(|name| (*name, "key")).collect();
     let (reports, reports_received) = watch::channel(Value::Null);
     let metrics = Metrics::new("hub", "edge");
@@ -64,7 +69,7 @@ fn start_with(dir: &std::path::Path, runtime: Arc<FakeRuntime>, clock: Clock, kn
     let stop = CancellationToken::new();
     let inputs = AgentInputs { desired: desired_received, orders: orders_received };
     let task = tokio::spawn(agent.run(inputs, stop.clone()));
-    Running { runtime, desired, orders, reports: reports_received, metrics, stop, task }
+    Running { runtime, desired, orders, reports: reports_received, metrics, stop, task, complaints }
 }
 
 impl Running {
@@ -142,6 +147,7 @@ async fn a_deployment_is_carried_out_reported_and_survives_a_restart() {
 async fn a_bad_deployment_is_reported_with_its_version_and_stops_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
+    agent.complaints.expect("deployment refused");
     agent.deploy(1, deployment(json!({ "a": module("always") }))).await;
     agent.reported(|report| status_of(report, "a") == "running").await;
     let cases = [
@@ -163,6 +169,7 @@ async fn a_bad_deployment_is_reported_with_its_version_and_stops_nothing() {
 async fn what_cannot_be_done_is_a_500_that_names_the_module() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
+    agent.complaints.expect("a step failed module=\"a\"");
     agent.runtime.refuse("a");
     agent.deploy(1, deployment(json!({ "a": module("always"), "stranger": module("always") }))).await;
     let report = agent.reported(|report| report["lastDesiredStatus"]["code"] == 500).await;
@@ -401,6 +408,7 @@ async fn modules_that_run_are_left_alone_by_a_daemon_that_knows_nothing_of_them(
 async fn a_deployment_holds_so_many_modules_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
+    agent.complaints.expect("deployment refused version=2");
     let of = |count: usize| {
         let modules: serde_json::Map<_, _> =
             (0..count).map(|number| (format!("m{number}"), module("always"))).collect();

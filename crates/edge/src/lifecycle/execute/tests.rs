@@ -2,6 +2,7 @@
 use super::*;
 use std::time::Duration;
 
+use testkit::complaints::Complaints;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -13,16 +14,18 @@ struct Rig {
     executor: Executor<FakeRuntime>,
     histories: Histories,
     dir: tempfile::TempDir,
+    complaints: Complaints,
 }
 
 impl Rig {
     fn new() -> Self {
+        let complaints = Complaints::watch();
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::of_runtime();
         let runtime = Arc::new(FakeRuntime::new(clock.clone()));
         let executor = Executor::new(Arc::clone(&runtime), None, clock);
         let histories = Histories::open(dir.path().join("restarts.json")).unwrap();
-        Self { runtime, executor, histories, dir }
+        Self { runtime, executor, histories, dir, complaints }
     }
 
     fn follow(&mut self, steps: Vec<Step>) {
@@ -75,6 +78,7 @@ async fn steps_are_carried_out_and_seen() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_module_does_not_stop_the_others() {
     let mut rig = Rig::new();
+    rig.complaints.expect("a step failed module=\"bad\"");
     rig.runtime.refuse("bad");
     rig.carry_out(vec![create("bad"), create("good")]).await;
     let reason = &rig.histories.modules()["bad"].failure.as_ref().unwrap().reason;
@@ -119,6 +123,7 @@ async fn a_pull_that_is_no_longer_wanted_is_given_up_and_anything_else_finishes(
 #[tokio::test(start_paused = true)]
 async fn a_module_without_its_workload_socket_is_not_made() {
     let mut rig = Rig::new();
+    rig.complaints.expect("cannot open the module's workload socket");
     let dir = rig.dir.path();
     rig.executor.workload = Some(Arc::new(WorkloadContext {
         signer: crate::identity::testing::signer(dir, "edge", &[]),

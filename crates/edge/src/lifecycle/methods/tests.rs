@@ -61,17 +61,27 @@ async fn answers_by_table() {
     }
 }
 
+/// The answer's own bytes count: a quote in the log is two of them.
 #[tokio::test]
-async fn logs_beyond_the_limit_are_refused_not_cut() {
+async fn an_answer_of_the_largest_size_is_given_and_a_larger_one_refused_not_cut() {
     let dir = tempfile::tempdir().unwrap();
     let (methods, _orders) = methods(dir.path()).await;
-    let mut log = LogWriter::open(&dir.path().join("logs/big")).unwrap();
-    let text = "x".repeat(1000);
-    for _ in 0..130 {
-        log.write(&LogLine { at: OffsetDateTime::UNIX_EPOCH, stream: Stream::Stdout, text: text.clone() }).unwrap();
-    }
-    let payload = json!({ "schemaVersion": "1.0", "items": { "id": "big" } });
-    assert_eq!(methods.answer("GetModuleLogs".into(), payload).await.0, 400);
+    let write = |module: &str, text: &str| {
+        let mut log = LogWriter::open(&dir.path().join("logs").join(module)).unwrap();
+        log.write(&LogLine { at: OffsetDateTime::UNIX_EPOCH, stream: Stream::Stdout, text: text.into() }).unwrap();
+    };
+    let empty = r#"[{"id":"big","payload":"\n","payloadBytes":null},{"id":"more","payload":"\n","payloadBytes":null}]"#;
+    let room = MODULE_LOGS_ANSWER_BYTES_MAX - empty.len();
+    let filter = json!({ "tail": 1, "includeTimestamp": false });
+    let payload = json!({ "schemaVersion": "1.0", "items": { "id": "big|more", "filter": filter } });
+    write("big", &"\"".repeat(room / 4));
+    write("more", &"x".repeat(room - room / 4 * 2));
+    let (status, answer) = methods.answer("GetModuleLogs".into(), payload.clone()).await;
+    assert_eq!((status, answer.unwrap().to_string().len()), (200, MODULE_LOGS_ANSWER_BYTES_MAX));
+    write("more", &"x".repeat(room - room / 4 * 2 + 1));
+    let (status, answer) = methods.answer("GetModuleLogs".into(), payload).await;
+    let words = "the answer has more than 127000 bytes: ask for less with tail or since";
+    assert_eq!((status, answer.unwrap()), (400, json!({ "message": words })));
 }
 
 #[tokio::test]

@@ -69,13 +69,30 @@ fn restart_policies() {
     }
 }
 
+/// At the moment the wait is over, and a moment before.
 #[test]
-fn waits_double_up_to_five_minutes_and_never_end() {
-    let waits: Vec<_> = (0..8).map(|restarts| restart_wait(restarts).as_secs()).collect();
-    assert_eq!(waits, [10, 20, 40, 80, 160, 300, 300, 300]);
-    assert_eq!(restart_wait(u32::MAX).as_secs(), 300);
-    let tried = ModuleHistory { restarts: 1000, ..ModuleHistory::default() };
-    assert_eq!(plan_one(wanted("m", RestartPolicy::Always), exited(1, -300), tried).steps, [Step::Restart("m".into())]);
+fn waits_double_from_the_first_to_the_longest_and_never_end() {
+    let moment = Duration::from_millis(1);
+    let (first, longest) = (RESTART_WAIT_FIRST, RESTART_WAIT_MAX);
+    let waits = [(0, first), (1, 2 * first), (4, 16 * first), (5, longest), (1000, longest), (u32::MAX, longest)];
+    for (restarts, wait) in waits {
+        let tried = ModuleHistory { restarts, ..ModuleHistory::default() };
+        for (ended, steps) in [(at(0) - wait, vec![Step::Restart("m".into())]), (at(0) - wait + moment, vec![])] {
+            let wake_at = steps.is_empty().then_some(ended + wait);
+            let plan =
+                plan_one(wanted("m", RestartPolicy::Always), RunState::Exited { code: 1, at: ended }, tried.clone());
+            assert_eq!(plan, Plan { steps, wake_at }, "{restarts} restarts");
+        }
+    }
+}
+
+#[test]
+fn a_module_that_ended_before_the_clock_was_set_back_is_started_at_once() {
+    let a_year = 365 * 86_400;
+    for (code, step) in [(1, Step::Restart("m".into())), (0, Step::Start("m".into()))] {
+        let plan = plan_one(wanted("m", RestartPolicy::OnFailure), exited(code, a_year), ModuleHistory::default());
+        assert_eq!(plan, Plan { steps: vec![step], wake_at: None }, "code {code}");
+    }
 }
 
 #[test]
@@ -158,12 +175,13 @@ fn changed_settings_are_made_again_and_a_changed_policy_is_not() {
 }
 
 #[test]
-fn ten_healthy_minutes_forget_the_restarts() {
+fn a_module_is_well_again_after_its_time_and_not_a_moment_earlier() {
+    let moment = Duration::from_millis(1);
     let history = ModuleHistory { restarts: 3, ..ModuleHistory::default() };
     let mut module = present("m", RunState::Running { pid: 7 });
-    for (started, steps, wake_at) in [(-599, vec![], Some(at(1))), (-600, vec![Step::ForgetRestarts("m".into())], None)]
-    {
-        module.started_at = Some(at(started));
+    for (ran, steps) in [(HEALTHY_AFTER, vec![Step::ForgetRestarts("m".into())]), (HEALTHY_AFTER - moment, vec![])] {
+        module.started_at = Some(at(0) - ran);
+        let wake_at = steps.is_empty().then_some(at(0) + moment);
         let wanted = one("m", wanted("m", RestartPolicy::Always));
         let plan = plan(&wanted, &one("m", module.clone()), &one("m", history.clone()), at(0));
         assert_eq!(plan, Plan { steps, wake_at });

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::limits::LOG_LINES_MAX;
 
 fn line(second: i64, text: &str) -> LogLine {
     LogLine {
@@ -53,4 +54,45 @@ fn a_torn_line_is_skipped() {
 fn a_module_that_never_wrote_has_an_empty_log() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(read(&dir.path().join("absent"), &LogFilter::default()).unwrap(), []);
+}
+
+#[test]
+fn a_file_is_filled_to_its_last_byte_and_a_line_that_does_not_fit_begins_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes_of = |number| std::fs::metadata(path_of(dir.path(), number)).map(|file| file.len()).ok();
+    let frame = "2023-11-14T22:13:20Z stdout \n".len();
+    let mut log = LogWriter::open(dir.path()).unwrap();
+    log.write(&line(0, &"x".repeat(1000))).unwrap();
+    // The daemon was started anew in between.
+    let mut log = LogWriter::open(dir.path()).unwrap();
+    let room = MODULE_LOG_FILE_BYTES_MAX as usize - 2 * frame - 1000;
+    log.write(&line(0, &"x".repeat(room))).unwrap();
+    assert_eq!((bytes_of(0), bytes_of(1)), (Some(MODULE_LOG_FILE_BYTES_MAX), None));
+    log.write(&line(0, "")).unwrap();
+    assert_eq!((bytes_of(0), bytes_of(1)), (Some(frame as u64), Some(MODULE_LOG_FILE_BYTES_MAX)));
+    // One byte too many for the rest of the file.
+    log.write(&line(0, &"x".repeat(room + 1001))).unwrap();
+    assert_eq!((bytes_of(0), bytes_of(1)), (Some(MODULE_LOG_FILE_BYTES_MAX - frame as u64 + 1), Some(frame as u64)));
+    assert_eq!(bytes_of(2), Some(MODULE_LOG_FILE_BYTES_MAX));
+}
+
+#[test]
+fn so_many_lines_are_read_at_once_and_the_newest_win() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |number: usize, lines: std::ops::Range<usize>| {
+        let text: String = lines.map(|n| format!("2023-11-14T22:13:20Z stdout {n}\n")).collect();
+        std::fs::write(path_of(dir.path(), number), text).unwrap();
+    };
+    let ends = |filter: &LogFilter| {
+        let lines = read(dir.path(), filter).unwrap();
+        (lines.len(), lines[0].text.clone(), lines[lines.len() - 1].text.clone())
+    };
+    write(1, 0..50_000);
+    for (end, first) in [(LOG_LINES_MAX, 0), (LOG_LINES_MAX + 1, 1)] {
+        write(0, 50_000..end);
+        let expected = (LOG_LINES_MAX, first.to_string(), (end - 1).to_string());
+        for tail in [None, Some(usize::MAX)] {
+            assert_eq!(ends(&LogFilter { tail, ..LogFilter::default() }), expected);
+        }
+    }
 }
