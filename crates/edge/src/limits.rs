@@ -73,19 +73,17 @@ pub const QUEUE_RUNS_MAX: usize = 128;
 /// Records of other queues that are read over rather than beginning another stretch.
 pub const QUEUE_RUN_GAP_RECORDS: u64 = 64;
 
-/// Bytes read at once when the queues are opened.
-pub const SCAN_BATCH_BYTES: usize = 1024 * 1024;
-
 /// How far the queues were delivered is written down at most this often.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How often messages that wait for a blocked endpoint are looked at for whether their time is up.
 pub const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Messages a pump takes from a queue at once.
+/// Messages a pump takes from a queue at once. Those of an earlier version are moved in steps of as many: written anew, each is
+/// larger than it was, and a step must fit one append to the log.
 pub const PUMP_BATCH_MESSAGES: usize = 256;
 
-/// Bytes a pump takes from a queue at once.
+/// Bytes a pump takes from a queue at once; at least one message, however large.
 pub const PUMP_BATCH_BYTES: usize = 1024 * 1024;
 
 /// One segment of the queues' log: what has been sent is freed in steps of this size.

@@ -39,7 +39,6 @@ use tokio::sync::Notify;
 use super::record::{StoredMessage, StoredRecord, Target, UnknownRecord, encode, expires_at_ms};
 use crate::limits::{
     CURSORS_MAX, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, QUEUE_COMMIT_INTERVAL, QUEUE_SEGMENT_BYTES, QUEUE_TAIL_BYTES,
-    SCAN_BATCH_BYTES,
 };
 use cursor::Cursor;
 pub use cursor::Waiting;
@@ -622,7 +621,7 @@ fn scan(dir: &Path, log: &Log, positions: &Checkpoints) -> Result<State, OpenQue
     let mut reader = log.reader(log.first_offset());
     loop {
         let records = reader
-            .try_next_batch(usize::MAX, SCAN_BATCH_BYTES)
+            .try_next_batch(PUMP_BATCH_MESSAGES, PUMP_BATCH_BYTES)
             .map_err(|source| OpenQueuesError::Read { dir: dir.to_owned(), source })?;
         if records.is_empty() {
             break;

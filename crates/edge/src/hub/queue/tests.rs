@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 //! The queues from outside: on a faulty disk, against a model, at their limits.
 
+mod limits;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;

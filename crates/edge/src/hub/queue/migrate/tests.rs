@@ -9,10 +9,11 @@ use bytes::Bytes;
 use model::message::Message;
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 use storage::file_layer::{Access, LayerFile, LockGuard, RealFiles};
+use storage::limits::GROUP_BYTES_MAX_DEFAULT;
 
 use super::super::super::record::tests::encode_first_version;
 use super::super::tests::{deliver_all, id, module, upstream};
-use super::super::{Queues, Readers};
+use super::super::{Queues, Readers, Records};
 use super::*;
 
 const BYTES_MAX: u64 = 64 << 20;
@@ -217,6 +218,26 @@ async fn more_than_fits_is_moved_and_refuses_new_messages_until_it_shrank() {
     assert_eq!(deliver_all(&queues, &Endpoint::Upstream).await, (0..60).collect::<Vec<_>>());
     queues.write_progress().unwrap();
     store().await.unwrap();
+}
+
+/// The new form of a small message can be many times the old one: its endpoint is in it.
+#[tokio::test]
+async fn a_step_of_the_move_fits_one_append_however_small_the_messages_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = id(module("m", &"i".repeat(230)), 0);
+    let count = GROUP_BYTES_MAX_DEFAULT / 230;
+    let records = (0..count).map(|number| {
+        let message = Message { bag: Bytes::from(format!("n={number}")), body: Bytes::new() };
+        encode_first_version(None, "d", &message)
+    });
+    let records: Records = records.collect();
+    assert!(records.bytes() < PUMP_BATCH_BYTES && count > PUMP_BATCH_MESSAGES, "the messages decide, not the bytes");
+    let old = folder.path().join(queue.name());
+    let old = Log::open_in(&old, LogOptions::default(), environment(&Killed::after(u64::MAX))).unwrap();
+    old.append(records).await.unwrap();
+    drop(old);
+    let queues = Queues::open(folder.path(), BYTES_MAX).unwrap();
+    assert_eq!(deliver_all(&queues, &queue.endpoint).await, (0..count).collect::<Vec<_>>());
 }
 
 #[test]
