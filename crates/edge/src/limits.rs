@@ -125,10 +125,11 @@ pub const SCOPE_IDENTITY_REFRESH_MIN: Duration = Duration::from_secs(10);
 /// The whole scope is fetched again after this time.
 pub const SCOPE_REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Identities one page of the scope brings.
+/// Identities one page of the scope is asked to bring.
 pub const SCOPE_PAGE_SIZE: usize = 100;
 
-/// Pages of one scope query.
+/// Pages of one scope query. Identities beyond are asked for one by one as they connect, and none is forgotten because it was
+/// on no page.
 pub const SCOPE_PAGES_MAX: usize = 100;
 
 /// Twins cached for clients.
