@@ -368,12 +368,7 @@ impl State {
 }
 
 impl Queues {
-    /// Opens the queues in a folder; blocks while it reads everything that waits.
-    pub fn open(dir: &Path, bytes_max: u64) -> Result<Self, OpenQueuesError> {
-        Self::open_in(dir, bytes_max, Environment::default())
-    }
-
-    /// [`Self::open`] with given files and clock.
+    /// Opens the queues in a folder, on these files and with this clock; blocks while it reads everything that waits.
     pub fn open_in(dir: &Path, bytes_max: u64, environment: Environment) -> Result<Self, OpenQueuesError> {
         let failed = |source| OpenQueuesError::Folder { path: dir.to_owned(), source };
         environment.files.create_dir(dir).map_err(failed)?;
