@@ -102,10 +102,10 @@ pub const METRIC_SERIES_MAX: usize = 1024;
 /// Disk for all queues when `[tidegate] max_disk` is not set.
 pub const QUEUES_DISK_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
 
-/// A module has this long to acknowledge a message on an input.
+/// A module has this long to acknowledge a message on an input, from when it acknowledged the one before. Then it gets it again.
 pub const INPUT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long an operation for a client waits for the upstream hub.
+/// How long an operation for a client waits for the upstream hub, whatever the number of requests it takes.
 pub const UPSTREAM_CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a client's request waits for a link that is just being set up, before the cache answers.
@@ -132,10 +132,11 @@ pub const SCOPE_PAGE_SIZE: usize = 100;
 /// on no page.
 pub const SCOPE_PAGES_MAX: usize = 100;
 
-/// Twins cached for clients.
+/// Twins of clients in memory. For one more, those no request is using at that moment leave; all are on disk.
 pub const TWINS_MAX: usize = 2048;
 
-/// An upstream link whose client has left is closed after this time, unless messages still use it.
+/// An upstream link whose client has left is closed after this time, unless messages still use it. What the hub above says
+/// meanwhile does not prolong it.
 pub const LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The certificate authority of this edge.

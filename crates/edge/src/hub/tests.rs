@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub(super) mod alone;
+mod limits;
 mod site;
 
 use std::time::Duration;
