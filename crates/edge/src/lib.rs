@@ -31,6 +31,9 @@ mod twin_link;
 mod unix_http;
 mod workload;
 
+#[cfg(feature = "testing")]
+pub use hub::testing;
+
 /// Runs futures side by side on this task and waits for all. Each is polled first in the order given, which
 /// `first_polls_keep_the_order` holds: messages of one sender are handed on that way, and those for an input by
 /// `FuturesOrdered`.

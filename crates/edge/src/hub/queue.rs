@@ -26,6 +26,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use model::limits::ROUTE_PRIORITY_MAX;
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 use protocol::hub::bag;
 use sha2::{Digest, Sha256};
@@ -87,7 +88,10 @@ impl QueueId {
 
     fn of_name(name: &str) -> Option<Self> {
         let (endpoint, priority) = name.rsplit_once('.')?;
-        let priority = if priority == DEFAULT { PRIORITY_WITHOUT_NUMBER } else { priority.parse().ok()? };
+        let priority = match priority {
+            DEFAULT => PRIORITY_WITHOUT_NUMBER,
+            number => number.parse().ok().filter(|number| u64::from(*number) <= ROUTE_PRIORITY_MAX)?,
+        };
         let endpoint = match endpoint {
             UPSTREAM => Endpoint::Upstream,
             encoded => {

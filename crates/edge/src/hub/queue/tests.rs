@@ -129,7 +129,7 @@ fn names_lead_back() {
         assert_eq!(id.name(), name);
         assert_eq!(QueueId::of_name(name), Some(id));
     }
-    for name in ["upstream", "x.default", "lost+found", ".default", LOG, POSITIONS, ".positions.tmp"] {
+    for name in ["upstream", "upstream.10", "x.default", "lost+found", ".default", LOG, POSITIONS, ".positions.tmp"] {
         assert_eq!(QueueId::of_name(name), None, "{name}");
     }
 }
