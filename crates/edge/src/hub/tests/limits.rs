@@ -13,7 +13,8 @@ use super::*;
 use crate::hub::queue::{Batch, QueueId};
 use crate::hub::record::{StoredMessage, Target};
 use crate::limits::{
-    EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_FIRST, SESSIONS_MAX, UPSTREAM_CALL_TIMEOUT,
+    EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_FIRST, RETRY_WAIT_MAX, SESSIONS_MAX,
+    UPSTREAM_CALL_TIMEOUT,
 };
 
 const INPUTS: Subscriptions =
@@ -46,6 +47,31 @@ async fn a_module_that_does_not_acknowledge_in_time_gets_the_message_again() {
     sleep(2 * INPUT_ACK_TIMEOUT).await;
     assert!(filter.try_next().is_none());
     assert!(alone.hub.queues.endpoints().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_module_that_never_acknowledges_is_tried_ever_more_seldom_and_for_ever() {
+    let alone = Alone::new(json!({ "filter": TO_FILTER }));
+    let mut filter = alone.connect(&module("filter"), INPUTS);
+    alone.take_in(&module("sensor"), vec![numbered(0)]).await;
+    let mut wait = RETRY_WAIT_FIRST;
+    let (_, mut kept) = next_input(&mut filter).await;
+    for _ in 0..10 {
+        let sent_at = Instant::now();
+        let (_, again) = next_input(&mut filter).await;
+        assert_took(sent_at, INPUT_ACK_TIMEOUT + wait);
+        wait = (wait * 2).min(RETRY_WAIT_MAX);
+        // The one before is held until here: it did not fail, it was not answered.
+        drop(std::mem::replace(&mut kept, again));
+        filter.delivered();
+    }
+    assert_eq!(wait, RETRY_WAIT_MAX);
+    kept.send(()).unwrap();
+    alone.take_in(&module("sensor"), vec![numbered(1)]).await;
+    let (_, _never) = next_input(&mut filter).await;
+    let sent_at = Instant::now();
+    next_input(&mut filter).await;
+    assert_took(sent_at, INPUT_ACK_TIMEOUT + RETRY_WAIT_FIRST);
 }
 
 #[tokio::test(start_paused = true)]
