@@ -5,9 +5,9 @@
 //!
 //! target: kind (1) | priority (1) | lifetime (4) | kind 1 only: module length (2) | input length (2) | module | input
 //! ```
-//! Numbers are big endian. *Stored at* is in milliseconds since 1970, by the clock of this device. Kind 0 is `$upstream`, 1 an input
-//! of a module. Priority is 0 to 9, `FF` for none. Lifetime is in seconds from *stored at*, `FFFFFFFF` for ever. The sender is
-//! in client id form, `device` or `device/module`.
+//! Numbers are big endian. There is at least one target. *Stored at* is in milliseconds since 1970, by the clock of this device.
+//! Kind 0 is `$upstream`, 1 an input of a module. Priority is 0 to 9, `FF` for none. Lifetime is in seconds from *stored at*,
+//! `FFFFFFFF` for ever. The sender is in client id form, `device` or `device/module`.
 //!
 //! Version history:
 //! - 2: several targets and the time. One log for everything.
