@@ -9,6 +9,8 @@
 pub mod bag;
 pub mod dps_body;
 pub mod dtdl;
+pub mod edge_record;
+pub mod event_record;
 pub mod hub_side;
 pub mod hub_topic;
 pub mod log_checkpoints;
@@ -18,6 +20,7 @@ pub mod mqtt_decode;
 pub mod query;
 pub mod route;
 pub mod sas_token;
+pub mod state_envelope;
 pub mod telemetry_segment;
 
 pub mod mutate;
@@ -30,6 +33,8 @@ pub const TARGETS: &[Target] = &[
     ("bag", bag::run),
     ("dps_body", dps_body::run),
     ("dtdl", dtdl::run),
+    ("edge_record", edge_record::run),
+    ("event_record", event_record::run),
     ("hub_side", hub_side::run),
     ("hub_topic", hub_topic::run),
     ("log_checkpoints", log_checkpoints::run),
@@ -39,5 +44,6 @@ pub const TARGETS: &[Target] = &[
     ("query", query::run),
     ("route", route::run),
     ("sas_token", sas_token::run),
+    ("state_envelope", state_envelope::run),
     ("telemetry_segment", telemetry_segment::run),
 ];

@@ -60,6 +60,8 @@ targets!(
     bag,
     dps_body,
     dtdl,
+    edge_record,
+    event_record,
     hub_side,
     hub_topic,
     log_checkpoints,
@@ -69,5 +71,6 @@ targets!(
     query,
     route,
     sas_token,
+    state_envelope,
     telemetry_segment,
 );

@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use serde_json::Value;
+use storage::log::Environment;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -128,12 +129,21 @@ pub struct EdgeHub {
 impl EdgeHub {
     /// Opens the hub's folder, restores configuration, queues and sessions, and starts to deliver what is queued.
     pub fn open(options: HubOptions, stop: CancellationToken) -> Result<Arc<Self>, OpenHubError> {
+        Self::open_in(options, stop, Environment::default())
+    }
+
+    /// [`Self::open`] with given files and clock for the queues.
+    fn open_in(
+        options: HubOptions,
+        stop: CancellationToken,
+        environment: Environment,
+    ) -> Result<Arc<Self>, OpenHubError> {
         let dir = options.dir.clone();
         let twins_dir = dir.join("twins");
         std::fs::create_dir_all(&twins_dir)
             .map_err(|source| OpenHubError::Folder { path: twins_dir.clone(), source })?;
         let config = HubConfig::restore(&dir.join("config.json"));
-        let queues = Queues::open(&dir.join("queues"), options.queues_disk_bytes_max)?;
+        let queues = Queues::open_in(&dir.join("queues"), options.queues_disk_bytes_max, environment)?;
         let scope = Scope::open(dir.join("scope.json"), Arc::clone(&options.scope), &options.device)?;
         let sessions = Sessions::open(dir.join("sessions.json"))?;
         let links = Links::new(LinkOptions::of(&options), stop.clone());
@@ -188,6 +198,15 @@ impl EdgeHub {
     fn me(&self) -> Arc<Self> {
         self.me.upgrade().expect("a method of the hub is running, so somebody holds it")
     }
+}
+
+/// How a stored message looks, for whoever tests from outside that any bytes are read or refused.
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use super::queue::QueueId;
+    pub use super::record::{
+        StoredMessage, StoredRecord, Target, UnknownRecord, decode_first_version, encode, expires_at_ms,
+    };
 }
 
 #[cfg(test)]

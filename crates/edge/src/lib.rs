@@ -32,8 +32,12 @@ mod twin_link;
 mod unix_http;
 mod workload;
 
+#[cfg(feature = "testing")]
+pub use hub::testing;
+
 /// Runs futures side by side on this task and waits for all. Each is polled first in the order given, which
-/// `first_polls_keep_the_order` holds: messages of one sender are handed on that way.
+/// `first_polls_keep_the_order` holds: messages of one sender are handed on that way, and those for an input by
+/// `FuturesOrdered`.
 pub(crate) use futures_util::future::join_all;
 
 /// An error with its causes, in one line.
@@ -52,19 +56,25 @@ pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use std::cell::RefCell;
 
+    use futures_util::stream::{FuturesOrdered, StreamExt as _};
+
     #[tokio::test]
     async fn first_polls_keep_the_order() {
         let begun = RefCell::new(Vec::new());
-        let futures = (0..1000).map(|number| {
-            let begun = &begun;
-            async move {
-                begun.borrow_mut().push(number);
-                tokio::task::yield_now().await;
-                number
-            }
-        });
-        let outputs = super::join_all(futures).await;
-        assert_eq!(outputs, (0..1000).collect::<Vec<_>>());
-        assert_eq!(begun.into_inner(), outputs);
+        let futures = || {
+            (0..1000).map(|number| {
+                let begun = &begun;
+                async move {
+                    begun.borrow_mut().push(number);
+                    tokio::task::yield_now().await;
+                    number
+                }
+            })
+        };
+        let expected: Vec<_> = (0..1000).collect();
+        assert_eq!(super::join_all(futures()).await, expected);
+        assert_eq!(begun.take(), expected);
+        assert_eq!(futures().collect::<FuturesOrdered<_>>().collect::<Vec<_>>().await, expected);
+        assert_eq!(begun.take(), expected);
     }
 }

@@ -74,19 +74,17 @@ pub const QUEUE_RUNS_MAX: usize = 128;
 /// Records of other queues that are read over rather than beginning another stretch.
 pub const QUEUE_RUN_GAP_RECORDS: u64 = 64;
 
-/// Bytes read at once when the queues are opened.
-pub const SCAN_BATCH_BYTES: usize = 1024 * 1024;
-
 /// How far the queues were delivered is written down at most this often.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How often messages that wait for a blocked endpoint are looked at for whether their time is up.
 pub const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Messages a pump takes from a queue at once.
+/// Messages a pump takes from a queue at once. Those of an earlier version are moved in steps of as many: written anew, each is
+/// larger than it was, and a step must fit one append to the log.
 pub const PUMP_BATCH_MESSAGES: usize = 256;
 
-/// Bytes a pump takes from a queue at once.
+/// Bytes a pump takes from a queue at once; at least one message, however large.
 pub const PUMP_BATCH_BYTES: usize = 1024 * 1024;
 
 /// One segment of the queues' log: what has been sent is freed in steps of this size.
@@ -121,10 +119,10 @@ pub const PROCESSORS_SAMPLE_INTERVAL: Duration = Duration::from_secs(60);
 /// Disk for all queues when `[tidegate] max_disk` is not set.
 pub const QUEUES_DISK_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
 
-/// A module has this long to acknowledge a message on an input.
+/// A module has this long to acknowledge a message on an input, from when it acknowledged the one before. Then it gets it again.
 pub const INPUT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long an operation for a client waits for the upstream hub.
+/// How long an operation for a client waits for the upstream hub, whatever the number of requests it takes.
 pub const UPSTREAM_CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a client's request waits for a link that is just being set up, before the cache answers.
@@ -144,16 +142,18 @@ pub const SCOPE_IDENTITY_REFRESH_MIN: Duration = Duration::from_secs(10);
 /// The whole scope is fetched again after this time.
 pub const SCOPE_REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Identities one page of the scope brings.
+/// Identities one page of the scope is asked to bring.
 pub const SCOPE_PAGE_SIZE: usize = 100;
 
-/// Pages of one scope query.
+/// Pages of one scope query. Identities beyond are asked for one by one as they connect, and none is forgotten because it was
+/// on no page.
 pub const SCOPE_PAGES_MAX: usize = 100;
 
-/// Twins cached for clients.
+/// Twins of clients in memory. For one more, those no request is using at that moment leave; all are on disk.
 pub const TWINS_MAX: usize = 2048;
 
-/// An upstream link whose client has left is closed after this time, unless messages still use it.
+/// An upstream link whose client has left is closed after this time, unless messages still use it. What the hub above says
+/// meanwhile does not prolong it.
 pub const LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The certificate authority of this edge.

@@ -93,6 +93,13 @@ pub fn open(kind: Kind, contents: &[u8]) -> Result<Body<'_>, OpenEnvelopeError> 
     if envelope.kind != kind.name {
         return Err(damaged(format!("it is of kind {:?} instead of {:?}", envelope.kind, kind.name)));
     }
+    if envelope.version <= VERSION_BARE {
+        return Err(damaged(format!(
+            "an envelope has version {} or later, not {}",
+            VERSION_BARE + 1,
+            envelope.version
+        )));
+    }
     if envelope.version > kind.version {
         return Err(OpenEnvelopeError::Newer { found: envelope.version, known: kind.version });
     }

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use model::identity::Identity;
 use model::message::{MESSAGE_BYTES_MAX, Message};
 use model::route::Endpoint;
@@ -19,6 +20,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 use transport::client::{LinkState, SendError};
+use transport::server::SessionLink;
 
 use super::EdgeHub;
 use super::dropped::Reason;
@@ -203,17 +205,14 @@ impl EdgeHub {
             let connected = self.sessions.with_inputs(module);
             let Some(session) = self.while_alive(queue, &mut messages, connected).await else { return };
             self.drop_expired(queue, &mut messages);
-            let deliveries = messages.iter().map(|waiting| {
-                let delivery = session.deliver_input(input, &waiting.stored.message);
-                tokio::time::timeout(INPUT_ACK_TIMEOUT, delivery)
-            });
             let sending = Instant::now();
-            let outcomes = crate::join_all(deliveries).await;
-            let failed = outcomes.iter().position(|outcome| !matches!(outcome, Ok(Ok(()))));
-            self.count_sent(queue, &messages[..failed.unwrap_or(messages.len())], sending.elapsed());
-            let Some(failed) = failed else { return };
-            wait = if failed > 0 { RETRY_WAIT_FIRST } else { wait };
-            messages.drain(..failed);
+            let delivered = hand_over(&session, input, &messages).await;
+            self.count_sent(queue, &messages[..delivered], sending.elapsed());
+            wait = if delivered > 0 { RETRY_WAIT_FIRST } else { wait };
+            messages.drain(..delivered);
+            if messages.is_empty() {
+                return;
+            }
             tracing::debug!(%module, input, waiting = messages.len(), "not acknowledged, delivering again");
             let pause = tokio::time::sleep(wait);
             if self.while_alive(queue, &mut messages, pause).await.is_none() {
@@ -264,6 +263,18 @@ impl EdgeHub {
             self.tell_queues();
         }
     }
+}
+
+/// Delivers to a module's input, many at a time and in order. Says how many, from the first on, were acknowledged: all, or
+/// those before the one that was not in time. A module that takes one after the other has the time for each.
+async fn hand_over(session: &SessionLink, input: &str, messages: &[WaitingMessage]) -> usize {
+    let deliveries = messages.iter().map(|waiting| session.deliver_input(input, &waiting.stored.message));
+    let mut deliveries: FuturesOrdered<_> = deliveries.collect();
+    let mut acknowledged = 0;
+    while let Ok(Some(Ok(()))) = tokio::time::timeout(INPUT_ACK_TIMEOUT, deliveries.next()).await {
+        acknowledged += 1;
+    }
+    acknowledged
 }
 
 /// A log that cannot be read is said loudly and tried again; nothing is skipped.

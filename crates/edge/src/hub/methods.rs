@@ -57,3 +57,6 @@ impl EdgeHub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

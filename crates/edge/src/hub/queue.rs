@@ -28,6 +28,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use model::limits::ROUTE_PRIORITY_MAX;
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 use protocol::hub::bag;
 use sha2::{Digest, Sha256};
@@ -42,7 +43,6 @@ use tokio::sync::Notify;
 use super::record::{StoredMessage, StoredRecord, Target, UnknownRecord, encode, expires_at_ms};
 use crate::limits::{
     CURSORS_MAX, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, QUEUE_COMMIT_INTERVAL, QUEUE_SEGMENT_BYTES, QUEUE_TAIL_BYTES,
-    SCAN_BATCH_BYTES,
 };
 use aside::{ASIDE, Aside, AsideHead, AsideReaders};
 use cursor::Cursor;
@@ -92,7 +92,10 @@ impl QueueId {
 
     fn of_name(name: &str) -> Option<Self> {
         let (endpoint, priority) = name.rsplit_once('.')?;
-        let priority = if priority == DEFAULT { PRIORITY_WITHOUT_NUMBER } else { priority.parse().ok()? };
+        let priority = match priority {
+            DEFAULT => PRIORITY_WITHOUT_NUMBER,
+            number => number.parse().ok().filter(|number| u64::from(*number) <= ROUTE_PRIORITY_MAX)?,
+        };
         let endpoint = match endpoint {
             UPSTREAM => Endpoint::Upstream,
             encoded => {
@@ -460,12 +463,7 @@ impl State {
 }
 
 impl Queues {
-    /// Opens the queues in a folder; blocks while it reads everything that waits.
-    pub fn open(dir: &Path, bytes_max: u64) -> Result<Self, OpenQueuesError> {
-        Self::open_in(dir, bytes_max, Environment::default())
-    }
-
-    /// [`Self::open`] with given files and clock.
+    /// Opens the queues in a folder, on these files and with this clock; blocks while it reads everything that waits.
     pub fn open_in(dir: &Path, bytes_max: u64, environment: Environment) -> Result<Self, OpenQueuesError> {
         let failed = |source| OpenQueuesError::Folder { path: dir.to_owned(), source };
         environment.files.create_dir(dir).map_err(failed)?;
@@ -781,7 +779,7 @@ fn scan(
     let mut reader = log.reader(log.first_offset());
     loop {
         let records = reader
-            .try_next_batch(usize::MAX, SCAN_BATCH_BYTES)
+            .try_next_batch(PUMP_BATCH_MESSAGES, PUMP_BATCH_BYTES)
             .map_err(|source| OpenQueuesError::Read { dir: dir.to_owned(), source })?;
         if records.is_empty() {
             break;

@@ -5,9 +5,9 @@
 //!
 //! target: kind (1) | priority (1) | lifetime (4) | kind 1 only: module length (2) | input length (2) | module | input
 //! ```
-//! Numbers are big endian. *Stored at* is in milliseconds since 1970, by the clock of this device. Kind 0 is `$upstream`, 1 an input
-//! of a module. Priority is 0 to 9, `FF` for none. Lifetime is in seconds from *stored at*, `FFFFFFFF` for ever. The sender is
-//! in client id form, `device` or `device/module`.
+//! Numbers are big endian. There is at least one target. *Stored at* is in milliseconds since 1970, by the clock of this device.
+//! Kind 0 is `$upstream`, 1 an input of a module. Priority is 0 to 9, `FF` for none. Lifetime is in seconds from *stored at*,
+//! `FFFFFFFF` for ever. The sender is in client id form, `device` or `device/module`.
 //!
 //! Version history:
 //! - 2: several targets and the time. One log for everything.
@@ -16,6 +16,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use model::identity::Identity;
+use model::limits::ROUTE_PRIORITY_MAX;
 use model::message::Message;
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 
@@ -121,7 +122,11 @@ impl StoredRecord {
         let mut head = bytes.get(1..TARGETS_AT)?;
         let stored_at_ms = head.get_u64();
         let mut rest = &bytes[TARGETS_AT..];
-        for _ in 0..head.get_u8() {
+        let targets = head.get_u8();
+        if targets == 0 {
+            return None;
+        }
+        for _ in 0..targets {
             RawTarget::take(&mut rest)?;
         }
         let targets = TARGETS_AT..bytes.len() - rest.len();
@@ -183,7 +188,8 @@ impl<'a> RawTarget<'a> {
         let kind = rest.try_get_u8().ok()?;
         let priority = match rest.try_get_u8().ok()? {
             NO_PRIORITY => PRIORITY_WITHOUT_NUMBER,
-            number => u32::from(number),
+            number if u64::from(number) <= ROUTE_PRIORITY_MAX => u32::from(number),
+            _ => return None,
         };
         let lifetime = rest.try_get_u32().ok()?;
         let module_input = match kind {

@@ -1,7 +1,7 @@
 //! Twins and methods between a client here and the hub above, over the client's own link.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use model::identity::Identity;
@@ -45,7 +45,7 @@ impl EdgeHub {
         let mut cached = entry.lock().await;
         let link = self.link(identity);
         if link.is_up().await {
-            match self.fetch_twin(&link, &mut cached).await {
+            match in_time(self.fetch_twin(&link, &mut cached)).await {
                 Ok(_) => source = Peer::Upstream,
                 Err(RequestError::Refused { status, message }) => return Err(HubError { status, message }),
                 Err(error) => tracing::debug!(%identity, %error, "twin answered from the cache"),
@@ -55,14 +55,15 @@ impl EdgeHub {
         Ok(Bytes::from(cached.twin.to_device_json().to_string()))
     }
 
-    /// Reads the twin above into the cache, after sending what it misses. Answers the desired change, if there is one.
+    /// Reads the twin above into the cache, after sending what it misses. Answers the desired change, if there is one. The cache
+    /// is as it was when the future is dropped on the way.
     async fn fetch_twin(&self, link: &Link, cached: &mut CachedTwin) -> Result<Option<Value>, RequestError> {
         let mut upstream = read(link).await?;
         if let Some(missing) = cached.missing_upstream(&upstream)
             && missing.as_object().is_some_and(|members| !members.is_empty())
         {
             let patch = Bytes::from(missing.to_string());
-            in_time(link.client.patch_reported(patch)).await?;
+            link.client.patch_reported(patch).await?;
             upstream = read(link).await?;
         }
         let old = Value::Object(cached.twin.desired.properties.clone());
@@ -137,7 +138,7 @@ impl EdgeHub {
         if !cached.complete && !cached.unsent {
             return;
         }
-        match self.fetch_twin(link, &mut cached).await {
+        match in_time(self.fetch_twin(link, &mut cached)).await {
             Ok(Some(change)) => {
                 let version = cached.twin.desired.version;
                 self.deliver_desired(&link.identity, version, Bytes::from(change.to_string())).await;
@@ -169,36 +170,48 @@ impl EdgeHub {
 
     async fn relay_method(&self, identity: &Identity, call: MethodCall) {
         let asked = Instant::now();
+        let (status, payload) = self.invoke_method(identity, &call.name, call.payload.clone()).await;
+        self.options.metrics.hub.method(identity, asked.elapsed());
+        call.reply(status, payload).await;
+    }
+
+    async fn invoke_method(&self, identity: &Identity, name: &str, payload: Bytes) -> (i32, Bytes) {
         let answer = match self.sessions.get(identity) {
-            Some(session) => session.invoke_method(&call.name, call.payload.clone(), METHOD_TIMEOUT_MAX).await,
+            Some(session) => session.invoke_method(name, payload, METHOD_TIMEOUT_MAX).await,
             None => Err(InvokeError::Closed),
         };
         let refuse = |status: i32, message: &str| (status, Bytes::from(json!({ "message": message }).to_string()));
-        let (status, payload) = match answer {
+        match answer {
             Ok(answer) => (answer.status, answer.payload),
             Err(InvokeError::Closed | InvokeError::NotSubscribed) => {
                 refuse(404, "the device or module is not connected to its gateway, or takes no methods")
             }
             Err(InvokeError::Timeout) => refuse(504, "no answer in time"),
             Err(error) => refuse(503, &error.to_string()),
-        };
-        self.options.metrics.hub.method(identity, asked.elapsed());
-        call.reply(status, payload).await;
+        }
     }
 }
 
 /// Handles what the hub above says to one client, and closes the link when nobody has needed it for a while.
 async fn follow(hub: Arc<EdgeHub>, link: Arc<Link>, mut events: mpsc::Receiver<ClientEvent>) {
     let mut users = link.users();
+    let mut unused_since: Option<tokio::time::Instant> = None;
     loop {
-        let unused = *users.borrow_and_update() == 0;
+        unused_since = match *users.borrow_and_update() {
+            0 => unused_since.or_else(|| Some(tokio::time::Instant::now())),
+            _ => None,
+        };
         tokio::select! {
             event = events.recv() => match event {
                 Some(event) => take(&hub, &link, event).await,
                 None => break,
             },
-            changed = users.changed() => if changed.is_err() { break },
-            () = tokio::time::sleep(LINK_IDLE_TIMEOUT), if unused => {
+            // Also when it was used for a moment and is unused again.
+            changed = users.changed() => match changed {
+                Ok(()) => unused_since = None,
+                Err(_) => break,
+            },
+            () = elapsed(unused_since, LINK_IDLE_TIMEOUT) => {
                 if hub.links.remove_unused(&link) {
                     tracing::debug!(identity = %link.identity, "upstream link closed: not needed");
                     link.client.stop().await;
@@ -231,11 +244,22 @@ async fn take(hub: &Arc<EdgeHub>, link: &Arc<Link>, event: ClientEvent) {
 }
 
 async fn read(link: &Link) -> Result<Twin, RequestError> {
-    let bytes = in_time(link.client.twin()).await?;
+    let bytes = link.client.twin().await?;
     let twin = serde_json::from_slice(&bytes).ok().and_then(|json| Twin::from_device_json(&json));
     twin.ok_or(RequestError::Refused { status: 503, message: "the hub's twin cannot be read".to_owned() })
+}
+
+/// Waits until something has been so for a time; for ever when it is not so.
+async fn elapsed(since: Option<tokio::time::Instant>, time: Duration) {
+    match since {
+        Some(since) => tokio::time::sleep_until(since + time).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn in_time<T>(request: impl Future<Output = Result<T, RequestError>>) -> Result<T, RequestError> {
     tokio::time::timeout(UPSTREAM_CALL_TIMEOUT, request).await.unwrap_or(Err(RequestError::Timeout))
 }
+
+#[cfg(test)]
+mod tests;

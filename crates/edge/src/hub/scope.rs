@@ -2,18 +2,19 @@
 //! they are let in while there is no network. The file is private to its owner.
 //!
 //! The whole scope is fetched when the upstream link comes up and every hour; a single identity when somebody unknown
-//! knocks or a signature does not fit, at most every ten seconds each.
+//! knocks or a signature does not fit, at most every ten seconds each. Of a scope larger than is fetched whole, the rest is
+//! known by this second way only.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use model::identity::Identity;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::identity::Device;
 use crate::identity::hub_api::{HubApi, HubApiError};
@@ -94,10 +95,12 @@ impl Scope {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&identity.to_string()).cloned()
     }
 
-    /// Fetches everything anew. What is no longer in scope is forgotten, which is returned.
+    /// Fetches everything anew. What is no longer in scope is forgotten, which is returned. When the scope is larger than is
+    /// fetched, nobody can be said to have left it.
     pub(super) async fn refresh(&self) -> Result<Vec<Identity>, HubApiError> {
         let mut fresh = BTreeMap::new();
         let mut link = Value::Null;
+        let mut complete = false;
         for _ in 0..SCOPE_PAGES_MAX {
             let mut body = json!({ "pageSize": SCOPE_PAGE_SIZE, "authChain": self.auth_chain });
             if !link.is_null() {
@@ -107,16 +110,25 @@ impl Scope {
             fresh.extend(read_identities(&page));
             link = page.get("continuationLink").cloned().unwrap_or(Value::Null);
             if link.is_null() || link == "" {
+                complete = true;
                 break;
             }
         }
         let gone = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let left = known.keys().filter(|id| fresh.get(*id).is_none_or(|identity| !identity.enabled));
+            let left = known.keys().filter(|id| fresh.get(*id).map_or(complete, |identity| !identity.enabled));
             left.map(|id| Identity::from_client_id(id)).collect()
         };
         tracing::debug!(identities = fresh.len(), "scope fetched");
-        self.replace(|known| *known = fresh);
+        if complete {
+            self.replace(|known| *known = fresh);
+        } else {
+            tracing::warn!(
+                identities = fresh.len(),
+                "the scope is larger than is fetched at once: the rest is asked for one by one as it connects"
+            );
+            self.replace(|known| known.extend(fresh));
+        }
         Ok(gone)
     }
 

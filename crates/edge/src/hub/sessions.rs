@@ -34,6 +34,19 @@ struct Live {
     next_number: u64,
 }
 
+impl Live {
+    /// What is kept is bounded like the sessions themselves. One that is not connected goes; its client subscribes anew.
+    fn forget_one_too_many(&mut self, newest: &Identity) {
+        if self.kept.len() <= SESSIONS_MAX {
+            return;
+        }
+        let newest_id = newest.to_string();
+        let absent = |id: &&String| **id != newest_id && !self.links.contains_key(&Identity::from_client_id(id));
+        let forgotten = self.kept.keys().find(absent).cloned().unwrap_or(newest_id);
+        self.kept.remove(&forgotten);
+    }
+}
+
 impl Sessions {
     pub(super) fn open(path: PathBuf) -> Result<Self, StateError> {
         let kept = state::open(&path)?.unwrap_or_default();
@@ -111,10 +124,7 @@ impl Sessions {
                 Some(subscriptions) => drop(live.kept.insert(identity.to_string(), subscriptions.to_bits())),
                 None => drop(live.kept.remove(&identity.to_string())),
             }
-            // Bounded like the sessions themselves; the oldest name goes, whose client then subscribes anew.
-            if live.kept.len() > SESSIONS_MAX {
-                live.kept.pop_first();
-            }
+            live.forget_one_too_many(identity);
             (before != live.kept).then(|| live.kept.clone())
         });
         if let Some(kept) = changed
@@ -157,6 +167,42 @@ mod tests {
         assert_eq!(again.kept(&identity), Some(subscriptions));
         again.keep(&identity, None);
         assert_eq!(Sessions::open(path).unwrap().kept(&identity), None);
+    }
+
+    #[test]
+    fn one_session_too_many_is_refused_until_another_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let sessions = Sessions::open(dir.path().join("sessions.json")).unwrap();
+        let client = |number: usize| Identity::device(&format!("leaf{number}"));
+        let numbers: Vec<_> = (0..SESSIONS_MAX)
+            .map(|number| sessions.insert(&client(number), SessionLink::detached().0).unwrap().0)
+            .collect();
+        assert!(sessions.insert(&client(SESSIONS_MAX), SessionLink::detached().0).is_none());
+        assert!(sessions.get(&client(SESSIONS_MAX)).is_none());
+        assert!(sessions.insert(&client(3), SessionLink::detached().0).is_some(), "one that is there may come again");
+        assert!(sessions.remove(&client(7), numbers[7]));
+        assert!(sessions.insert(&client(SESSIONS_MAX), SessionLink::detached().0).is_some());
+        assert_eq!(sessions.count(), SESSIONS_MAX);
+    }
+
+    #[test]
+    fn of_too_many_kept_subscriptions_those_of_an_absent_client_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let sessions = Sessions::open(dir.path().join("sessions.json")).unwrap();
+        // By name, those that are connected come first.
+        let absent: Vec<_> = (0..SESSIONS_MAX - 1).map(|n| Identity::device(&format!("z{n:04}"))).collect();
+        let (first, newest) = (Identity::device("a"), Identity::device("b"));
+        let subscriptions = Subscriptions { methods: true, ..Subscriptions::default() };
+        // As an earlier run left it: the file is not written once more for each.
+        sessions.with(|live| live.kept.extend(absent.iter().map(|id| (id.to_string(), subscriptions.to_bits()))));
+        sessions.insert(&first, SessionLink::detached().0).unwrap();
+        sessions.keep(&first, Some(subscriptions));
+        assert_eq!(sessions.kept(&absent[0]), Some(subscriptions), "so many are kept");
+        sessions.keep(&newest, Some(subscriptions));
+        assert_eq!(sessions.kept(&absent[0]), None);
+        for kept in [&first, &newest, &absent[1], absent.last().unwrap()] {
+            assert_eq!(sessions.kept(kept), Some(subscriptions), "{kept}");
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! The hub between real clients and a hub above that is in memory, over real TLS sockets.
 #![allow(clippy::unwrap_used)]
 
+pub(super) mod alone;
+mod limits;
 mod site;
 
 use std::time::Duration;

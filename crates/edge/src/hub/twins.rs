@@ -136,6 +136,30 @@ mod tests {
         assert_eq!(*again.get(&Identity::device("other")).lock().await, CachedTwin::default());
     }
 
+    #[tokio::test]
+    async fn of_too_many_twins_those_nobody_uses_leave_memory_and_come_back_from_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = TwinCache::new(dir.path().to_owned());
+        let client = |number: usize| Identity::device(&format!("leaf{number}"));
+        let in_use = cache.get(&client(0));
+        let cached = CachedTwin { twin: twin(json!({ "a": 1 })), unsent: true, complete: true };
+        *cache.get(&client(1)).lock().await = cached.clone();
+        cache.write(&client(1), &cached).unwrap();
+        let count = || cache.twins.lock().unwrap().len();
+        for number in 2..TWINS_MAX {
+            cache.get(&client(number));
+        }
+        let unused = Arc::downgrade(&cache.get(&client(1)));
+        assert_eq!(count(), TWINS_MAX);
+        cache.get(&client(2));
+        assert!(unused.upgrade().is_some(), "so many stay");
+        cache.get(&client(TWINS_MAX));
+        assert_eq!(count(), 2, "the one in use and the new one");
+        assert!(unused.upgrade().is_none());
+        assert!(Arc::ptr_eq(&in_use, &cache.get(&client(0))));
+        assert_eq!(*cache.get(&client(1)).lock().await, cached);
+    }
+
     #[test]
     fn what_upstream_misses_is_the_difference_deletions_included() {
         let mut cached = CachedTwin { twin: twin(json!({ "a": 1, "b": 2 })), unsent: false, complete: true };

@@ -55,6 +55,14 @@ fn another_kind_is_damage_and_a_later_version_is_not() {
 }
 
 #[test]
+fn an_envelope_of_a_version_that_had_none_is_damage() {
+    for version in 0..=VERSION_BARE {
+        let sealed = seal(Kind { version, ..KIND }, &json!({})).unwrap();
+        assert!(is_damaged(&sealed), "{version}");
+    }
+}
+
+#[test]
 fn what_was_written_before_there_were_envelopes_is_read() {
     for bare in ["{\"version\":7,\"section\":{\"kind\":\"x\"}}", "[1,2]", "{\"kind\":{\"keys\":[]},\"body\":{}}"] {
         assert_eq!(open(KIND, bare.as_bytes()).unwrap(), Body { version: VERSION_BARE, json: bare });

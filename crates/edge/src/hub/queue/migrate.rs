@@ -15,7 +15,7 @@ use storage::log::{Checkpoints, Environment, Log, LogOptions, Offset};
 
 use super::super::record::{Target, decode_first_version};
 use super::{ASIDE, Batch, LOG, OpenQueuesError, POSITIONS, QueueId, open_log, remove_folder};
-use crate::limits::SCAN_BATCH_BYTES;
+use crate::limits::{PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES};
 
 /// The first version's file in a queue's folder, and its name for the position in it.
 pub(super) const SENT: &str = "sent";
@@ -77,7 +77,7 @@ fn move_queue(
     let mut moved = 0;
     loop {
         let records = reader
-            .try_next_batch(usize::MAX, SCAN_BATCH_BYTES)
+            .try_next_batch(PUMP_BATCH_MESSAGES, PUMP_BATCH_BYTES)
             .map_err(|source| OpenQueuesError::Read { dir: old.to_owned(), source })?;
         let Some(last) = records.last() else { return Ok(moved) };
         let after = Offset(last.offset.0 + 1);

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 //! The queues from outside: on a faulty disk, against a model, at their limits.
 
+mod limits;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -127,7 +129,7 @@ fn names_lead_back() {
         assert_eq!(id.name(), name);
         assert_eq!(QueueId::of_name(name), Some(id));
     }
-    for name in ["upstream", "x.default", "lost+found", ".default", LOG, POSITIONS, ".positions.tmp"] {
+    for name in ["upstream", "upstream.10", "x.default", "lost+found", ".default", LOG, POSITIONS, ".positions.tmp"] {
         assert_eq!(QueueId::of_name(name), None, "{name}");
     }
 }

@@ -84,6 +84,20 @@ fn a_record_that_ends_early_is_refused_at_every_byte() {
 }
 
 #[test]
+fn a_record_for_nobody_or_of_a_priority_there_is_not_is_refused() {
+    let to = |targets: &[u8]| {
+        let bytes = [&[VERSION, 0, 0, 0, 0, 0, 0, 0, 5], targets, &[0, 1, 0, 0, 0, 0, b'd']].concat();
+        StoredRecord::parse(bytes.into()).map(|record| record.targets().map(|target| target.queue.priority).collect())
+    };
+    let upstream = |priority: u8| to(&[1, UPSTREAM, priority, 0, 0, 0, 9]);
+    assert_eq!(upstream(9), Ok(vec![9]));
+    assert_eq!(upstream(NO_PRIORITY), Ok(vec![PRIORITY_WITHOUT_NUMBER]));
+    for refused in [upstream(10), to(&[0])] {
+        assert_eq!(refused, Err(UnknownRecord { version: VERSION, known: VERSION }));
+    }
+}
+
+#[test]
 fn a_record_of_a_newer_program_is_named() {
     let error = StoredRecord::parse(Bytes::from_static(&[3, 0, 0])).unwrap_err();
     assert_eq!(error.to_string(), "a stored message has version 3, or is damaged; this program knows version 2");

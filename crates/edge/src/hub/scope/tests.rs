@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
+use std::time::Duration;
+
 /// Answers in turn from a list; `None` stands for a hub that is not reached.
 struct Answers(Mutex<Vec<Option<Value>>>);
 
@@ -80,4 +82,56 @@ async fn one_identity_is_asked_for_once_in_a_while() {
     assert!(scope.get(&a).is_some());
     assert_eq!(scope.refresh_one(&a).await, Refreshed::TooSoon);
     assert_eq!(scope.refresh_one(&Identity::device("b")).await, Refreshed::Unreachable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_identity_is_asked_for_again_after_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let scope = scope(dir.path(), vec![None; 3]);
+    let (a, b) = (Identity::device("a"), Identity::device("b"));
+    assert_eq!(scope.refresh_one(&a).await, Refreshed::Unreachable);
+    tokio::time::advance(SCOPE_IDENTITY_REFRESH_MIN - Duration::from_millis(1)).await;
+    assert_eq!(scope.refresh_one(&a).await, Refreshed::TooSoon);
+    assert_eq!(scope.refresh_one(&b).await, Refreshed::Unreachable, "each has its own time");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(scope.refresh_one(&a).await, Refreshed::Unreachable);
+    assert_eq!(scope.refresh_one(&b).await, Refreshed::TooSoon);
+}
+
+/// A hub above with so many devices, which brings as many on a page as it is asked for.
+struct Many(usize);
+
+impl ScopeSource for Many {
+    fn page<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
+        let first = body["continuationLink"].as_str().map_or(0, |link| link.parse().unwrap());
+        let end = self.0.min(first + body["pageSize"].as_u64().unwrap() as usize);
+        let devices: Vec<_> = (first..end).map(|number| device(&format!("d{number}"), "enabled")).collect();
+        let link = (end < self.0).then(|| end.to_string());
+        Box::pin(async move { Ok(json!({ "devices": devices, "modules": [], "continuationLink": link })) })
+    }
+
+    fn one<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
+        let id = body["targetDeviceId"].as_str().unwrap();
+        Box::pin(async move { Ok(json!({ "devices": [device(id, "enabled")], "modules": [] })) })
+    }
+}
+
+#[tokio::test]
+async fn of_a_scope_larger_than_is_fetched_nobody_is_forgotten() {
+    const ALL: usize = SCOPE_PAGES_MAX * SCOPE_PAGE_SIZE;
+    let dir = tempfile::tempdir().unwrap();
+    let edge = Device { hub_host: "hub".into(), device_id: "edge".into() };
+    let open = |devices| Scope::open(dir.path().join("scope.json"), Arc::new(Many(devices)), &edge).unwrap();
+    let knows = |scope: &Scope, number: usize| scope.get(&Identity::device(&format!("d{number}"))).is_some();
+    let scope = open(ALL);
+    assert_eq!(scope.refresh().await.unwrap(), []);
+    assert!(knows(&scope, ALL - 1), "the last of so many is fetched");
+    let scope = open(ALL + 2);
+    scope.refresh().await.unwrap();
+    assert!(!knows(&scope, ALL), "one more is not");
+    assert_eq!(scope.refresh_one(&Identity::device(&format!("d{ALL}"))).await, Refreshed::Known);
+    assert_eq!(scope.refresh().await.unwrap(), [], "it was on no page, which does not mean that it left");
+    assert!(knows(&scope, ALL) && !knows(&scope, ALL + 1));
+    let scope = open(ALL);
+    assert_eq!(scope.refresh().await.unwrap(), [Identity::device(&format!("d{ALL}"))], "now it did leave");
 }

@@ -25,6 +25,7 @@ use transport::server::{
 use transport::tls::authority::{Certified, create_ca, issue_server};
 use transport::tls::{client_config, server_config};
 
+use super::alone::{HeldClock, hold_clock};
 use crate::hub::scope::ScopeAnswer;
 use crate::hub::{EdgeHub, HubOptions, ScopeSource};
 use crate::identity::Signer as _;
@@ -58,6 +59,9 @@ struct UpstreamState {
     received: Vec<(Identity, Message)>,
     twins: HashMap<Identity, Twin>,
     links: HashMap<Identity, SessionLink>,
+    answer_after: Duration,
+    /// While an answer is on its way no time passes.
+    answering: Option<HeldClock>,
 }
 
 impl Upstream {
@@ -90,6 +94,23 @@ impl Upstream {
         self.with(|state| Value::Object(state.twins[identity].reported.properties.clone()))
     }
 
+    /// From now on every request for a twin takes so long, of a clock that is paused.
+    pub fn answer_after(&self, time: Duration) {
+        self.with(|state| state.answer_after = time);
+    }
+
+    async fn take_time(&self) {
+        let time = self.with(|state| {
+            state.answering = None;
+            state.answer_after
+        });
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+            let held = hold_clock();
+            self.with(|state| state.answering = Some(held));
+        }
+    }
+
     pub async fn link(&self, identity: &Identity) -> SessionLink {
         self.wait_for(|state| state.links.get(identity).cloned()).await
     }
@@ -120,11 +141,13 @@ impl HubHandler for Upstream {
     }
 
     async fn twin_get(&self, session: &Identity) -> Result<Bytes, HubError> {
+        self.take_time().await;
         let twin = self.with(|state| state.twins.entry(session.clone()).or_default().to_device_json());
         Ok(Bytes::from(twin.to_string()))
     }
 
     async fn twin_patch_reported(&self, session: &Identity, patch: Bytes) -> Result<u64, HubError> {
+        self.take_time().await;
         let patch = serde_json::from_slice(&patch).unwrap();
         let now = OffsetDateTime::UNIX_EPOCH;
         let patched = self.with(|state| {
@@ -290,7 +313,7 @@ impl Site {
         self.start_edge().await;
     }
 
-    fn hub(&self) -> &Arc<EdgeHub> {
+    pub fn hub(&self) -> &Arc<EdgeHub> {
         &self.edge.as_ref().unwrap().0
     }
 

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use model::message::Message;
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 use storage::file_layer::{Access, FileLayer, LayerFile, LockGuard, RealFiles};
+use storage::limits::GROUP_BYTES_MAX_DEFAULT;
 
 use super::super::super::record::tests::encode_first_version;
 use super::super::tests::{deliver_all, id, module, upstream};
-use super::super::{Queues, Readers};
+use super::super::{Queues, Readers, Records};
 use super::*;
 
 const BYTES_MAX: u64 = 64 << 20;
@@ -144,6 +145,10 @@ fn write_old(dir: &Path, queue: &QueueId, numbers: std::ops::Range<usize>, sent:
     }
 }
 
+fn open(dir: &Path, bytes_max: u64) -> Result<Queues, OpenQueuesError> {
+    Queues::open_in(dir, bytes_max, Environment::default())
+}
+
 fn old_folder() -> (tempfile::TempDir, [QueueId; 3]) {
     let folder = tempfile::tempdir().unwrap();
     let queues = [upstream(), id(Endpoint::Upstream, 0), id(module("filter", "in.1"), 9)];
@@ -163,7 +168,7 @@ fn names(dir: &Path) -> Vec<String> {
 #[tokio::test]
 async fn undelivered_messages_of_the_first_version_go_on_in_order() {
     let (folder, _) = old_folder();
-    let queues = Queues::open(folder.path(), BYTES_MAX).unwrap();
+    let queues = open(folder.path(), BYTES_MAX).unwrap();
     assert_eq!(names(folder.path()), ["log"]);
     let mut readers = Readers::default();
     let urgent = queues.take(&Endpoint::Upstream, &mut readers).await.unwrap().unwrap();
@@ -175,7 +180,7 @@ async fn undelivered_messages_of_the_first_version_go_on_in_order() {
     assert_eq!(deliver_all(&queues, &Endpoint::Upstream).await, expected);
     assert_eq!(deliver_all(&queues, &module("filter", "in.1")).await, Vec::<usize>::new());
     drop(queues);
-    let queues = Queues::open(folder.path(), BYTES_MAX).unwrap();
+    let queues = open(folder.path(), BYTES_MAX).unwrap();
     assert_eq!(deliver_all(&queues, &Endpoint::Upstream).await, Vec::<usize>::new());
 }
 
@@ -186,7 +191,7 @@ async fn killed_at_any_operation_nothing_is_lost_and_order_is_kept() {
         let (folder, _) = old_folder();
         let killed = Killed::after(killed_at);
         let finished = Queues::open_in(folder.path(), BYTES_MAX, environment(&killed)).is_ok();
-        let queues = Queues::open(folder.path(), BYTES_MAX).unwrap();
+        let queues = open(folder.path(), BYTES_MAX).unwrap();
         assert!(names(folder.path()).iter().all(|name| ["log", "positions"].contains(&name.as_str())));
         let mut seen = std::collections::BTreeSet::new();
         let delivered = deliver_all(&queues, &Endpoint::Upstream).await;
@@ -205,7 +210,7 @@ async fn killed_at_any_operation_nothing_is_lost_and_order_is_kept() {
 async fn more_than_fits_is_moved_and_refuses_new_messages_until_it_shrank() {
     let folder = tempfile::tempdir().unwrap();
     write_old(folder.path(), &upstream(), 0..60, 0, 10_000);
-    let queues = Queues::open(folder.path(), 256 << 10).unwrap();
+    let queues = open(folder.path(), 256 << 10).unwrap();
     assert!(queues.bytes() > 256 << 10);
     let store = async || {
         let (lifetime_secs, message) =
@@ -220,6 +225,26 @@ async fn more_than_fits_is_moved_and_refuses_new_messages_until_it_shrank() {
     store().await.unwrap();
 }
 
+/// The new form of a small message can be many times the old one: its endpoint is in it.
+#[tokio::test]
+async fn a_step_of_the_move_fits_one_append_however_small_the_messages_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = id(module("m", &"i".repeat(230)), 0);
+    let count = GROUP_BYTES_MAX_DEFAULT / 230;
+    let records = (0..count).map(|number| {
+        let message = Message { bag: Bytes::from(format!("n={number}")), body: Bytes::new() };
+        encode_first_version(None, "d", &message)
+    });
+    let records: Records = records.collect();
+    assert!(records.bytes() < PUMP_BATCH_BYTES && count > PUMP_BATCH_MESSAGES, "the messages decide, not the bytes");
+    let old = folder.path().join(queue.name());
+    let old = Log::open_in(&old, LogOptions::default(), environment(&Killed::after(u64::MAX))).unwrap();
+    old.append(records).await.unwrap();
+    drop(old);
+    let queues = open(folder.path(), BYTES_MAX).unwrap();
+    assert_eq!(deliver_all(&queues, &queue.endpoint).await, (0..count).collect::<Vec<_>>());
+}
+
 #[test]
 fn an_unfinished_removal_is_finished_and_foreign_names_stay() {
     let folder = tempfile::tempdir().unwrap();
@@ -227,6 +252,6 @@ fn an_unfinished_removal_is_finished_and_foreign_names_stay() {
     std::fs::create_dir(&path).unwrap();
     std::fs::write(path.join("00000000000000000000.log"), b"half gone").unwrap();
     std::fs::create_dir(folder.path().join("lost+found")).unwrap();
-    drop(Queues::open(folder.path(), BYTES_MAX).unwrap());
+    drop(open(folder.path(), BYTES_MAX).unwrap());
     assert_eq!(names(folder.path()), ["log", "lost+found"]);
 }

@@ -1,0 +1,4 @@
+//! `state_envelope` for cargo-fuzz; the target itself is in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::state_envelope::run(bytes));
