@@ -6,5 +6,6 @@ export const paths = {
   template: '/templates/$templateId',
   manifests: '/manifests',
   connect: '/connect',
+  health: '/admin/health',
   signIn: '/sign-in',
 } as const

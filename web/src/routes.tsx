@@ -86,10 +86,11 @@ const manifests = createRoute({
   validateSearch: (search: Record<string, unknown>) => kept('manifest', search),
 })
 const connect = createRoute({ getParentRoute: () => signedIn, path: paths.connect, component: lazyRouteComponent(() => import('./pages/ConnectPage'), 'ConnectPage') })
+const health = createRoute({ getParentRoute: () => signedIn, path: paths.health, component: lazyRouteComponent(() => import('./pages/HealthPage'), 'HealthPage') })
 
 const tree = rootRoute.addChildren([
   signIn,
-  signedIn.addChildren([home, devices, device, templates, template, manifests, connect]),
+  signedIn.addChildren([home, devices, device, templates, template, manifests, connect, health]),
 ])
 
 export function createConsoleRouter(queryClient: QueryClient) {

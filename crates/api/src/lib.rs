@@ -2,7 +2,7 @@
 //!
 //! - The types are the request and answer bodies, one file a resource. Names and members of the IoT Central part are those
 //!   of its published OpenAPI documents; what is ours lives under `/api/ext/v1` and is in [`session`], [`fleet`], [`edge`],
-//!   [`messages`] and [`live`].
+//!   [`messages`], [`health`] and [`live`].
 //! - [`endpoints::ENDPOINTS`] lists every operation once: path, versions that have it, the permission it needs, bodies.
 //!   The server builds its routes from it, the authorization test walks it and [`openapi`] describes it, so the three
 //!   cannot drift apart.
@@ -18,6 +18,7 @@ pub mod endpoints;
 pub mod enrollment;
 pub mod error;
 pub mod fleet;
+pub mod health;
 mod live;
 pub mod manifest;
 pub mod messages;

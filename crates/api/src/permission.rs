@@ -70,4 +70,13 @@ permissions! {
     ApiTokensView = "apiTokens.view",
     /// Make and delete API tokens.
     ApiTokensManage = "apiTokens.manage",
+    /// See how the installation is: what all its applications share.
+    InstallationView = "installation.view",
+}
+
+impl Permission {
+    /// Whether it is about what all applications share. Such a permission is held in the first application only.
+    pub const fn is_of_installation(self) -> bool {
+        matches!(self, Self::InstallationView)
+    }
 }

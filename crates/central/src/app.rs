@@ -15,6 +15,7 @@ pub mod enrollment_groups;
 pub mod error;
 pub mod filter;
 pub mod fleet;
+pub mod health;
 pub mod manifests;
 pub mod page;
 pub mod properties;
@@ -71,6 +72,11 @@ impl App {
     pub async fn application_of_host(&self, host: &str) -> Result<Arc<ApplicationRow>, AppError> {
         let found = self.inner.core.applications.by_host(host).await?;
         found.ok_or_else(|| AppError::NotFound(format!("There is no application at '{host}'.")))
+    }
+
+    /// What a request at the host name of an application is about.
+    pub fn resource_of<'a>(&self, application: &'a Arc<ApplicationRow>) -> Resource<'a> {
+        Resource { application, runs_installation: application.id == self.inner.core.applications.first().id }
     }
 
     /// Live events.

@@ -16,6 +16,7 @@ use hub::metrics::HubMetrics;
 use hub::provisioning::Provisioning;
 use hub::sessions::Sessions;
 use hub::twins::Twins;
+use readers::positions::Positions;
 use readers::timeseries::Telemetry;
 use registry::Registry;
 use storage::log::Log;
@@ -33,6 +34,10 @@ pub struct Parts {
     pub applications: Applications,
     /// The log.
     pub log: Log,
+    /// What the log may take on the disk.
+    pub log_bytes_max: u64,
+    /// Where the readers of the log are.
+    pub readers: Positions,
     /// The one door into the log.
     pub events: Events,
     /// Where connections tell of themselves.

@@ -122,6 +122,43 @@ pub struct Endpoints {
     pub hostname: String,
 }
 
+/// Room below which a disk counts as full.
+const DISK_FULL_BYTES: u64 = 1 << 20;
+
+/// Room below which a disk counts as nearly full.
+const DISK_LOW_BYTES: u64 = 1 << 30;
+
+/// The disk a data folder is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    /// What is free for us.
+    pub free_bytes: u64,
+    /// Its size.
+    pub total_bytes: u64,
+}
+
+/// Whether a disk has room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// There is enough.
+    Enough,
+    /// It will soon be full.
+    Low,
+    /// Messages and changes are refused.
+    Full,
+}
+
+impl Disk {
+    /// Whether it has room.
+    pub fn room(&self) -> Room {
+        match self.free_bytes {
+            ..DISK_FULL_BYTES => Room::Full,
+            DISK_FULL_BYTES..DISK_LOW_BYTES => Room::Low,
+            DISK_LOW_BYTES.. => Room::Enough,
+        }
+    }
+}
+
 impl Endpoints {
     /// Port of the HTTPS listener.
     pub fn https_port(&self) -> Option<u16> {
@@ -286,6 +323,13 @@ impl DataFolder {
     pub fn read_endpoints(&self) -> Option<Endpoints> {
         let bytes = state_file::read(&self.endpoints(), SMALL_FILE_BYTES_MAX).ok()??;
         serde_json::from_slice(&bytes).ok()
+    }
+
+    /// The disk it is on, if the system tells. Blocks.
+    pub fn disk(&self) -> Option<Disk> {
+        let disk = rustix::fs::statvfs(&self.root).ok()?;
+        let bytes = |blocks: u64| blocks.checked_mul(disk.f_frsize);
+        Some(Disk { free_bytes: bytes(disk.f_bavail)?, total_bytes: bytes(disk.f_blocks)? })
     }
 
     /// Files that only the owner may read and that others can: path and mode.

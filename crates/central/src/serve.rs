@@ -263,6 +263,8 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         registry,
         applications,
         log,
+        log_bytes_max: config.log.max_bytes,
+        readers: runner.positions,
         events,
         connections,
         live,

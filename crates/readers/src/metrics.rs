@@ -78,9 +78,9 @@ impl Collector for ReaderGauges {
         let standings = self.0.standings();
         for (at, (name, help)) in gauges.into_iter().enumerate() {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for Standing { name, lag, uncommitted } in &standings {
+            for Standing { reader, lag, uncommitted, .. } in &standings {
                 let gauge = ConstGauge::new(i64::try_from([*lag, *uncommitted][at]).unwrap_or(i64::MAX));
-                gauge.encode(family.encode_family(&ReaderLabels { reader: name })?)?;
+                gauge.encode(family.encode_family(&ReaderLabels { reader: reader.name })?)?;
             }
         }
         Ok(())

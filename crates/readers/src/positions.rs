@@ -3,7 +3,7 @@
 //! *Invariant*: a position here is never ahead of the one in the registry, and the log is never trimmed past one that counts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use events::{Events, LogConfig};
 use registry::{Registry, StoreError};
@@ -28,6 +28,8 @@ pub enum Begin {
 pub struct ReaderName {
     /// Name of its position, of its condition, and in metrics.
     pub name: &'static str,
+    /// What it makes of the log, in a sentence for people.
+    pub about: &'static str,
     /// Whether the log keeps what it has not covered. Otherwise it misses what is trimmed before it comes.
     pub counts: bool,
     /// Where it begins.
@@ -47,7 +49,16 @@ struct Inner {
     durable: AtomicU64,
     /// Everything before it was handled.
     handled: AtomicU64,
+    /// When it handled something last, Unix milliseconds; [`NEVER`] before.
+    moved_ms: AtomicI64,
+    /// When the newest record it has handled was appended, Unix milliseconds; [`NEVER`] before.
+    handled_until_ms: AtomicI64,
+    /// It ended unasked, and has not passed that place since.
+    has_ended: AtomicBool,
 }
+
+/// The time of what has not happened in this process.
+const NEVER: i64 = i64::MIN;
 
 /// The positions of all readers. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,12 +70,19 @@ pub struct Positions {
 /// A reader as an operator sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// Its name.
-    pub name: &'static str,
+    /// Its name, and how it stands to the log.
+    pub reader: ReaderName,
     /// Records it has not handled.
     pub lag: u64,
     /// Records the log keeps for it, or would if it counted.
     pub uncommitted: u64,
+    /// When it handled something last, Unix milliseconds; `None` when it has not since this process started.
+    pub moved_ms: Option<i64>,
+    /// Since when its oldest unread record waits, Unix milliseconds. Once that record has left memory it is the time of the
+    /// newest one it has read, which came just before; `None` when that is not known either, or nothing waits.
+    pub unread_since_ms: Option<i64>,
+    /// It ended unasked and is started again, and has not passed that place since.
+    pub has_ended: bool,
 }
 
 /// A reader cannot go on where it stopped.
@@ -131,12 +149,24 @@ impl Positions {
     /// Each reader.
     pub fn standings(&self) -> Vec<Standing> {
         let next = self.log.next_offset().0;
-        let standing = |position: &Position| Standing {
-            name: position.name(),
-            lag: next.saturating_sub(position.handled()),
+        self.all.iter().map(|position| self.standing(position, next)).collect()
+    }
+
+    fn standing(&self, position: &Position, next: u64) -> Standing {
+        let inner = &position.inner;
+        let handled = position.handled();
+        let waiting = (handled < next).then_some(Offset(handled));
+        Standing {
+            reader: inner.reader,
+            lag: next.saturating_sub(handled),
             uncommitted: next.saturating_sub(position.durable()),
-        };
-        self.all.iter().map(standing).collect()
+            moved_ms: time(&inner.moved_ms),
+            unread_since_ms: waiting.and_then(|offset| {
+                let in_memory = self.log.appended_at_ms(offset).map(unix_ms);
+                in_memory.or_else(|| time(&inner.handled_until_ms))
+            }),
+            has_ended: inner.has_ended.load(Ordering::Acquire),
+        }
     }
 
     /// The lowest durable position of those that count: what lies before it may go.
@@ -160,6 +190,14 @@ impl Positions {
             Err(error) => tracing::warn!(%error, "the log could not be trimmed"),
         }
     }
+}
+
+fn unix_ms(appended_at_ms: u64) -> i64 {
+    i64::try_from(appended_at_ms).unwrap_or(i64::MAX)
+}
+
+fn time(at_ms: &AtomicI64) -> Option<i64> {
+    Some(at_ms.load(Ordering::Acquire)).filter(|at_ms| *at_ms != NEVER)
 }
 
 fn begin(begin: Begin, stored: &[(String, u64)], readers: &[ReaderName], log: &Log) -> u64 {
@@ -190,7 +228,15 @@ fn check(reader: ReaderName, stored: u64, log: &Log) -> Result<u64, OpenPosition
 
 impl Position {
     fn new(reader: ReaderName, at: u64) -> Self {
-        Self { inner: Arc::new(Inner { reader, durable: AtomicU64::new(at), handled: AtomicU64::new(at) }) }
+        let inner = Inner {
+            reader,
+            durable: AtomicU64::new(at),
+            handled: AtomicU64::new(at),
+            moved_ms: AtomicI64::new(NEVER),
+            handled_until_ms: AtomicI64::new(NEVER),
+            has_ended: AtomicBool::new(false),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The reader's name.
@@ -219,5 +265,15 @@ impl Position {
 
     pub(crate) fn set_handled(&self, next: u64) {
         self.inner.handled.store(next, Ordering::Release);
+    }
+
+    /// It handled records at `now_ms`, the newest of which was appended at `appended_at_ms`.
+    pub(crate) fn set_moved(&self, appended_at_ms: u64, now_ms: i64) {
+        self.inner.moved_ms.store(now_ms, Ordering::Release);
+        self.inner.handled_until_ms.fetch_max(unix_ms(appended_at_ms), Ordering::AcqRel);
+    }
+
+    pub(crate) fn set_ended(&self, has_ended: bool) {
+        self.inner.has_ended.store(has_ended, Ordering::Release);
     }
 }

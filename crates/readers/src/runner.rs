@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use events::clock::now_ms;
 use events::health::{Condition, Health, with_causes};
 use events::{Events, LogConfig};
 use registry::StoreError;
@@ -131,7 +132,12 @@ impl Runner {
 
 /// The condition of a reader.
 pub fn condition(health: &Health, name: &str) -> Condition {
-    health.condition(format!("reader {name}"))
+    health.condition(condition_name(name))
+}
+
+/// What the condition of a reader is called.
+pub fn condition_name(name: &str) -> String {
+    format!("reader {name}")
 }
 
 impl<R: Reader> Task<R> {
@@ -150,6 +156,7 @@ impl<R: Reader> Task<R> {
                 Err(error) => panic_text(error),
             };
             let name = task.position.name();
+            task.position.set_ended(true);
             task.health.break_with(format!("it ended and is started again: {problem}"));
             tracing::error!(reader = name, "a reader ended and is started again in {pause:?}: {problem}");
             task.runner.metrics.restarted(name);
@@ -189,6 +196,9 @@ impl<R: Reader> Task<R> {
                         self.attempted.store(reader.position().0, Ordering::Release);
                         if !self.handle(&mut run, &batch).await? {
                             return Ok(());
+                        }
+                        if let Some(newest) = batch.last() {
+                            self.position.set_moved(newest.appended_at_ms, now_ms());
                         }
                     }
                     Err(ReadError::Closed) => break,
@@ -270,6 +280,7 @@ impl<R: Reader> Task<R> {
         if self.health.restore() {
             tracing::info!(reader = self.position.name(), "a reader works again");
         }
+        self.position.set_ended(false);
     }
 }
 

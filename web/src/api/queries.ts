@@ -18,6 +18,13 @@ export const sessionQuery = queryOptions({
   staleTime: 60_000,
 })
 
+/** How the installation is. What it tells changes without an event, so it is asked for again. */
+export const healthQuery = queryOptions({
+  queryKey: ['health'],
+  queryFn: () => unwrap(api.GET('/api/ext/v1/health')),
+  refetchInterval: 5_000,
+})
+
 export const fleetQuery = (search: FleetSearch) =>
   queryOptions({
     queryKey: ['fleet', search],

@@ -16,6 +16,9 @@ const PLACES = [
   { to: paths.connect, icon: 'connect', label: 'Connect' },
 ] as const
 
+/** What belongs to the installation and not to the application; for those who run it. */
+const SYSTEM_PLACES = [{ to: paths.health, icon: 'health', label: 'Health' }] as const
+
 const THEMES: { theme: Theme; label: string }[] = [
   { theme: 'system', label: 'Auto' },
   { theme: 'light', label: 'Light' },
@@ -25,6 +28,7 @@ const THEMES: { theme: Theme; label: string }[] = [
 /** What surrounds every page: the places, who is signed in, the colour scheme. */
 export function Shell() {
   const { data: session } = useSuspenseQuery(sessionQuery)
+  const places = session.permissions.includes('installation.view') ? [...PLACES, ...SYSTEM_PLACES] : PLACES
   return (
     <div className={styles.shell}>
       <a className={styles.skip} href="#main">
@@ -36,7 +40,7 @@ export function Shell() {
           Tidegate
         </Link>
         <nav className={styles.nav} aria-label="Places">
-          {PLACES.map((place) => (
+          {places.map((place) => (
             <Link key={place.to} to={place.to}>
               <Icon name={place.icon} />
               {place.label}

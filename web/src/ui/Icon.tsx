@@ -6,6 +6,7 @@ const SHAPES = {
   connect: 'M9 15l6-6M10.5 6.5l1.8-1.8a4 4 0 0 1 5.7 5.7l-1.8 1.8M13.5 17.5l-1.8 1.8a4 4 0 0 1-5.7-5.7l1.8-1.8',
   edge: 'M4 6h16v5H4zM4 13h16v5H4zM7.5 8.5h.01M7.5 15.5h.01',
   module: 'M5 5h6v6H5zM13 5h6v6h-6zM5 13h6v6H5zM13 13h6v6h-6z',
+  health: 'M3 12h4l2.5-6 4.5 12 2.5-6H21',
 } as const
 
 export type IconName = keyof typeof SHAPES

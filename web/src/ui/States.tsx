@@ -33,6 +33,15 @@ export function ErrorBox({ message, detail }: { message: string; detail?: string
   )
 }
 
+/** Something does not work, and what can be done about it. */
+export function Warning({ children }: { children: ReactNode }) {
+  return (
+    <div className={styles.error} role="alert">
+      {children}
+    </div>
+  )
+}
+
 /** Something is not as usual, but nothing failed. */
 export function Notice({ children }: { children: ReactNode }) {
   return (

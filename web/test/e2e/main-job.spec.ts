@@ -92,6 +92,16 @@ test('from the sign-in link to a live chart, an accepted property and an answere
     await expect(page.getByRole('region', { name: 'Python program' })).toContainText('azure.iot.device')
     await takeScreenshots(page, 'connect')
   })
+
+  await test.step('sees that the installation is well: every reader follows the log', async () => {
+    await page.getByRole('navigation', { name: 'Places' }).getByRole('link', { name: 'Health' }).click()
+    await expect(page.getByRole('heading', { name: 'Health', level: 1 }).locator('..')).toContainText('Ready')
+    const readers = page.getByRole('table', { name: 'Readers of the log' })
+    for (const name of ['telemetry', 'last_seen']) await expect(readers.getByRole('row', { name }).getByText('Following')).toBeVisible()
+    const newest = page.getByRole('region', { name: 'Log', exact: true })
+    await moved(newest)
+    await takeScreenshots(page, 'health')
+  })
 })
 
 async function tab(page: Page, name: string): Promise<void> {

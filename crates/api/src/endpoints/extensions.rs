@@ -4,6 +4,7 @@ use super::text;
 use crate::edge::EdgeView;
 use crate::endpoint::{Endpoint, Method, Parameter, ParameterKind, Shape, Versions};
 use crate::fleet::{FleetDeviceDetails, FleetPage};
+use crate::health::InstallationHealth;
 use crate::live::{LiveConnection, LiveEdge, LiveProperties, LiveTelemetry};
 use crate::messages::{MessagePage, SeriesResponse};
 use crate::permission::Permission;
@@ -97,6 +98,9 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     extension("Provisioning_Get", Get, "/api/ext/v1/dps", "Read where devices register.")
         .needs(Permission::ConnectivityReadInstance)
         .gives::<ProvisioningInfo>(200),
+    extension("Health_Get", Get, "/api/ext/v1/health", "Read how the installation is: readers of the log, log, disk.")
+        .needs(Permission::InstallationView)
+        .gives::<InstallationHealth>(200),
     extension("Document_Get", Get, "/api/ext/v1/openapi.json", "Read the description of these operations.")
         .gives_open_json(),
     extension("Private_GetTwin", Get, "/system/iothub/devices/{deviceId}/get-twin", "Read the twin of a device.")

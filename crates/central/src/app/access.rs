@@ -7,6 +7,7 @@ use api::endpoint::Guard;
 use api::permission::Permission;
 use registry::ApplicationRow;
 
+use super::roles::BuiltInRole;
 use super::{AppError, roles};
 
 /// Who asks.
@@ -45,11 +46,6 @@ impl Actor {
         }
     }
 
-    /// Every permission of every role.
-    pub fn permissions(&self) -> Vec<Permission> {
-        Permission::ALL.iter().copied().filter(|permission| self.holds(*permission)).collect()
-    }
-
     fn holds(&self, permission: Permission) -> bool {
         // A role that is limited to an organization gives nothing at the root.
         let at_root = self.roles.iter().filter(|assignment| assignment.organization.is_none());
@@ -62,6 +58,16 @@ impl Actor {
 pub struct Resource<'a> {
     /// The application it belongs to.
     pub application: &'a Arc<ApplicationRow>,
+    /// Whether that is the first application. Readers, log and disk are of the process and not of one application: who sees
+    /// them learns about all applications, so only those who run the installation may, and they are the administrators of its
+    /// first application, as for `/metrics`. An administrator of a further one is a tenant there.
+    pub runs_installation: bool,
+}
+
+impl Resource<'_> {
+    fn knows(self, permission: Permission) -> bool {
+        self.runs_installation || !permission.is_of_installation()
+    }
 }
 
 /// Proof that an actor may do something in an application.
@@ -69,6 +75,7 @@ pub struct Resource<'a> {
 pub struct Access {
     actor: Actor,
     application: Arc<ApplicationRow>,
+    runs_installation: bool,
 }
 
 /// Decides whether an actor may do what a guard protects, on a resource.
@@ -78,10 +85,11 @@ pub fn authorize(actor: &Actor, guard: Guard, resource: Resource<'_>) -> Result<
     }
     match guard {
         Guard::Public | Guard::SignedIn => {}
-        Guard::Permission(permission) if actor.holds(permission) => {}
+        Guard::Permission(permission) if resource.knows(permission) && actor.holds(permission) => {}
         Guard::Permission(permission) => return Err(AppError::Forbidden(permission)),
     }
-    Ok(Access { actor: actor.clone(), application: Arc::clone(resource.application) })
+    let Resource { application, runs_installation } = resource;
+    Ok(Access { actor: actor.clone(), application: Arc::clone(application), runs_installation })
 }
 
 impl Access {
@@ -107,8 +115,22 @@ impl Access {
 
     /// Asks for one permission more, where an operation turns out to need it.
     pub fn require(&self, permission: Permission) -> Result<(), AppError> {
-        let resource = Resource { application: &self.application };
-        authorize(&self.actor, Guard::Permission(permission), resource).map(|_| ())
+        authorize(&self.actor, Guard::Permission(permission), self.resource()).map(|_| ())
+    }
+
+    /// Everything the actor may do in the application.
+    pub fn permissions(&self) -> Vec<Permission> {
+        Permission::ALL.iter().copied().filter(|permission| self.require(*permission).is_ok()).collect()
+    }
+
+    /// What a role gives whoever is given it in the application.
+    pub fn permissions_of(&self, role: &'static BuiltInRole) -> impl Iterator<Item = Permission> {
+        let given = move |permission: &Permission| self.resource().knows(*permission) && role.allows(*permission);
+        Permission::ALL.iter().copied().filter(given)
+    }
+
+    fn resource(&self) -> Resource<'_> {
+        Resource { application: &self.application, runs_installation: self.runs_installation }
     }
 }
 
@@ -123,6 +145,10 @@ mod tests {
         Arc::new(ApplicationRow { id: id.to_owned(), name, id_scope, created_ms: 0 })
     }
 
+    fn resource(application: &Arc<ApplicationRow>) -> Resource<'_> {
+        Resource { application, runs_installation: true }
+    }
+
     fn actor(role: &str, organization: Option<&str>) -> Actor {
         Actor {
             kind: ActorKind::ApiToken { id: "t".to_owned() },
@@ -134,9 +160,12 @@ mod tests {
     #[test]
     fn roles_decide() {
         let application = application("a");
-        let resource = Resource { application: &application };
+        let resource = resource(&application);
         let cases = [
             ("Administrator", Permission::ApiTokensManage, true),
+            ("Administrator", Permission::InstallationView, true),
+            ("Builder", Permission::InstallationView, false),
+            ("Operator", Permission::InstallationView, false),
             ("Builder", Permission::TemplatesManage, true),
             ("Builder", Permission::UsersManage, false),
             ("Operator", Permission::DevicesUpdate, true),
@@ -153,11 +182,24 @@ mod tests {
     fn another_application_or_organization_gives_nothing() {
         let administrator = roles::by_name("administrator").unwrap().id;
         let guard = Guard::Permission(Permission::DevicesView);
-        assert!(authorize(&actor(administrator, None), guard, Resource { application: &application("b") }).is_err());
-        assert!(
-            authorize(&actor(administrator, Some("north")), guard, Resource { application: &application("a") })
-                .is_err()
-        );
-        assert!(authorize(&actor("unknown", None), guard, Resource { application: &application("a") }).is_err());
+        let (a, b) = (application("a"), application("b"));
+        assert!(authorize(&actor(administrator, None), guard, resource(&b)).is_err());
+        assert!(authorize(&actor(administrator, Some("north")), guard, resource(&a)).is_err());
+        assert!(authorize(&actor("unknown", None), guard, resource(&a)).is_err());
+    }
+
+    #[test]
+    fn the_installation_is_for_administrators_of_the_first_application() {
+        let application = application("a");
+        let administrator = roles::by_name("administrator").unwrap();
+        for runs_installation in [true, false] {
+            let resource = Resource { application: &application, runs_installation };
+            let access = authorize(&actor(administrator.id, None), Guard::SignedIn, resource).unwrap();
+            assert_eq!(access.require(Permission::InstallationView).is_ok(), runs_installation);
+            assert_eq!(access.permissions().contains(&Permission::InstallationView), runs_installation);
+            // An administrator makes administrators, here as there.
+            let missing = access.permissions_of(administrator).find(|permission| access.require(*permission).is_err());
+            assert_eq!(missing, None);
+        }
     }
 }

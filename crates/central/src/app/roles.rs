@@ -27,12 +27,13 @@ impl BuiltInRole {
 }
 
 const ADMINISTRATION: &[Permission] =
-    &[Permission::UsersManage, Permission::ApiTokensView, Permission::ApiTokensManage];
+    &[Permission::UsersManage, Permission::ApiTokensView, Permission::ApiTokensManage, Permission::InstallationView];
 
 const OPERATOR_LACKS: &[Permission] = &[
     Permission::UsersManage,
     Permission::ApiTokensView,
     Permission::ApiTokensManage,
+    Permission::InstallationView,
     Permission::TemplatesManage,
     Permission::ConnectivityReadGlobal,
     Permission::ConnectivityManageGlobal,
@@ -100,8 +101,8 @@ pub fn check_assignments(access: &Access, roles: &[RoleAssignment]) -> Result<()
                 fault(format!("/roles/{index}/organization"), format!("{} is given at the root only", role.name));
             }
             (Some(role), None) => {
-                for permission in Permission::ALL.iter().filter(|permission| role.allows(**permission)) {
-                    access.require(*permission)?;
+                for permission in access.permissions_of(role) {
+                    access.require(permission)?;
                 }
             }
         }

@@ -23,7 +23,7 @@ use super::resource::Managed;
 use super::roles::{self, BuiltInRole};
 use super::tokens::read_roles;
 use super::users::Users;
-use super::{Access, Actor, ActorKind, App, AppError, Resource, authorize};
+use super::{Access, Actor, ActorKind, App, AppError, authorize};
 use crate::limits::{
     SIGN_IN_ADDRESSES_MAX, SIGN_IN_FAILURE_WINDOW, SIGN_IN_FAILURES_MAX, WEB_SESSION_IDLE, WEB_SESSION_LIFE,
 };
@@ -122,7 +122,7 @@ impl App {
         self.registry().web_session_create(&application.id, &hash, &user, now_ms, expires_ms).await?;
         let actor = self.user_actor(application, &user).await?.ok_or(AppError::Unauthenticated)?;
         tracing::info!(actor = actor.id(), "signed in");
-        Ok((session, authorize(&actor, Guard::SignedIn, Resource { application })?))
+        Ok((session, authorize(&actor, Guard::SignedIn, self.resource_of(application))?))
     }
 
     /// The actor a session cookie proves to an application, if it does. Extends the session when it is time.
@@ -174,7 +174,7 @@ impl App {
                 id: access.application().to_owned(),
                 name: access.application_name().to_owned(),
             },
-            permissions: actor.permissions(),
+            permissions: access.permissions(),
         }
     }
 }

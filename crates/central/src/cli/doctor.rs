@@ -3,7 +3,6 @@
 //! It changes nothing. While `serve` runs, what only `serve` may open (the log) is left out and said so.
 
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,14 +16,9 @@ use telemetry::segment::folder;
 
 use super::folder::FolderArguments;
 use crate::certificates;
-use crate::data_folder::{DataFolder, DataFolderError, Guarded};
+use crate::data_folder::{DataFolder, DataFolderError, Guarded, Room};
 use crate::database::Database;
 
-/// Room below which the disk counts as full.
-const DISK_FULL_BYTES: u64 = 1 << 20;
-
-/// Room below which the disk counts as nearly full.
-const DISK_BYTES_MIN: u64 = 1 << 30;
 /// Days of certificate left below which it is said.
 const CERTIFICATE_DAYS_MIN: i64 = 30;
 /// How long a port may take to answer.
@@ -143,22 +137,18 @@ fn certificate(folder: &DataFolder) -> Finding {
 }
 
 fn disk(folder: &DataFolder) -> Finding {
-    match free_bytes(folder.root()) {
-        Some(free) if free < DISK_FULL_BYTES => {
+    let Some(disk) = folder.disk() else {
+        return finding("disk", Status::Warning, "the free space cannot be told");
+    };
+    let free = disk.free_bytes;
+    match disk.room() {
+        Room::Full => {
             let what = format!("the disk is full ({} KiB are free): messages and changes are refused", free >> 10);
             finding("disk", Status::Error, what)
         }
-        Some(free) if free < DISK_BYTES_MIN => {
-            finding("disk", Status::Warning, format!("only {} MiB are free", free >> 20))
-        }
-        Some(free) => finding("disk", Status::Ok, format!("{} MiB are free", free >> 20)),
-        None => finding("disk", Status::Warning, "the free space cannot be told"),
+        Room::Low => finding("disk", Status::Warning, format!("only {} MiB are free", free >> 20)),
+        Room::Enough => finding("disk", Status::Ok, format!("{} MiB are free", free >> 20)),
     }
-}
-
-fn free_bytes(path: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(path).ok()?;
-    disk.f_bavail.checked_mul(disk.f_frsize)
 }
 
 fn ports(folder: &DataFolder) -> Vec<Finding> {

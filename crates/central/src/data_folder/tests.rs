@@ -54,3 +54,21 @@ fn endpoints_leave_out_what_is_off() {
     assert!(!fs::read_to_string(folder.endpoints()).unwrap().contains("mqtts"));
     assert_eq!(folder.read_endpoints(), Some(endpoints));
 }
+
+#[test]
+fn a_disk_has_room_or_not() {
+    let room = |free_bytes: u64| Disk { free_bytes, total_bytes: u64::MAX }.room();
+    for (free_bytes, expected) in [
+        (0, Room::Full),
+        (DISK_FULL_BYTES - 1, Room::Full),
+        (DISK_FULL_BYTES, Room::Low),
+        (DISK_LOW_BYTES - 1, Room::Low),
+        (DISK_LOW_BYTES, Room::Enough),
+    ] {
+        assert_eq!(room(free_bytes), expected, "{free_bytes}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let disk = DataFolder::create(dir.path()).unwrap().disk().unwrap();
+    assert!(disk.free_bytes <= disk.total_bytes);
+    assert_eq!(DataFolder::at(&dir.path().join("none")).disk(), None);
+}

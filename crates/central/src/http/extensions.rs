@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::command::DirectMethodRequest;
 use api::edge::EdgeView;
 use api::fleet::{DeviceStatus, FleetDeviceDetails, FleetPage};
+use api::health::InstallationHealth;
 use api::messages::{MessagePage, SeriesResponse};
 use api::openapi::{Scope, document_text};
 use api::session::{ProvisioningInfo, Session, SignInRequest};
@@ -50,6 +51,7 @@ pub(super) fn add(routes: Routes) -> Routes {
         .serve("Fleet_GetTwin", twin)
         .serve("Live_Stream", live::stream)
         .serve("Provisioning_Get", provisioning)
+        .serve("Health_Get", health)
         .serve("Document_Get", document)
         .serve("Private_GetTwin", twin)
         .serve("Private_ListModules", edge_modules)
@@ -168,6 +170,10 @@ async fn twin(State(app): State<App>, Caller(access): Caller, path: DevicePath, 
 
 async fn provisioning(State(app): State<App>, Caller(access): Caller) -> Answer<ProvisioningInfo> {
     Ok(Json(ProvisioningInfo { id_scope: access.id_scope().to_owned(), endpoint: app.provisioning_endpoint() }))
+}
+
+async fn health(State(app): State<App>, Caller(access): Caller) -> Answer<InstallationHealth> {
+    Ok(Json(app.health(&access).await))
 }
 
 async fn document(Caller(_): Caller) -> Response {

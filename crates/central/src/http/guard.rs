@@ -12,7 +12,7 @@ use cookie::Cookie;
 use registry::ApplicationRow;
 
 use super::RequestApplication;
-use crate::app::{Access, Actor, App, AppError, Resource, authorize};
+use crate::app::{Access, Actor, App, AppError, authorize};
 
 /// Name of the cookie that holds a console session.
 pub const SESSION_COOKIE: &str = "tidegate_session";
@@ -59,7 +59,7 @@ async fn admit(app: &App, endpoint: &'static Endpoint, parts: &Parts) -> Result<
         None => session_actor(app, application, endpoint, headers).await?,
     };
     let actor = actor.ok_or(AppError::Unauthenticated)?;
-    let access = authorize(&actor, endpoint.guard, Resource { application })?;
+    let access = authorize(&actor, endpoint.guard, app.resource_of(application))?;
     Ok(Admitted { version, access: Some(access) })
 }
 

@@ -25,7 +25,7 @@ use crate::rest::client::Rest;
 const HOST: &str = "plant-7.localhost";
 
 /// A further application, made while Central serves, as the command line makes it.
-async fn second(central: &TestCentral) -> ApplicationRow {
+pub async fn second(central: &TestCentral) -> ApplicationRow {
     setup::new_application(&central.running.core.registry, "plant-7", now_ms()).await.unwrap()
 }
 
@@ -38,12 +38,12 @@ async fn administrator(central: &TestCentral, application: &ApplicationRow) -> S
 }
 
 /// The administrator of the second application, at its own host name.
-async fn rest(central: &TestCentral, application: &ApplicationRow) -> Rest {
+pub async fn rest(central: &TestCentral, application: &ApplicationRow) -> Rest {
     Rest::anonymous(central).with("host", HOST).with("authorization", &administrator(central, application).await)
 }
 
 /// Registers a device of the second application, whose scope alone says whose it is.
-async fn provision(central: &TestCentral, application: &ApplicationRow, id: &str) -> String {
+pub async fn provision(central: &TestCentral, application: &ApplicationRow, id: &str) -> String {
     let group = central.running.core.registry.resource_get(&application.id, "SAS-IoT-Devices").await;
     let group: EnrollmentGroupRow = group.unwrap().unwrap();
     let key = sas::derive_device_key(&group.keys.primary, id).unwrap();
@@ -55,7 +55,7 @@ async fn provision(central: &TestCentral, application: &ApplicationRow, id: &str
     key
 }
 
-async fn connect_second(central: &TestCentral, id: &str, key: &str) -> HubClient {
+pub async fn connect_second(central: &TestCentral, id: &str, key: &str) -> HubClient {
     let mut options = central.client_options(Identity::device(id), key);
     options.hub_host = HOST.to_owned();
     connect(options).await.0

@@ -7,6 +7,7 @@ mod devices;
 mod edge_device;
 mod enrollment;
 mod extensions;
+mod health;
 mod limits;
 mod lists;
 mod manifests;

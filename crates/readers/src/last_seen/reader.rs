@@ -21,8 +21,12 @@ use crate::timeseries;
 mod tests;
 
 /// Name and place of the reader. It was a part of the reader `telemetry` once: an older folder has only that position.
-pub const NAME: ReaderName =
-    ReaderName { name: "last_seen", counts: true, begin: Begin::Like(timeseries::reader::NAME.name) };
+pub const NAME: ReaderName = ReaderName {
+    name: "last_seen",
+    about: "Stores when each device and module was last heard of.",
+    counts: true,
+    begin: Begin::Like(timeseries::reader::NAME.name),
+};
 
 /// Stores when identities were last heard of.
 pub struct LastSeenReader {

@@ -6,9 +6,9 @@ use storage::log::LogOptions;
 
 use super::*;
 
-const SLOW: ReaderName = ReaderName { name: "slow", counts: true, begin: Begin::First };
-const FAST: ReaderName = ReaderName { name: "fast", counts: true, begin: Begin::First };
-const GUEST: ReaderName = ReaderName { name: "guest", counts: false, begin: Begin::First };
+const SLOW: ReaderName = ReaderName { name: "slow", about: "", counts: true, begin: Begin::First };
+const FAST: ReaderName = ReaderName { name: "fast", about: "", counts: true, begin: Begin::First };
+const GUEST: ReaderName = ReaderName { name: "guest", about: "", counts: false, begin: Begin::First };
 
 async fn open(folder: &std::path::Path) -> (Registry, Log) {
     let registry = Registry::open(&folder.join("registry.db")).await.unwrap();
@@ -31,8 +31,8 @@ async fn the_slowest_that_counts_decides() {
         assert_eq!(positions.slowest(), expected, "{name}");
     }
     positions.of("fast").unwrap().set_handled(9);
-    let fast = Standing { name: "fast", lag: 1, uncommitted: 2 };
-    assert_eq!(positions.standings()[1], fast);
+    let fast = positions.standings()[1];
+    assert_eq!((fast.reader, fast.lag, fast.uncommitted), (FAST, 1, 2));
     assert!(positions.of("nobody").is_none());
 }
 
@@ -53,4 +53,34 @@ async fn a_lost_log_begins_behind_the_furthest_reader_and_all_go_on_there() {
     let log = Log::open(&folder.path().join("log"), LogOptions { first_offset, ..LogOptions::default() }).unwrap();
     let positions = Positions::open(&registry, &log, &[SLOW, FAST]).await.unwrap();
     assert_eq!(positions.slowest(), 9);
+}
+
+#[tokio::test]
+async fn a_standing_tells_since_when_records_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, log) = open(folder.path()).await;
+    let positions = Positions::open(&registry, &log, &[SLOW]).await.unwrap();
+    let slow = positions.of("slow").unwrap();
+    let standing = || positions.standings()[0];
+    assert_eq!((standing().unread_since_ms, standing().moved_ms), (None, None), "nothing waits");
+
+    log.append(vec![Bytes::from_static(b"x"); 2]).await.unwrap();
+    let appended_at_ms = log.appended_at_ms(Offset(0)).unwrap();
+    assert_eq!(standing().unread_since_ms, Some(i64::try_from(appended_at_ms).unwrap()));
+    slow.set_moved(appended_at_ms, 7);
+    slow.set_handled(2);
+    assert_eq!((standing().unread_since_ms, standing().moved_ms), (None, Some(7)));
+    drop(positions);
+    log.close().await;
+
+    // After a start nothing is in memory: what was read last tells, and before that nobody knows.
+    let log = Log::open(&folder.path().join("log"), LogOptions::default()).unwrap();
+    let positions = Positions::open(&registry, &log, &[SLOW]).await.unwrap();
+    assert_eq!((positions.standings()[0].lag, positions.standings()[0].unread_since_ms), (2, None));
+    let slow = positions.of("slow").unwrap();
+    slow.set_moved(5, 8);
+    // What is read again, for what is in memory only, is older.
+    slow.set_moved(3, 9);
+    slow.set_handled(1);
+    assert_eq!((positions.standings()[0].lag, positions.standings()[0].unread_since_ms), (1, Some(5)));
 }

@@ -52,6 +52,7 @@ impl<const WHICH: usize> Reader for Probe<WHICH> {
 
     const NAME: ReaderName = ReaderName {
         name: ["one", "two", "watcher", "like_one"][WHICH],
+        about: "Keeps what it was handed.",
         counts: WHICH != 2,
         begin: [Begin::First, Begin::First, Begin::Next, Begin::Like("one")][WHICH],
     };
@@ -163,6 +164,10 @@ impl Bench {
         self.runner.health.problems().iter().map(ToString::to_string).collect()
     }
 
+    fn have_ended(&self) -> Vec<bool> {
+        self.runner.positions.standings().iter().map(|standing| standing.has_ended).collect()
+    }
+
     async fn stop(self) {
         self.shutdown.cancel();
         self.tasks.close();
@@ -219,11 +224,12 @@ async fn a_reader_that_panics_or_fails_is_named_and_started_again_from_its_posit
         };
         tokio::time::timeout(PATIENCE, named).await.expect("Central is not ready, and says which reader");
         assert_eq!(bench.problems().len(), 1);
+        assert_eq!(bench.have_ended(), [true, false]);
         assert!(bench.runner.positions.slowest() <= begin + 6, "what it has not committed is kept");
         one.mood.send(Mood::Well).unwrap();
         one.await_record(begin + 10).await;
         let well = async {
-            while !bench.problems().is_empty() {
+            while !bench.problems().is_empty() || bench.have_ended() != [false, false] {
                 tokio::task::yield_now().await;
             }
         };

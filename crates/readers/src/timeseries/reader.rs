@@ -30,7 +30,12 @@ use crate::positions::{Begin, Position, ReaderName};
 use crate::runner::{COMMIT_RETRY_PAUSE, Reader, ReaderError, Run, is_in_doubt};
 
 /// Name and place of the reader.
-pub const NAME: ReaderName = ReaderName { name: "telemetry", counts: true, begin: Begin::First };
+pub const NAME: ReaderName = ReaderName {
+    name: "telemetry",
+    about: "Takes messages apart for charts, queries and raw data, and stores their values.",
+    counts: true,
+    begin: Begin::First,
+};
 
 /// What the reader is given. Cheap to clone.
 #[derive(Clone)]

@@ -302,6 +302,11 @@ impl Log {
         lock(&self.inner.shared.state).next
     }
 
+    /// When the record at this offset was appended, if it is among the newest, which are in memory: costs no file operation.
+    pub fn appended_at_ms(&self, offset: Offset) -> Option<u64> {
+        lock(&self.inner.shared.state).tail_group(offset).map(|group| group.records.appended_at_ms())
+    }
+
     /// What the segments take on the disk.
     pub fn bytes(&self) -> u64 {
         lock(&self.inner.shared.state).bytes

@@ -260,6 +260,10 @@ impl GroupRecords {
         GroupRecords { body, next: first, end: Offset(first.0 + u64::from(records)), appended_at_ms }
     }
 
+    pub(super) fn appended_at_ms(&self) -> u64 {
+        self.appended_at_ms
+    }
+
     pub(super) fn next_offset(&self) -> Offset {
         self.next
     }

@@ -682,6 +682,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ext/v1/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read how the installation is: readers of the log, log, disk. */
+        get: operations["Health_Get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/ext/v1/live": {
         parameters: {
             query?: never;
@@ -1095,6 +1112,26 @@ export interface components {
             /** @description What is sent. */
             payload?: unknown;
         };
+        /** @description A disk. */
+        DiskHealth: {
+            /**
+             * Format: int64
+             * @description What is free for us.
+             */
+            freeBytes: number;
+            /** @description Whether that is enough. */
+            room: components["schemas"]["DiskRoom"];
+            /**
+             * Format: int64
+             * @description Its size.
+             */
+            totalBytes: number;
+        };
+        /**
+         * @description Whether a disk has room.
+         * @enum {string}
+         */
+        DiskRoom: "enough" | "low" | "full";
         /** @description A client of an edge device's hub. */
         EdgeClient: {
             /** @description `device` or `device/module`. */
@@ -1321,10 +1358,32 @@ export interface components {
             /** @enum {string} */
             type: "symmetricKey";
         };
+        /** @description A condition that does not hold. */
+        HealthProblem: {
+            /** @description Its name, such as `log` or `reader telemetry`. */
+            condition: string;
+            /** @description What is wrong. */
+            message: string;
+        };
         /** @description Which parts of a body are wrong. */
         InnerError: {
             /** @description One entry a fault. */
             context: components["schemas"]["ErrorContext"][];
+        };
+        /** @description How the installation is. */
+        InstallationHealth: {
+            /** @description The disk the data folder is on; absent when the system does not tell. */
+            disk?: components["schemas"]["DiskHealth"];
+            /** @description The log. */
+            log: components["schemas"]["LogHealth"];
+            /** @description What does not hold; empty when it is ready. */
+            problems: components["schemas"]["HealthProblem"][];
+            /** @description What follows the log. */
+            readers: components["schemas"]["ReaderHealth"][];
+            /** @description Whether everything holds that must, as `/health/ready` says it. */
+            ready: boolean;
+            /** @description Version of the program that answers. */
+            version: string;
         };
         /** @description `event: connection`: a device or module connected or disconnected. */
         LiveConnection: {
@@ -1370,6 +1429,29 @@ export interface components {
             /** @description The values by name. */
             values: Record<string, unknown>;
         };
+        /** @description The log: what was accepted, until every reader it waits for has stored it, and a margin. */
+        LogHealth: {
+            /**
+             * Format: int64
+             * @description What it takes on the disk.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description What it may take; then messages are refused until its readers have caught up.
+             */
+            bytesMax: number;
+            /**
+             * Format: int64
+             * @description Offset of its oldest record.
+             */
+            firstOffset: number;
+            /**
+             * Format: int64
+             * @description Offset the next record gets.
+             */
+            nextOffset: number;
+        };
         /** @description A partial document (JSON merge patch): absent members stay, `null` removes. */
         MergePatch: {
             [key: string]: unknown;
@@ -1383,7 +1465,7 @@ export interface components {
          * @description Something a role can be allowed to do.
          * @enum {string}
          */
-        Permission: "deviceTemplates.view" | "deviceTemplates.manage" | "devices.view" | "devices.update" | "devices.create" | "devices.delete" | "devices.executeCommands" | "devices.viewRawData" | "deviceConnectivity.readInstance" | "deviceConnectivity.manageInstance" | "deviceConnectivity.readGlobal" | "deviceConnectivity.manageGlobal" | "deploymentManifests.readInstance" | "deploymentManifests.manageInstance" | "deploymentManifests.readGlobal" | "deploymentManifests.manageGlobal" | "data.query" | "roles.view" | "users.view" | "users.manage" | "apiTokens.view" | "apiTokens.manage";
+        Permission: "deviceTemplates.view" | "deviceTemplates.manage" | "devices.view" | "devices.update" | "devices.create" | "devices.delete" | "devices.executeCommands" | "devices.viewRawData" | "deviceConnectivity.readInstance" | "deviceConnectivity.manageInstance" | "deviceConnectivity.readGlobal" | "deviceConnectivity.manageGlobal" | "deploymentManifests.readInstance" | "deploymentManifests.manageInstance" | "deploymentManifests.readGlobal" | "deploymentManifests.manageGlobal" | "data.query" | "roles.view" | "users.view" | "users.manage" | "apiTokens.view" | "apiTokens.manage" | "installation.view";
         /** @description Where devices register. */
         ProvisioningInfo: {
             /** @description Address of the provisioning service. */
@@ -1434,6 +1516,44 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** @description What follows the log, at its own pace. */
+        ReaderHealth: {
+            /** @description What it makes of the log, in a sentence. */
+            about: string;
+            /**
+             * Format: int64
+             * @description Records of the log it has not read.
+             */
+            lag: number;
+            /**
+             * Format: date-time
+             * @description When it last read something; absent when it has not since the program started.
+             */
+            lastMoved?: string;
+            /** @description Whether the log keeps what it has not stored. */
+            logWaits: boolean;
+            /** @description Its name, as in metrics. */
+            name: string;
+            /** @description Why it does not store or stopped. */
+            problem?: string;
+            /** @description How it is. */
+            state: components["schemas"]["ReaderState"];
+            /**
+             * Format: int64
+             * @description Records of the log whose outcome it has not stored.
+             */
+            uncommitted: number;
+            /**
+             * Format: date-time
+             * @description Since when its oldest unread record waits; absent when none does, or it is not known.
+             */
+            unreadSince?: string;
+        };
+        /**
+         * @description How a reader is.
+         * @enum {string}
+         */
+        ReaderState: "following" | "behind" | "notStoring" | "stopped";
         /** @description A role. */
         Role: {
             /** @description Its name. */
@@ -4252,6 +4372,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProvisioningInfo"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    Health_Get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstallationHealth"];
                 };
             };
             /** @description What went wrong. */
