@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use edge::testing::{QueueId, StoredMessage, Target, encode};
+use edge::testing::{AsideRecord, QueueId, StoredMessage, Target, encode};
 use events::record::{Kind, Record};
 use model::identity::Identity;
 use model::message::Message;
@@ -53,7 +53,10 @@ fn edge_record(version: &str) -> Result<(), Box<dyn Error>> {
     };
     let mut record = BytesMut::new();
     encode(&mut record, &targets, &message);
-    fs::write(seed("edge_record", version), record)?;
+    fs::write(seed("edge_record", version), &record)?;
+    let mut aside = BytesMut::new();
+    AsideRecord::encode(&mut aside, 1534, record.len() as u64, &targets[1], &message);
+    fs::write(seed("edge_aside_record", version), aside)?;
     Ok(())
 }
 

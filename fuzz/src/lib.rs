@@ -9,6 +9,7 @@
 pub mod bag;
 pub mod dps_body;
 pub mod dtdl;
+pub mod edge_aside_record;
 pub mod edge_record;
 pub mod event_record;
 pub mod hub_side;
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("bag", bag::run),
     ("dps_body", dps_body::run),
     ("dtdl", dtdl::run),
+    ("edge_aside_record", edge_aside_record::run),
     ("edge_record", edge_record::run),
     ("event_record", event_record::run),
     ("hub_side", hub_side::run),

@@ -60,6 +60,7 @@ targets!(
     bag,
     dps_body,
     dtdl,
+    edge_aside_record,
     edge_record,
     event_record,
     hub_side,

@@ -203,7 +203,7 @@ impl EdgeHub {
 /// How a stored message looks, for whoever tests from outside that any bytes are read or refused.
 #[cfg(feature = "testing")]
 pub mod testing {
-    pub use super::queue::QueueId;
+    pub use super::queue::{AsideRecord, QueueId};
     pub use super::record::{
         StoredMessage, StoredRecord, Target, UnknownRecord, decode_first_version, encode, expires_at_ms,
     };

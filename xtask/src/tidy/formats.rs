@@ -12,6 +12,7 @@ const FORMATS: &[(&str, &str)] = &[
     ("crates/telemetry/src/segment/layout.rs", "telemetry_segment"),
     ("crates/events/src/record.rs", "event_record"),
     ("crates/edge/src/hub/record.rs", "edge_record"),
+    ("crates/edge/src/hub/queue/aside/record.rs", "edge_aside_record"),
 ];
 
 pub fn check_all(sources: &[Source], breaches: &mut Vec<String>) {

@@ -44,6 +44,8 @@ use super::record::{StoredMessage, StoredRecord, Target, UnknownRecord, encode, 
 use crate::limits::{
     CURSORS_MAX, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, QUEUE_COMMIT_INTERVAL, QUEUE_SEGMENT_BYTES, QUEUE_TAIL_BYTES,
 };
+#[cfg(feature = "testing")]
+pub use aside::record::AsideRecord;
 use aside::{ASIDE, Aside, AsideHead, AsideReaders};
 use cursor::Cursor;
 pub use cursor::Waiting;

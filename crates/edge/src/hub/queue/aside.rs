@@ -2,33 +2,34 @@
 //!
 //! ```text
 //! queues/aside/filter%2Fin.default/    a log for one queue: its oldest messages, in order; the rest is in queues/log/
-//!
-//! record: version 1 (1) | number in log/ (8) | bytes in log/ (4) | a record as in log/, with the queue as its only target
 //! ```
 //! The one log is freed from its beginning, so one message for a module that is away would hold everything that was stored
 //! after it, delivered long ago. Where the log has become large and little of it waits for the queue that is furthest behind,
-//! the messages of that queue are moved out of its way. Numbers are big endian.
+//! the messages of that queue are moved out of its way. What one of them is as bytes is in `record`.
 //!
 //! *Invariants*: what is set aside is older than what waits for the same queue in the log, and is taken first. A message keeps
 //! its number: how far a queue was delivered is one number, wherever its messages are. A message is durable in `aside/` before
 //! the log forgets it; killed between the two, it is in both, and the one in the log is passed over. A log of `aside/` is
 //! removed only once it is noted that all of it was delivered.
 
+pub(in crate::hub) mod record;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
 use storage::file_layer::FileLayer;
 use storage::log::{
     AppendError, AppendedRange, Checkpoints, Environment, Log, LogOptions, Offset, ReadError, Reader, Records,
 };
 
-use super::super::record::{StoredMessage, StoredRecord, Target, UnknownRecord, encode, expires_at_ms};
+use super::super::record::{StoredRecord, expires_at_ms};
 use super::cursor::Cursor;
 use super::{
     Mark, OpenQueuesError, Place, QueueId, Queues, State, Waiting, WaitingMessage, lock, open_log, remove_folder,
 };
+use record::AsideRecord;
+
 use crate::limits::{
     ASIDE_GAIN_MIN, ASIDE_LOG_SHARE, ASIDE_SEGMENTS_IN_TOTAL, ASIDES_MAX, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES,
     QUEUE_SEGMENT_BYTES,
@@ -37,9 +38,6 @@ use crate::limits::{
 /// The folder of all of them.
 pub(super) const ASIDE: &str = "aside";
 const GONE: &str = ".gone";
-const VERSION: u8 = 1;
-/// Before the record as in `log/`.
-const HEAD_BYTES: usize = 13;
 
 /// Messages cannot be set aside; they stay where they are.
 #[derive(Debug, thiserror::Error)]
@@ -86,34 +84,6 @@ pub(super) struct AsideHead {
     end: u64,
     /// None of them expires before this, milliseconds since 1970.
     pub(super) expires_at_ms: u64,
-}
-
-/// One record of `aside/`.
-struct AsideRecord {
-    number: u64,
-    bytes: u64,
-    stored: StoredRecord,
-}
-
-impl AsideRecord {
-    fn parse(mut record: Bytes) -> Result<Self, UnknownRecord> {
-        let version = record.first().copied().unwrap_or_default();
-        if version != VERSION || record.len() < HEAD_BYTES {
-            return Err(UnknownRecord { version, known: VERSION });
-        }
-        record.advance(1);
-        let (number, bytes) = (record.get_u64(), u64::from(record.get_u32()));
-        Ok(Self { number, bytes, stored: StoredRecord::parse(record)? })
-    }
-}
-
-/// Appends a message of the log, for one of its queues.
-fn encode_aside(out: &mut BytesMut, number: u64, bytes: u64, target: &Target, message: &StoredMessage) {
-    out.put_u8(VERSION);
-    out.put_u64(number);
-    // A message and its targets: less than a MiB.
-    out.put_u32(bytes as u32);
-    encode(out, std::slice::from_ref(target), message);
 }
 
 impl Aside {
@@ -222,7 +192,9 @@ impl AsideReaders {
             for record in reader.next_batch(left.min(PUMP_BATCH_MESSAGES), PUMP_BATCH_BYTES).await? {
                 let offset = record.offset.0;
                 // Read when it was opened, and written by us since.
-                let Ok(AsideRecord { number, bytes, stored }) = AsideRecord::parse(record.payload) else { continue };
+                let Ok(AsideRecord { number, bytes, stored, .. }) = AsideRecord::parse(record.payload) else {
+                    continue;
+                };
                 let Some(expires_at_ms) = stored.expires_at_ms(queue).filter(|_| number >= head.settled) else {
                     continue;
                 };
@@ -301,20 +273,16 @@ fn scan(
         for record in records {
             let offset = record.offset;
             let damaged = |source| OpenQueuesError::Record { offset, source };
-            let AsideRecord { number, bytes, stored } = AsideRecord::parse(record.payload).map_err(damaged)?;
-            let (queue, position, aside) = match &mut found {
+            let AsideRecord { number, bytes, target, stored } = AsideRecord::parse(record.payload).map_err(damaged)?;
+            let expires_at_ms = expires_at_ms(stored.stored_at_ms(), target.lifetime_secs);
+            let (_, position, aside) = match &mut found {
                 Some(found) => found,
                 None => {
-                    let target = stored
-                        .targets()
-                        .next()
-                        .ok_or_else(|| damaged(UnknownRecord { version: VERSION, known: VERSION }))?;
                     let position = positions.get(&target.queue.position_name()).unwrap_or_default().0;
-                    let first = number.max(position);
-                    found.insert((target.queue, position, Aside::new(log.clone(), dir.to_owned(), serial, first)))
+                    let aside = Aside::new(log.clone(), dir.to_owned(), serial, number.max(position));
+                    found.insert((target.queue, position, aside))
                 }
             };
-            let Some(expires_at_ms) = stored.expires_at_ms(queue) else { continue };
             aside.log_end = offset.0 + 1;
             if number >= *position {
                 aside.enter(number, bytes, expires_at_ms);
@@ -383,7 +351,7 @@ impl Queues {
             let Ok(stored) = StoredRecord::parse(record.payload) else { continue };
             let Some(target) = stored.targets().find(|target| target.queue == *queue) else { continue };
             let Ok(()) = records.push_with(|out| {
-                encode_aside(out, number, bytes, &target, &stored.message());
+                AsideRecord::encode(out, number, bytes, &target, &stored.message());
                 Ok::<_, Infallible>(())
             });
             moved.push((number, bytes, expires_at_ms(stored.stored_at_ms(), target.lifetime_secs)));

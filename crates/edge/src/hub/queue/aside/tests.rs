@@ -1,10 +1,11 @@
 //! A queue nobody takes from holds nobody else's messages, and loses none of its own.
 #![allow(clippy::unwrap_used)]
 
+use bytes::Bytes;
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 
-use super::super::StoreError;
 use super::super::tests::{BYTES_MAX, DIR, Rig, deliver_all, forever, id, module, store_sized, upstream};
+use super::super::{Readers, StoreError, Target};
 use super::*;
 
 fn away() -> QueueId {
@@ -127,7 +128,7 @@ async fn a_backlog_that_is_most_of_the_log_stays_and_is_named() {
     assert_eq!(aside_folders(&rig), 0);
     // A quarter of the log is the most that is moved.
     let bytes = queues.log.bytes();
-    let mut readers = super::super::Readers::default();
+    let mut readers = Readers::default();
     while queues.waiting()[0].1.bytes > bytes / ASIDE_GAIN_MIN {
         let taken = queues.take(&away().endpoint, &mut readers).await.unwrap().unwrap();
         let first = Mark::of(&taken.messages[..1]);
@@ -173,7 +174,7 @@ async fn what_is_set_aside_is_freed_in_steps() {
     }
     let bytes = || lock(&queues.state).asides[&away()].bytes();
     let full = bytes();
-    let mut readers = super::super::Readers::default();
+    let mut readers = Readers::default();
     while queues.waiting()[0].1.messages > 50 {
         let taken = queues.take(&away().endpoint, &mut readers).await.unwrap().unwrap();
         queues.settle(&away(), &Mark::of(&taken.messages[..1]));
@@ -192,7 +193,7 @@ async fn expired_messages_go_where_they_are() {
     store_sized(&queues, &[forever(&away())], 5..8, 10).await.unwrap();
     queues.move_some(&away(), &mut None).unwrap();
     rig.advance(60);
-    let mut readers = super::super::Readers::default();
+    let mut readers = Readers::default();
     let expired = queues.take_expired(&away().endpoint, &upstream(), queues.now_ms(), &mut readers).await.unwrap();
     assert_eq!(expired.len(), 5);
     assert_eq!(deliver_all(&queues, &away().endpoint).await, [5, 6, 7]);
@@ -205,7 +206,7 @@ async fn a_record_of_a_later_version_is_refused() {
     store_sized(&queues, &[forever(&away())], 0..1, 10).await.unwrap();
     queues.move_some(&away(), &mut None).unwrap();
     let log = lock(&queues.state).asides[&away()].log.clone();
-    log.append(vec![Bytes::from_static(&[VERSION + 1, 0, 0])]).await.unwrap();
+    log.append(vec![Bytes::from_static(&[record::VERSION + 1, 0, 0])]).await.unwrap();
     drop((log, queues));
     let refused = rig.try_open().map(drop).unwrap_err();
     assert!(matches!(refused, OpenQueuesError::Record { offset: Offset(1), .. }), "{refused}");
