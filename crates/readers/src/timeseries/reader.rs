@@ -29,6 +29,9 @@ use crate::metrics::TelemetryMetrics;
 use crate::positions::{Begin, Position, ReaderName};
 use crate::runner::{COMMIT_RETRY_PAUSE, Reader, ReaderError, Run};
 
+#[cfg(test)]
+mod tests;
+
 /// Name and place of the reader.
 pub const NAME: ReaderName = ReaderName { name: "telemetry", counts: true, begin: Begin::First };
 
@@ -211,7 +214,8 @@ impl TelemetryRun {
         }
         let generation = telemetry.inner.templates_changed.load(Ordering::Acquire);
         let template = self.templates.of(registry, app, device, generation).await;
-        if let Some(row) = row(record, known, &decoded, offset, template, &mut self.texts) {
+        if let Some((row, left_out)) = row(record, known, &decoded, offset, template, &mut self.texts) {
+            self.parts.metrics.values_left_out.inc_by(left_out);
             rows.entry(Arc::clone(app)).or_default().push(row);
         }
         if !events.live().is_watched(app, device) {
@@ -291,7 +295,7 @@ impl Templates {
         device: &Arc<str>,
         generation: u64,
     ) -> Option<Arc<str>> {
-        if self.generation != generation || self.known.len() >= TEMPLATE_CACHE_DEVICES_MAX {
+        if self.generation != generation {
             self.known.clear();
             self.generation = generation;
         }
@@ -304,6 +308,9 @@ impl Templates {
         // A row without template is a smaller harm than a reader that stops.
         let device = registry.device_get(app, device).await.ok().flatten();
         let template: Option<Arc<str>> = device.and_then(|device| device.template).map(Arc::from);
+        if self.known.len() >= TEMPLATE_CACHE_DEVICES_MAX && !self.known.contains_key(&key) {
+            self.known.clear();
+        }
         self.known.insert(key, (template.clone(), Instant::now()));
         template
     }
