@@ -60,8 +60,12 @@ impl TelemetryMetrics {
         let metrics = Self::default();
         let Self { unreadable, values_left_out, rows_flushed, segments_written } = metrics.clone();
         counter("tidegate_messages_unreadable", "Log records this version cannot read", unreadable, registry);
-        let beyond = "Values beyond the first 1,000 of a message, which are in the raw message only";
-        counter("tidegate_telemetry_values_left_out", beyond, values_left_out, registry);
+        counter(
+            "tidegate_telemetry_values_left_out",
+            "Values beyond the first 1,000 of a message, which are in the raw message only",
+            values_left_out,
+            registry,
+        );
         counter("tidegate_telemetry_rows_flushed", "Rows written to Parquet", rows_flushed, registry);
         counter("tidegate_telemetry_segments_written", "Parquet files written", segments_written, registry);
         metrics
