@@ -38,9 +38,6 @@ pub const WEB_SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
 /// A console session ends after this long, whatever happens.
 pub const WEB_SESSION_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// A sign-in link made by somebody who is there works this long.
-pub const SIGN_IN_CODE_LIFE: Duration = Duration::from_secs(15 * 60);
-
 /// A sign-in link made on the command line, to be passed on, works this long.
 pub const SIGN_IN_INVITATION_LIFE: Duration = Duration::from_secs(24 * 3600);
 
