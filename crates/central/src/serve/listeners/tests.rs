@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::authority::TestAuthority;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::*;
 
+/// Far more than any connection here lasts; it passes at once.
+const PATIENCE: Duration = Duration::from_secs(3_600);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
@@ -63,7 +66,7 @@ impl Client {
     /// Reads until the connection ends: what came, and how long after the start that was.
     async fn ended(mut self) -> (String, Duration) {
         let mut read = Vec::new();
-        self.stream.read_to_end(&mut read).await.unwrap();
+        timeout(PATIENCE, self.stream.read_to_end(&mut read)).await.expect("the connection ends").unwrap();
         self.serving.await.unwrap();
         (String::from_utf8_lossy(&read).into_owned(), self.started.elapsed())
     }
@@ -133,7 +136,7 @@ async fn handshake_and_first_request_have_one_time_together() {
     tokio::time::sleep(HTTP_HEADER_TIMEOUT / 2).await;
     let connector = tokio_rustls::TlsConnector::from(authority.client());
     let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
-    let ended = stream.read_to_end(&mut Vec::new()).await;
+    let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await.expect("the connection ends");
     assert!(ended.is_err() && started.elapsed() == HTTP_HEADER_TIMEOUT, "{ended:?} after {:?}", started.elapsed());
     serving.await.unwrap();
 }
