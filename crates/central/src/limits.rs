@@ -8,8 +8,14 @@ pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// HTTPS connections at the same time.
 pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
 
-/// TLS handshake and first request head of an HTTPS connection.
+/// TLS handshake and first request head of an HTTPS connection, together; and the head of each further HTTP/1.1 request.
 pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// After how long without a word from an HTTP/2 client it is asked whether it is still there.
+pub const HTTP_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long it may take to answer that.
+pub const HTTP_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// HTTP/2 requests at the same time on one connection.
 pub const HTTP_STREAMS_MAX: u32 = 128;
@@ -31,9 +37,6 @@ pub const WEB_SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
 
 /// A console session ends after this long, whatever happens.
 pub const WEB_SESSION_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// A sign-in link made by somebody who is there works this long.
-pub const SIGN_IN_CODE_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// A sign-in link made on the command line, to be passed on, works this long.
 pub const SIGN_IN_INVITATION_LIFE: Duration = Duration::from_secs(24 * 3600);

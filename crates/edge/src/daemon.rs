@@ -205,7 +205,7 @@ impl Daemon {
             .await
             .map_err(|source| DaemonError::Folder { path: records_dir, source })?;
         let runtime = Arc::new(runtime);
-        let (orders, received) = mpsc::channel(16);
+        let (orders, received) = mpsc::channel(1);
         let status = Arc::new(DaemonStatus::default());
         status.set("version", env!("CARGO_PKG_VERSION"));
         status.set("provisioning", "under way");
@@ -267,7 +267,7 @@ impl Daemon {
 
         let (reports, agent_reports) = watch::channel(serde_json::Value::Null);
         let agent = self.agent(&signer, api.clone(), mqtts_port, reports, Arc::clone(&metrics))?;
-        let (desired, desired_received) = mpsc::channel(4);
+        let (desired, desired_received) = mpsc::channel(1);
         let (hand_back, handed_back) = tokio::sync::oneshot::channel();
         let agent_stop = ended.clone();
         let agent_task = tokio::spawn(async move {
@@ -282,7 +282,7 @@ impl Daemon {
             device_id: device.device_id.clone(),
             metrics: Arc::clone(&metrics),
         });
-        let (hub_desired, hub_desired_received) = mpsc::channel(4);
+        let (hub_desired, hub_desired_received) = mpsc::channel(1);
         tokio::spawn(ended.clone().run_until_cancelled_owned(Arc::clone(&hub).follow_desired(hub_desired_received)));
         let upstream = upstream::Upstream {
             daemon: self,

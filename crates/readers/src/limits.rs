@@ -8,7 +8,8 @@ pub const RAW_MESSAGES_PER_DEVICE_MAX: usize = 100;
 /// Bytes of raw messages kept in memory over all devices; the oldest go first.
 pub const RAW_MESSAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Values one message may hold; further names of its body are left in the log and not indexed.
+/// Values of one message that are indexed. Further ones stay in the message, in the log and among the newest raw messages, and
+/// are counted.
 pub const VALUES_PER_MESSAGE_MAX: usize = 1_000;
 
 /// Log records handed to a reader at a time.
@@ -22,6 +23,9 @@ pub const REPLAYED_RECORDS_MAX: u64 = 20_000;
 
 /// Ids and names the telemetry reader keeps to share between rows; when there are more, it starts over.
 pub const SHARED_TEXTS_MAX: usize = 100_000;
+
+/// Bytes of a text that is shared. Ids are shorter; names in messages may be as long as a message, and are not kept then.
+pub const SHARED_TEXT_BYTES_MAX: usize = 256;
 
 /// How long the telemetry reader trusts what it knows about a device's template.
 pub const TEMPLATE_CACHE_AGE: Duration = Duration::from_secs(60);

@@ -29,6 +29,7 @@ pub struct RunnerMetrics {
 #[derive(Debug, Clone, Default)]
 pub struct TelemetryMetrics {
     pub(crate) unreadable: Counter,
+    pub(crate) values_left_out: Counter,
     pub(crate) rows_flushed: Counter,
     pub(crate) segments_written: Counter,
 }
@@ -57,8 +58,14 @@ impl TelemetryMetrics {
     /// Makes them known.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let Self { unreadable, rows_flushed, segments_written } = metrics.clone();
+        let Self { unreadable, values_left_out, rows_flushed, segments_written } = metrics.clone();
         counter("tidegate_messages_unreadable", "Log records this version cannot read", unreadable, registry);
+        counter(
+            "tidegate_telemetry_values_left_out",
+            "Values beyond the first 1,000 of a message, which are in the raw message only",
+            values_left_out,
+            registry,
+        );
         counter("tidegate_telemetry_rows_flushed", "Rows written to Parquet", rows_flushed, registry);
         counter("tidegate_telemetry_segments_written", "Parquet files written", segments_written, registry);
         metrics

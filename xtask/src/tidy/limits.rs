@@ -1,50 +1,21 @@
 //! Every queue, buffer, retry, page and body has a named limit in its crate's `limits.rs`, and a test that meets it.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context, Result};
 
 use super::source::{Source, code, words};
-
-/// Limits that no test names yet. Entries only go.
-const UNTESTED: &str = "xtask/src/tidy/limits-without-test.txt";
-
-/// Files with queues whose limit has no name yet. Entries only go.
-const UNNAMED_QUEUES: &[&str] =
-    &["crates/central/src/demo/tank.rs", "crates/edge/src/daemon.rs", "crates/edge/src/lifecycle/agent.rs"];
 
 /// Channels are made with a named capacity.
 const CHANNELS: &[&str] = &["mpsc::channel(", "broadcast::channel(", "sync_channel("];
 
-pub fn check(root: &Path, sources: &[Source], breaches: &mut Vec<String>) -> Result<()> {
-    let allowed = fs::read_to_string(root.join(UNTESTED)).with_context(|| format!("could not read {UNTESTED}"))?;
-    let allowed: BTreeSet<&str> =
-        allowed.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    let untested = untested(sources);
-    for (crate_name, limit) in &untested {
-        if !allowed.contains(limit) {
-            breaches.push(format!(
-                "crates/{crate_name}/src/limits.rs: no test names {limit}: test at it, or remove it if it bounds nothing"
-            ));
-        }
-    }
-    for name in allowed.iter().filter(|name| untested.iter().all(|(_, limit)| limit != *name)) {
-        breaches.push(format!("{UNTESTED}: {name} is tested or gone: take the line out"));
+pub fn check(sources: &[Source], breaches: &mut Vec<String>) {
+    for (crate_name, limit) in untested(sources) {
+        breaches.push(format!(
+            "crates/{crate_name}/src/limits.rs: no test names {limit}: test at it, or remove it if it bounds nothing"
+        ));
     }
     for source in sources {
-        let mut unnamed = Vec::new();
-        check_channels(source, &mut unnamed);
-        match (UNNAMED_QUEUES.contains(&source.path.as_str()), unnamed.is_empty()) {
-            (false, _) => breaches.append(&mut unnamed),
-            (true, true) => {
-                breaches.push(format!("xtask/src/tidy/limits.rs: {} is no longer an exception", source.path))
-            }
-            (true, false) => {}
-        }
+        check_channels(source, breaches);
     }
-    Ok(())
 }
 
 /// Limits that no test of their crate names, and no test of another that imports them.

@@ -8,8 +8,9 @@
 //! Failed attempts are counted by address; the codes cannot be guessed anyway, but attempts should not be free.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use api::access::RoleAssignment;
@@ -25,7 +26,8 @@ use super::tokens::read_roles;
 use super::users::Users;
 use super::{Access, Actor, ActorKind, App, AppError, authorize};
 use crate::limits::{
-    SIGN_IN_ADDRESSES_MAX, SIGN_IN_FAILURE_WINDOW, SIGN_IN_FAILURES_MAX, WEB_SESSION_IDLE, WEB_SESSION_LIFE,
+    SIGN_IN_ADDRESSES_MAX, SIGN_IN_FAILURE_WINDOW, SIGN_IN_FAILURES_MAX, SIGN_IN_INVITATION_LIFE, WEB_SESSION_IDLE,
+    WEB_SESSION_LIFE,
 };
 
 /// Makes (or finds) a user with a role and a one-time code for them, without a caller: for the command line, which works on
@@ -35,7 +37,6 @@ pub async fn invite_offline(
     application: &ApplicationRow,
     email: &str,
     role: &BuiltInRole,
-    code_life: Duration,
     now_ms: i64,
 ) -> Result<String, StoreError> {
     let email = email.to_lowercase();
@@ -50,7 +51,7 @@ pub async fn invite_offline(
     };
     registry.resource_put(&application.id, &user, &Precondition::None, Users::COUNT_MAX).await?;
     let code = new_secret();
-    let expires_ms = now_ms.saturating_add(millis(code_life));
+    let expires_ms = now_ms.saturating_add(millis(SIGN_IN_INVITATION_LIFE));
     registry.sign_in_code_create(&application.id, &SecretHash::of(&code), &user.id, now_ms, expires_ms).await?;
     Ok(code)
 }
@@ -77,23 +78,40 @@ fn extension(created_ms: i64, expires_ms: i64, now_ms: i64) -> Option<i64> {
 /// Counts failed sign-ins by address. `None` stands for every address that is not known.
 #[derive(Debug, Default)]
 pub(super) struct SignInLimiter {
-    failures: Mutex<HashMap<Option<IpAddr>, (u32, Instant)>>,
+    failures: Mutex<Failures>,
 }
 
+/// How many of each address, and since when.
+type Failures = HashMap<Option<IpAddr>, (u32, Instant)>;
+
 impl SignInLimiter {
-    /// Whether the address may try, at `now`.
-    fn allows(&self, address: Option<IpAddr>, now: Instant) -> bool {
-        let mut failures = self.failures.lock().expect("nothing panics while it holds this lock");
+    /// Whether the address may try, at `now`. An attempt counts as failed until it is known not to have: of many at the same
+    /// time, no more are let through than one after the other.
+    fn begin(&self, address: Option<IpAddr>, now: Instant) -> bool {
+        let mut failures = self.lock();
         failures.retain(|_, (_, since)| now.duration_since(*since) < SIGN_IN_FAILURE_WINDOW);
-        match failures.get(&address) {
-            Some((count, _)) => *count < SIGN_IN_FAILURES_MAX,
-            None => failures.len() < SIGN_IN_ADDRESSES_MAX,
+        let addresses = failures.len();
+        match failures.entry(address) {
+            Entry::Occupied(known) if known.get().0 >= SIGN_IN_FAILURES_MAX => return false,
+            Entry::Occupied(mut known) => known.get_mut().0 += 1,
+            Entry::Vacant(_) if addresses >= SIGN_IN_ADDRESSES_MAX => return false,
+            Entry::Vacant(unknown) => drop(unknown.insert((1, now))),
+        }
+        true
+    }
+
+    /// An attempt did not fail.
+    fn forgive(&self, address: Option<IpAddr>) {
+        if let Entry::Occupied(mut known) = self.lock().entry(address) {
+            known.get_mut().0 -= 1;
+            if known.get().0 == 0 {
+                known.remove();
+            }
         }
     }
 
-    fn failed(&self, address: Option<IpAddr>, now: Instant) {
-        let mut failures = self.failures.lock().expect("nothing panics while it holds this lock");
-        failures.entry(address).or_insert((0, now)).0 += 1;
+    fn lock(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().expect("nothing panics while it holds this lock")
     }
 }
 
@@ -106,16 +124,17 @@ impl App {
         address: Option<IpAddr>,
     ) -> Result<(String, Access), AppError> {
         let limiter = self.sign_in_limiter();
-        if !limiter.allows(address, Instant::now()) {
+        if !limiter.begin(address, Instant::now()) {
             return Err(AppError::TooManyRequests);
         }
         let now_ms = now_ms();
-        let user = self.registry().sign_in_code_take(&application.id, &SecretHash::of(code), now_ms).await?;
-        let Some(user) = user else {
-            limiter.failed(address, Instant::now());
+        let user = self.registry().sign_in_code_take(&application.id, &SecretHash::of(code), now_ms).await;
+        if let Ok(None) = user {
             tracing::warn!(?address, "sign-in with an unknown, used or expired code");
             return Err(AppError::Unauthenticated);
-        };
+        }
+        limiter.forgive(address);
+        let user = user?.ok_or(AppError::Unauthenticated)?;
         let session = new_secret();
         let expires_ms = now_ms.saturating_add(millis(WEB_SESSION_IDLE));
         let hash = SecretHash::of(&session);
@@ -191,13 +210,30 @@ mod tests {
         let address = Some("192.0.2.1".parse().unwrap());
         let start = Instant::now();
         for _ in 0..SIGN_IN_FAILURES_MAX {
-            assert!(limiter.allows(address, start));
-            limiter.failed(address, start);
+            assert!(limiter.begin(address, start));
+            assert!(limiter.begin(None, start));
+            limiter.forgive(None);
         }
-        assert!(!limiter.allows(address, start));
-        assert!(limiter.allows(None, start));
-        assert!(limiter.allows(address, start + SIGN_IN_FAILURE_WINDOW));
+        assert!(!limiter.begin(address, start));
+        assert!(limiter.begin(None, start), "what did not fail does not count");
+        assert!(limiter.begin(address, start + SIGN_IN_FAILURE_WINDOW));
     }
+
+    #[test]
+    fn as_many_addresses_are_remembered_and_then_others_wait() {
+        let (limiter, start) = (SignInLimiter::default(), Instant::now());
+        let address = |n: usize| Some(IpAddr::from(u32::try_from(n).unwrap().to_be_bytes()));
+        limiter.lock().extend((1..SIGN_IN_ADDRESSES_MAX).map(|n| (address(n), (1, start))));
+        assert!(limiter.begin(address(0), start), "just at the limit");
+        assert!(!limiter.begin(address(SIGN_IN_ADDRESSES_MAX), start), "one more");
+        assert!(limiter.begin(address(1), start), "one that is known may go on");
+        assert_eq!(limiter.lock().len(), SIGN_IN_ADDRESSES_MAX);
+        limiter.forgive(address(0));
+        assert!(limiter.begin(address(SIGN_IN_ADDRESSES_MAX), start), "the place of one that did not fail");
+        assert!(!limiter.begin(address(0), start));
+        assert!(limiter.begin(address(0), start + SIGN_IN_FAILURE_WINDOW));
+    }
+
     #[test]
     fn a_session_slides_up_to_its_end() {
         let (idle, life) = (millis(WEB_SESSION_IDLE), millis(WEB_SESSION_LIFE));

@@ -1,7 +1,6 @@
 //! `tidegate user`: people who sign in to the console, made on the data folder itself.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -13,8 +12,6 @@ use crate::app::roles::{self, BuiltInRole};
 use crate::app::sign_in;
 use crate::data_folder::DataFolder;
 
-/// How long a sign-in link works.
-const LINK_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Port in links when no `serve` has told its own.
 const DEFAULT_HTTPS_PORT: u16 = 8443;
 
@@ -54,7 +51,7 @@ pub(super) async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
     }
     let (folder, registry, application) = open_application(&arguments.folder, &arguments.application).await?;
     let is_first = registry.application_list().await?.first().is_some_and(|first| first.id == application.id);
-    let code = sign_in::invite_offline(&registry, &application, &arguments.email, role, LINK_LIFE, now_ms()).await;
+    let code = sign_in::invite_offline(&registry, &application, &arguments.email, role, now_ms()).await;
     registry.close().await;
     let code = code.context("cannot store the user")?;
     let origin = origin(&folder, (!is_first).then_some(application.name.as_str()));

@@ -63,7 +63,7 @@ impl Tank {
         let mut state = State { level: TARGET_LEVEL_DEFAULT, target: TARGET_LEVEL_DEFAULT, tick: 0 };
         let mut ticks = tokio::time::interval(SEND_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (twin_work, twin_tasks) = mpsc::channel(8);
+        let (twin_work, twin_tasks) = mpsc::channel(1);
         let twin = tokio::spawn(report(client.clone(), twin_tasks));
         loop {
             tokio::select! {

@@ -1,21 +1,33 @@
-//! The HTTPS listener and, on loopback, the plain one: connections in, requests to [`Front`].
+//! The HTTPS listener and, on loopback, the plain one: connections in, requests to whatever answers them.
+//!
+//! A connection has its place until it ends, so it has to earn it: a first request in time, then a next one soon (HTTP/1.1) or
+//! answers to our pings (HTTP/2).
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::ServeError;
 use crate::front::Front;
-use crate::limits::{HTTP_DRAIN_TIMEOUT, HTTP_HEADER_TIMEOUT, HTTP_STREAMS_MAX};
+use crate::limits::{HTTP_DRAIN_TIMEOUT, HTTP_HEADER_TIMEOUT, HTTP_PING_INTERVAL, HTTP_PING_TIMEOUT, HTTP_STREAMS_MAX};
+
+#[cfg(test)]
+mod tests;
 
 /// Pause after the system could not accept, for want of file descriptors for instance.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -67,11 +79,23 @@ pub(super) fn with_http_protocols(tls: &rustls::ServerConfig) -> Arc<rustls::Ser
     Arc::new(tls)
 }
 
+/// What answers requests, each with the address it came from.
+pub(super) trait Answer: Clone + Send + Sync + 'static {
+    /// Answers one request.
+    fn answer_one(self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Response<Body>> + Send;
+}
+
+impl Answer for Front {
+    async fn answer_one(self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        self.answer(request, peer).await
+    }
+}
+
 /// Serves until the token is cancelled; open requests then get a few seconds.
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
-    front: Front,
+    answer: impl Answer,
     connections_max: usize,
     shutdown: CancellationToken,
 ) {
@@ -90,9 +114,11 @@ pub(super) async fn serve(
             }
         };
         let (stream, peer) = accepted;
-        let (acceptor, front, shutdown) = (acceptor.clone(), front.clone(), shutdown.clone());
+        // Answers are small and awaited: do not hold them back.
+        let _ = stream.set_nodelay(true);
+        let (acceptor, answer, shutdown) = (acceptor.clone(), answer.clone(), shutdown.clone());
         connections.spawn(async move {
-            connection(stream, peer, acceptor, front, shutdown).await;
+            connection(stream, peer, acceptor, answer, shutdown).await;
             drop(place);
         });
     }
@@ -103,38 +129,54 @@ pub(super) async fn serve(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
+async fn connection<S>(
+    stream: S,
     peer: SocketAddr,
     acceptor: Option<TlsAcceptor>,
-    front: Front,
+    answer: impl Answer,
     shutdown: CancellationToken,
-) {
-    // Answers are small and awaited: do not hold them back.
-    let _ = stream.set_nodelay(true);
-    let Some(acceptor) = acceptor else { return exchange(stream, peer, front, shutdown).await };
-    match tokio::time::timeout(HTTP_HEADER_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => exchange(stream, peer, front, shutdown).await,
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-        Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let head_due = Instant::now() + HTTP_HEADER_TIMEOUT;
+    let Some(acceptor) = acceptor else { return exchange(stream, peer, answer, head_due, shutdown).await };
+    let handshake = timeout_at(head_due, acceptor.accept(stream));
+    match shutdown.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => exchange(stream, peer, answer, head_due, shutdown).await,
+        Some(Ok(Err(error))) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+        Some(Err(_)) => tracing::debug!(%peer, "TLS handshake took too long"),
+        None => tracing::debug!(%peer, "TLS handshake was not done at the stop"),
     }
 }
 
-async fn exchange<S>(stream: S, peer: SocketAddr, front: Front, shutdown: CancellationToken)
+/// Speaks HTTP. The head of the first request is due at a time: until it is known which version a client speaks, nothing else
+/// bounds its silence.
+async fn exchange<S>(stream: S, peer: SocketAddr, answer: impl Answer, head_due: Instant, shutdown: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP_HEADER_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(HTTP_STREAMS_MAX);
-    let service = hyper::service::service_fn(move |request| {
-        let front = front.clone();
-        async move { Ok::<_, std::convert::Infallible>(front.answer(request, peer).await) }
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).max_concurrent_streams(HTTP_STREAMS_MAX);
+    http2.keep_alive_interval(HTTP_PING_INTERVAL).keep_alive_timeout(HTTP_PING_TIMEOUT);
+    let asked = CancellationToken::new();
+    let service = service_fn(|request| {
+        asked.cancel();
+        let answer = answer.clone();
+        async move { Ok::<_, Infallible>(answer.answer_one(request, peer).await) }
     });
+    let silence = async {
+        match asked.run_until_cancelled(sleep_until(head_due)).await {
+            Some(()) => {}
+            None => std::future::pending().await,
+        }
+    };
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return tell(peer, ended),
+        () = silence => return tracing::debug!(%peer, "no request came in time"),
         () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     if let Ok(ended) = tokio::time::timeout(HTTP_DRAIN_TIMEOUT, connection).await {

@@ -16,8 +16,11 @@ use protocol::auth::sas;
 use registry::EnrollmentGroupRow;
 use tempfile::TempDir;
 use testkit::complaints;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use transport::client::{ClientEvent, HubClient, HubClientOptions, SharedKey, Subscriptions, dps};
 
@@ -133,6 +136,14 @@ impl TestCentral {
 
     pub fn https_port(&self) -> u16 {
         port(self.running.endpoints.https.as_deref().unwrap())
+    }
+
+    /// A connection to the HTTPS listener, for requests written by hand.
+    pub async fn tls_stream(&self) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(("localhost", self.https_port())).await.unwrap();
+        let mut tls = Arc::unwrap_or_clone(self.tls());
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        TlsConnector::from(Arc::new(tls)).connect("localhost".try_into().unwrap(), stream).await.unwrap()
     }
 
     pub async fn group(&self, id: &str) -> EnrollmentGroupRow {

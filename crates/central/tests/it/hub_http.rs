@@ -4,9 +4,11 @@ use bytes::Bytes;
 use events::clock::now_secs;
 use events::live::LiveEvent;
 use http::{Method, Request, Response, StatusCode, header};
+use hub::limits::SCOPE_PAGE_DEVICES_MAX;
 use model::identity::Identity;
 use model::manifest::EDGE_HUB;
 use protocol::auth::sas;
+use registry::{NewDevice, RelationshipRow};
 use serde_json::{Value, json};
 use transport::client::https::HttpsClient;
 
@@ -83,6 +85,18 @@ async fn module_identities_live_as_the_identity_service_expects() {
     central.stop().await;
 }
 
+const SCOPE_OF_E1: &str = "/devices/e1/modules/$edgeHub/devicesAndModulesInTargetDeviceScope";
+
+/// The hub of an edge, with a key of its own.
+async fn hub_of(central: &TestCentral, edge: &TestDevice) -> Caller {
+    let key = "aHViLWtleQ==";
+    let body =
+        json!({ "authentication": { "type": "sas", "symmetricKey": { "primaryKey": key, "secondaryKey": key } } });
+    let path = format!("/devices/{}/modules/{EDGE_HUB}", edge.id);
+    Caller::device(central, edge).send(Method::PUT, &path, &[], &body.to_string()).await;
+    Caller::new(central, &Identity::module(&edge.id, EDGE_HUB), key)
+}
+
 #[tokio::test]
 async fn the_hub_of_an_edge_learns_its_scope_and_nothing_else() {
     let (_dir, data) = data();
@@ -92,19 +106,13 @@ async fn the_hub_of_an_edge_learns_its_scope_and_nothing_else() {
     let child = central.provision_in("SAS-IoT-Devices", "c1", payload()).await;
     central.provision_in("SAS-IoT-Devices", "c2", payload()).await;
     central.provision("stranger").await;
-    let key = "aHViLWtleQ==";
-    let body =
-        json!({ "authentication": { "type": "sas", "symmetricKey": { "primaryKey": key, "secondaryKey": key } } });
-    let path = format!("/devices/e1/modules/{EDGE_HUB}");
-    Caller::device(&central, &edge).send(Method::PUT, &path, &[], &body.to_string()).await;
-    let hub = Caller::new(&central, &Identity::module("e1", EDGE_HUB), key);
+    let hub = hub_of(&central, &edge).await;
 
-    let scope = format!("{path}/devicesAndModulesInTargetDeviceScope");
     let mut devices: Vec<Value> = Vec::new();
     let mut link = Value::Null;
     loop {
         let body = json!({ "pageSize": 2, "continuationLink": link, "authChain": "e1" }).to_string();
-        let page = json_of(&hub.send(Method::POST, &scope, &[], &body).await);
+        let page = json_of(&hub.send(Method::POST, SCOPE_OF_E1, &[], &body).await);
         devices.extend(page["devices"].as_array().unwrap().iter().cloned());
         link = page["continuationLink"].clone();
         if link.is_null() {
@@ -117,7 +125,7 @@ async fn the_hub_of_an_edge_learns_its_scope_and_nothing_else() {
     assert_eq!(devices[0]["deviceScope"], devices[2]["deviceScope"]);
     assert_eq!(devices[2]["capabilities"]["iotEdge"], true);
 
-    let one = format!("{path}/getDeviceAndModuleOnBehalfOf");
+    let one = format!("/devices/e1/modules/{EDGE_HUB}/getDeviceAndModuleOnBehalfOf");
     let found = hub.send(Method::POST, &one, &[], r#"{"targetDeviceId":"c2","authChain":"c2;e1"}"#).await;
     assert_eq!(json_of(&found)["devices"][0]["deviceId"], "c2");
     let out_of_reach =
@@ -222,5 +230,38 @@ async fn machines_never_get_a_page() {
     let stranger = Caller { token: "SharedAccessSignature sr=x&sig=AA%3D%3D&se=1".into(), ..caller };
     let refused = stranger.send(Method::GET, "/devices/dev1/messages/devicebound", &[], "").await;
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_a_scope_has_as_many_devices_as_it_may() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let edge = central.provision_in("SAS-IoT-Edge-Devices", "e1", None).await;
+    let hub = hub_of(&central, &edge).await;
+    let registry = &central.running.core.registry;
+    let child = async |n: usize| {
+        let id = format!("c{n:04}");
+        registry.device_create(central.app(), NewDevice { id: id.clone(), ..NewDevice::default() }).await.unwrap();
+        let link = RelationshipRow { id: id.clone(), source: "e1".into(), target: id };
+        registry.relationship_put(central.app(), &link, 0).await.unwrap();
+    };
+    let page = async |body: Value| {
+        let page = json_of(&hub.send(Method::POST, SCOPE_OF_E1, &[], &body.to_string()).await);
+        let ids =
+            page["devices"].as_array().unwrap().iter().map(|device| device["deviceId"].as_str().unwrap().to_owned());
+        (ids.collect::<Vec<_>>(), page["continuationLink"].clone())
+    };
+    // The edge itself is one of them.
+    for n in 1..SCOPE_PAGE_DEVICES_MAX {
+        child(n).await;
+    }
+    let (ids, link) = page(json!({ "authChain": "e1" })).await;
+    assert_eq!((ids.len(), link), (SCOPE_PAGE_DEVICES_MAX, Value::Null));
+    child(0).await;
+    let (ids, link) = page(json!({ "pageSize": SCOPE_PAGE_DEVICES_MAX + 1, "authChain": "e1" })).await;
+    assert_eq!(ids.len(), SCOPE_PAGE_DEVICES_MAX);
+    let (rest, end) = page(json!({ "continuationLink": link, "authChain": "e1" })).await;
+    assert_eq!((rest, end), (vec!["e1".to_owned()], Value::Null));
     central.stop().await;
 }

@@ -3,6 +3,7 @@
 mod access;
 pub mod client;
 mod commands;
+mod defaults;
 mod devices;
 mod edge_device;
 mod enrollment;

@@ -89,7 +89,7 @@ impl<R: ModuleRuntime> Agent<R> {
             refused: false,
             deploying_since: None,
             without_identity: BTreeMap::new(),
-            identity_rounds: mpsc::channel(4),
+            identity_rounds: mpsc::channel(1),
             identity_task: None,
             started_at,
         };

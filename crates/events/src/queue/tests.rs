@@ -4,10 +4,14 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use storage::log::{LogOptions, Offset};
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+use storage::log::{Log, LogOptions, Offset};
 
 use super::*;
 use crate::health::Health;
+use crate::live::Live;
+use crate::metrics::EventMetrics;
 use crate::publish::tests::{events, source};
 use crate::record::{Origin, Record};
 
@@ -92,4 +96,38 @@ async fn a_full_log_keeps_events_waiting_and_takes_them_once_there_is_room() {
     running.await.unwrap();
     let devices: Vec<String> = logged(&events).into_iter().map(|(device, _)| device).collect();
     assert_eq!(devices, ["d0", "d1", "d2", "d3"]);
+}
+
+/// How often something was published, as an operator sees it.
+fn publishes(metrics: &Registry) -> u64 {
+    let mut shown = String::new();
+    text::encode(&mut shown, metrics).unwrap();
+    let count = shown.lines().find_map(|line| line.strip_prefix("tidegate_publish_seconds_count "));
+    count.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn as_many_events_are_appended_together_as_may_be() {
+    for (queued, appends) in [(EVENTS_PER_APPEND_MAX, 1), (EVENTS_PER_APPEND_MAX + 1, 2)] {
+        for stops_first in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let log = Log::open(folder.path(), LogOptions::default()).unwrap();
+            let mut metrics = Registry::default();
+            let published = EventMetrics::register(&mut metrics);
+            let events = Events::new(log, Live::default(), published, &Health::default());
+            let (queue, writer) = EventQueue::new(events.clone());
+            for _ in 0..queued {
+                queue.place().await.unwrap().fill(Event::connection(&source("d"), 1, true));
+            }
+            let stop = CancellationToken::new();
+            if stops_first {
+                stop.cancel();
+            } else {
+                // With nobody to queue more, the writer ends by itself.
+                drop(queue);
+            }
+            writer.run(stop).await;
+            assert_eq!((logged(&events).len(), publishes(&metrics)), (queued, appends), "{stops_first}");
+        }
+    }
 }

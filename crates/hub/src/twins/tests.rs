@@ -1,7 +1,10 @@
 //! Order, groups, and what a refused change leaves behind.
 #![allow(clippy::unwrap_used)]
 
+use futures_util::future::{JoinAll, join_all};
+use registry::limits::OUTBOX_EVENTS_MAX;
 use registry::{ApplicationRow, NewDevice};
+use tokio::task::unconstrained;
 use transport::server::link::LinkCommand;
 use transport::server::{SessionLink, Subscriptions};
 
@@ -15,6 +18,13 @@ struct Bench {
 }
 
 async fn bench() -> Bench {
+    let (bench, writer) = bench_without_writer().await;
+    tokio::spawn(writer.run(CancellationToken::new()));
+    bench
+}
+
+/// Nothing is written until the writer runs.
+async fn bench_without_writer() -> (Bench, TwinWriter) {
     let dir = tempfile::tempdir().unwrap();
     let registry = Registry::open(&dir.path().join("registry.db")).await.unwrap();
     let application = ApplicationRow { id: "a".into(), name: "a".into(), id_scope: "0ne1".into(), created_ms: 0 };
@@ -23,8 +33,31 @@ async fn bench() -> Bench {
     registry.device_create("a", device).await.unwrap();
     let sessions = Sessions::default();
     let (twins, writer) = Twins::new(registry.clone(), sessions.clone());
-    tokio::spawn(writer.run(CancellationToken::new()));
-    Bench { twins, sessions, registry, _dir: dir }
+    (Bench { twins, sessions, registry, _dir: dir }, writer)
+}
+
+impl Bench {
+    /// Changes asked for in this order, and in the queue as far as it takes them.
+    async fn queue(&self, asked: usize) -> JoinAll<impl Future<Output = Result<u64, ChangeTwinError>>> {
+        let changes = (0..asked).map(|n| {
+            let twins = self.twins.clone();
+            // One poll has a budget, which would not do for all of them.
+            unconstrained(async move { twins.patch_reported("a", &Identity::device("d"), json!({ "n": n })).await })
+        });
+        let mut changes = join_all(changes);
+        assert!(futures_util::poll!(&mut changes).is_pending());
+        changes
+    }
+
+    /// Leaves room for so many events of changes.
+    async fn fill_outbox(&self, room: u64) {
+        let event = self.registry.outbox_read(1).await.unwrap().remove(0).event;
+        let mut transaction = self.registry.twin_transaction([]).await.unwrap();
+        for _ in self.registry.outbox_waiting()..OUTBOX_EVENTS_MAX - room {
+            transaction.note(event.clone());
+        }
+        transaction.commit().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -105,4 +138,36 @@ async fn every_change_leaves_its_event_and_a_refused_one_none() {
         (OutboxKind::ReportedProperties, r#"{"patch":{"rate":4},"version":2}"#),
     ];
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn the_queue_of_changes_is_full_at_its_limit_and_then_callers_wait() {
+    let (bench, writer) = bench_without_writer().await;
+    let changes = bench.queue(TWIN_CHANGES_QUEUED_MAX + 1).await;
+    assert_eq!(writer.changes.len(), TWIN_CHANGES_QUEUED_MAX, "one more waits outside");
+    tokio::spawn(writer.run(CancellationToken::new()));
+    let versions: Vec<u64> = changes.await.into_iter().map(|changed| changed.unwrap()).collect();
+    assert_eq!(versions, (2..).take(TWIN_CHANGES_QUEUED_MAX + 1).collect::<Vec<u64>>(), "and has its turn");
+}
+
+/// What one commit holds is seen where the outbox has no room for all of it: a commit is refused as a whole.
+#[tokio::test]
+async fn as_many_changes_are_committed_together_as_may_be() {
+    let together = TWIN_CHANGES_PER_COMMIT_MAX;
+    for (asked, room, stored) in [(together, together - 1, 0), (together + 1, together, together)] {
+        for stops_first in [false, true] {
+            let (bench, writer) = bench_without_writer().await;
+            bench.fill_outbox(room as u64).await;
+            let changes = bench.queue(asked).await;
+            let stop = CancellationToken::new();
+            if stops_first {
+                stop.cancel();
+            }
+            tokio::spawn(writer.run(stop));
+            let changes: Vec<bool> = changes.await.iter().map(Result::is_ok).collect();
+            assert_eq!(changes, (0..asked).map(|n| n < stored).collect::<Vec<_>>(), "{asked} at once, {stops_first}");
+            let twin = bench.twins.get("a", &Identity::device("d")).await.unwrap();
+            assert_eq!(twin.reported.version, stored as u64 + 1);
+        }
+    }
 }

@@ -309,3 +309,62 @@ async fn a_gap_is_named_with_its_reader_and_passed_over_by_those_that_do_not_cou
     assert_eq!(bench.runner.positions.of("watcher").unwrap().durable(), first);
     bench.stop().await;
 }
+
+/// What a reader was handed at a time: records, and bytes of them.
+type Weights = Vec<(usize, usize)>;
+
+/// A reader that keeps how much it was handed.
+struct Weigher {
+    batches: watch::Sender<Weights>,
+}
+
+impl Reader for Weigher {
+    type Run = watch::Sender<Weights>;
+
+    const NAME: ReaderName = ReaderName { name: "weigher", about: "weighs", counts: true, begin: Begin::First };
+
+    async fn start(&self) -> Result<(Self::Run, u64), ReaderError> {
+        Ok((self.batches.clone(), 0))
+    }
+}
+
+impl Run for watch::Sender<Weights> {
+    async fn handle(&mut self, batch: &[Record]) -> Result<(), ReaderError> {
+        let bytes = batch.iter().map(|record| record.payload.len()).sum();
+        self.send_modify(|batches| batches.push((batch.len(), bytes)));
+        Ok(())
+    }
+
+    fn commit_at(&self) -> Option<Instant> {
+        None
+    }
+
+    async fn commit(&mut self, _next: u64) -> Result<(), ReaderError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_is_handed_as_much_as_it_may_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::open(folder.path(), &[Weigher::NAME]).await.unwrap();
+    let batches = watch::Sender::new(Vec::new());
+    bench.runner.spawn(Weigher { batches: batches.clone() }, &bench.tasks, bench.shutdown.clone());
+    let half = BYTES_PER_READ_MAX / 2;
+    let cases: [(Vec<usize>, Weights); 4] = [
+        (vec![1; RECORDS_PER_READ_MAX], vec![(RECORDS_PER_READ_MAX, RECORDS_PER_READ_MAX)]),
+        (vec![1; RECORDS_PER_READ_MAX + 1], vec![(RECORDS_PER_READ_MAX, RECORDS_PER_READ_MAX), (1, 1)]),
+        (vec![half, half, 1], vec![(2, BYTES_PER_READ_MAX), (1, 1)]),
+        (vec![half, half + 1], vec![(1, half), (1, half + 1)]),
+    ];
+    for (sizes, expected) in cases {
+        let records: Vec<Bytes> = sizes.iter().map(|bytes| Bytes::from(vec![b'x'; *bytes])).collect();
+        // Together, so that all of them are at hand.
+        bench.runner.events.log().append(records).await.unwrap();
+        let all = |batches: &Weights| batches.iter().map(|batch| batch.0).sum::<usize>() == sizes.len();
+        let mut handed = batches.subscribe();
+        drop(tokio::time::timeout(PATIENCE, handed.wait_for(all)).await.expect("the records come"));
+        assert_eq!(batches.send_replace(Vec::new()), expected);
+    }
+    bench.stop().await;
+}

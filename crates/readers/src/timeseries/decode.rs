@@ -14,10 +14,10 @@ use events::clock::parse_iso8601_ms;
 use events::record::{DecodeRecordError, RecordParts, Source};
 use protocol::hub::bag;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use telemetry::{Row, Value};
 
-use crate::limits::{SHARED_TEXTS_MAX, VALUES_PER_MESSAGE_MAX};
+use crate::limits::{SHARED_TEXT_BYTES_MAX, SHARED_TEXTS_MAX, VALUES_PER_MESSAGE_MAX};
 
 #[cfg(test)]
 mod tests;
@@ -63,8 +63,11 @@ pub struct SharedTexts {
 }
 
 impl SharedTexts {
-    /// The shared form of a text.
+    /// The shared form of a text; a long one is copied each time.
     pub fn share(&mut self, text: &str) -> Arc<str> {
+        if text.len() > SHARED_TEXT_BYTES_MAX {
+            return Arc::from(text);
+        }
         if let Some(known) = self.known.get(text) {
             return Arc::clone(known);
         }
@@ -77,7 +80,8 @@ impl SharedTexts {
     }
 }
 
-/// The row of a decoded record; `None` when it has no values.
+/// The row of a decoded record, and how many values of the record are not in it: those beyond the limit of a message. `None`
+/// when it has no values.
 pub fn row(
     record: &RecordParts,
     source: &KnownSource,
@@ -85,14 +89,17 @@ pub fn row(
     offset: u64,
     template: Option<Arc<str>>,
     texts: &mut SharedTexts,
-) -> Option<Row> {
+) -> Option<(Row, u64)> {
     if !decoded.is_json {
         return None;
     }
     let mut json = serde_json::Deserializer::from_slice(&record.body);
-    let values = ValuesSeed { texts }.deserialize(&mut json).ok().filter(|values| !values.is_empty())?;
+    let Values { taken: values, left_out } = ValuesSeed { texts }.deserialize(&mut json).ok()?;
     json.end().ok()?;
-    Some(Row {
+    if values.is_empty() {
+        return None;
+    }
+    let row = Row {
         device: Arc::clone(&source.device),
         module: source.module.clone(),
         component: decoded.component.as_deref().map(|component| texts.share(component)),
@@ -101,7 +108,8 @@ pub fn row(
         offset,
         template,
         values,
-    })
+    };
+    Some((row, left_out))
 }
 
 /// A source whose ids are shared with every row of it.
@@ -150,28 +158,38 @@ struct ValuesSeed<'a> {
     texts: &'a mut SharedTexts,
 }
 
-impl<'de> DeserializeSeed<'de> for ValuesSeed<'_> {
-    type Value = Vec<(Arc<str>, Value)>;
+/// The values of a message.
+#[derive(Default)]
+struct Values {
+    taken: Vec<(Arc<str>, Value)>,
+    left_out: u64,
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+impl<'de> DeserializeSeed<'de> for ValuesSeed<'_> {
+    type Value = Values;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Values, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for ValuesSeed<'_> {
-    type Value = Vec<(Arc<str>, Value)>;
+    type Value = Values;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(name) = members.next_key_seed(NameSeed { texts: &mut *self.texts })? {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Values, A::Error> {
+        let mut values = Values::default();
+        while values.taken.len() < VALUES_PER_MESSAGE_MAX {
+            let Some(name) = members.next_key_seed(NameSeed { texts: &mut *self.texts })? else { return Ok(values) };
             let value = members.next_value_seed(ValueSeed)?;
-            if values.len() < VALUES_PER_MESSAGE_MAX {
-                values.extend(value.map(|value| (name, value)));
-            }
+            values.taken.extend(value.map(|value| (name, value)));
+        }
+        // Names nobody will ask for are not shared either.
+        while let Some((_, value)) = members.next_entry::<IgnoredAny, Option<IgnoredAny>>()? {
+            values.left_out += u64::from(value.is_some());
         }
         Ok(values)
     }

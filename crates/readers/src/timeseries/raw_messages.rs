@@ -51,7 +51,8 @@ impl RawMessage {
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.bag.len() + self.body.len()
+        let component = self.component.as_ref().map_or(0, String::len);
+        size_of::<Self>() + component + self.bag.len() + self.body.len()
     }
 }
 
@@ -68,6 +69,7 @@ struct Held {
     devices: HashMap<Key, VecDeque<Arc<RawMessage>>>,
     /// Arrival order over all devices. Entries of messages that went by the limit of their device are passed over.
     order: VecDeque<(Key, u64)>,
+    messages: usize,
     bytes: usize,
 }
 
@@ -102,7 +104,7 @@ impl RawMessages {
     pub fn forget(&self, app: &str, device: &str) {
         let mut held = self.lock();
         if let Some(gone) = held.devices.remove(&(Arc::from(app), Arc::from(device))) {
-            held.bytes -= gone.iter().map(|message| message.bytes()).sum::<usize>();
+            gone.iter().for_each(|message| held.let_go(message));
         }
     }
 
@@ -119,13 +121,14 @@ impl RawMessages {
 impl Held {
     fn push(&mut self, key: Key, message: RawMessage, bytes_max: usize) {
         self.bytes += message.bytes();
+        self.messages += 1;
         self.order.push_back((key.clone(), message.offset));
         let messages = self.devices.entry(key).or_default();
         messages.push_back(Arc::new(message));
         if messages.len() > RAW_MESSAGES_PER_DEVICE_MAX
             && let Some(oldest) = messages.pop_front()
         {
-            self.bytes -= oldest.bytes();
+            self.let_go(&oldest);
         }
         while self.bytes > bytes_max {
             let Some((key, offset)) = self.order.pop_front() else { break };
@@ -136,20 +139,24 @@ impl Held {
 
     fn remove(&mut self, key: &Key, offset: u64) {
         let Some(messages) = self.devices.get_mut(key) else { return };
-        if messages.front().is_some_and(|front| front.offset == offset)
-            && let Some(gone) = messages.pop_front()
-        {
-            self.bytes -= gone.bytes();
+        if messages.front().is_none_or(|front| front.offset != offset) {
+            return;
         }
+        let gone = messages.pop_front();
         if messages.is_empty() {
             self.devices.remove(key);
         }
+        gone.iter().for_each(|gone| self.let_go(gone));
+    }
+
+    fn let_go(&mut self, gone: &RawMessage) {
+        self.bytes -= gone.bytes();
+        self.messages -= 1;
     }
 
     /// Keeps the order no longer than what it orders, plus slack.
     fn drop_stale_order(&mut self) {
-        let held: usize = self.devices.len() * RAW_MESSAGES_PER_DEVICE_MAX;
-        if self.order.len() <= 2 * held.max(RAW_MESSAGES_PER_DEVICE_MAX) {
+        if self.order.len() <= 2 * self.messages.max(RAW_MESSAGES_PER_DEVICE_MAX) {
             return;
         }
         let devices = &self.devices;

@@ -29,6 +29,9 @@ use crate::metrics::TelemetryMetrics;
 use crate::positions::{Begin, Position, ReaderName};
 use crate::runner::{COMMIT_RETRY_PAUSE, Reader, ReaderError, Run, is_in_doubt};
 
+#[cfg(test)]
+mod tests;
+
 /// Name and place of the reader.
 pub const NAME: ReaderName = ReaderName {
     name: "telemetry",
@@ -235,7 +238,8 @@ impl TelemetryRun {
                 }
             }
         };
-        if let Some(row) = row(record, known, &decoded, offset, template, &mut self.texts) {
+        if let Some((row, left_out)) = row(record, known, &decoded, offset, template, &mut self.texts) {
+            self.parts.metrics.values_left_out.inc_by(left_out);
             rows.entry(Arc::clone(app)).or_default().push(row);
         }
         if !events.live().is_watched(app, device) {
@@ -315,7 +319,7 @@ impl Templates {
         device: &Arc<str>,
         generation: u64,
     ) -> Result<Option<Arc<str>>, StoreError> {
-        if self.generation != generation || self.known.len() >= TEMPLATE_CACHE_DEVICES_MAX {
+        if self.generation != generation {
             self.known.clear();
             self.generation = generation;
         }
@@ -327,6 +331,9 @@ impl Templates {
         }
         let device = registry.device_get(app, device).await?;
         let template: Option<Arc<str>> = device.and_then(|device| device.template).map(Arc::from);
+        if self.known.len() >= TEMPLATE_CACHE_DEVICES_MAX && !self.known.contains_key(&key) {
+            self.known.clear();
+        }
         self.known.insert(key, (template.clone(), Instant::now()));
         Ok(template)
     }

@@ -1,14 +1,21 @@
 //! What the interface takes at each of its limits, and what it says one beyond.
 
+use central::app::resource::Managed;
+use central::app::tokens::ApiTokens;
+use central::app::users::Users;
+use central::config::Config;
 use central::limits::*;
 use events::clock::now_ms;
 use http::{Method, StatusCode};
 use hub::limits::{HUB_HTTP_BODY_BYTES_MAX, MODULES_PER_DEVICE_MAX};
 use registry::{CountMax, EnrollmentGroupRow, ManifestRow, Precondition, Registry, Resource, TemplateRow};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use super::client::Rest;
-use crate::central::{TestCentral, data};
+use crate::central::{TestCentral, config, data};
 use crate::hub_http::Caller;
 
 /// The built-in role.
@@ -81,6 +88,8 @@ async fn an_application_has_as_many_of_a_kind_as_it_may() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
     let (rest, registry) = (Rest::new(&central), &central.running.core.registry);
+    // Users and tokens are stored as the kinds below are, and ten thousand of each would take half a minute.
+    assert_eq!([Users::COUNT_MAX, ApiTokens::COUNT_MAX], [CountMax(USERS_MAX); 2]);
     let text = |n: u32| format!("x{n}");
     let manifest = |n: u32| ManifestRow {
         id: text(n),
@@ -150,4 +159,35 @@ async fn bodies_are_as_long_as_they_may_be() {
     let one_more = caller.send(Method::PUT, "/devices/e/modules/one-more", &[], "{}").await;
     assert_eq!(one_more.status(), StatusCode::PAYLOAD_TOO_LARGE);
     central.stop().await;
+}
+
+#[tokio::test]
+async fn as_many_connections_are_served_as_may_be_and_others_wait() {
+    assert_eq!(Config::default().limits.http_connections_max, HTTP_CONNECTIONS_MAX);
+    let (_dir, data) = data();
+    let mut config = config();
+    config.limits.http_connections_max = 2;
+    let central = TestCentral::start_with(&data, config).await;
+    let (mut first, mut second) = (central.tls_stream().await, central.tls_stream().await);
+    let mut third = Box::pin(central.tls_stream());
+    for _ in 0..20 {
+        ask(&mut first).await;
+        ask(&mut second).await;
+        assert!(futures_util::poll!(&mut third).is_pending(), "there is no place for it");
+    }
+    drop(first);
+    ask(&mut third.await).await;
+    ask(&mut second).await;
+    central.stop().await;
+}
+
+/// A request that leaves the connection open.
+async fn ask(stream: &mut TlsStream<TcpStream>) {
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let (mut read, mut answer) = ([0; 1024], String::new());
+    while !answer.ends_with("{\"status\":\"live\"}") {
+        let count = stream.read(&mut read).await.unwrap();
+        assert!(count > 0, "it ended after {answer}");
+        answer.push_str(std::str::from_utf8(&read[..count]).unwrap());
+    }
 }

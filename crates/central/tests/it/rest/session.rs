@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use central::app::{roles, sign_in};
+use central::limits::{SIGN_IN_FAILURES_MAX, SIGN_IN_INVITATION_LIFE};
 use events::clock::now_ms;
 use serde_json::{Value, json};
 
@@ -12,19 +13,14 @@ use crate::central::{TestCentral, data};
 /// What Central says of a code that does not work.
 const GUESSED: &str = "sign-in with an unknown, used or expired code";
 
-async fn code(central: &TestCentral, life: Duration) -> String {
+/// The code of an invitation made so long ago.
+async fn code(central: &TestCentral, ago: Duration) -> String {
     let operator = roles::by_name("Operator").unwrap();
-    let running = &central.running;
-    sign_in::invite_offline(
-        &running.core.registry,
-        running.core.applications.first(),
-        "Ada@example.com",
-        operator,
-        life,
-        now_ms(),
-    )
-    .await
-    .unwrap()
+    let core = &central.running.core;
+    let made_ms = now_ms() - i64::try_from(ago.as_millis()).unwrap();
+    sign_in::invite_offline(&core.registry, core.applications.first(), "Ada@example.com", operator, made_ms)
+        .await
+        .unwrap()
 }
 
 const SESSION: &str = "/api/ext/v1/session";
@@ -34,7 +30,7 @@ async fn a_code_becomes_a_session_once() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
     let anonymous = Rest::anonymous(&central);
-    let code = code(&central, Duration::from_secs(60)).await;
+    let code = code(&central, SIGN_IN_INVITATION_LIFE - Duration::from_secs(60)).await;
     let signed_in = anonymous.call("POST", SESSION, json!({ "code": code })).await;
     assert_eq!(signed_in.status, 200);
     assert_eq!(signed_in.body["user"]["email"], "ada@example.com");
@@ -62,10 +58,10 @@ async fn codes_expire_and_guesses_are_limited() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
     let anonymous = Rest::anonymous(&central);
-    let late = code(&central, Duration::ZERO).await;
+    let late = code(&central, SIGN_IN_INVITATION_LIFE).await;
     assert_eq!(anonymous.refused("POST", SESSION, json!({ "code": late })).await.0, 401);
-    let good = code(&central, Duration::from_secs(60)).await;
-    for _ in 1..central::limits::SIGN_IN_FAILURES_MAX {
+    let good = code(&central, Duration::ZERO).await;
+    for _ in 1..SIGN_IN_FAILURES_MAX {
         assert_eq!(anonymous.refused("POST", SESSION, json!({ "code": "guess" })).await.0, 401);
     }
     let limited = anonymous.refused("POST", SESSION, json!({ "code": good })).await;

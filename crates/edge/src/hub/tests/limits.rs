@@ -157,6 +157,7 @@ async fn how_far_the_queues_came_is_noted_once_in_an_interval() {
 #[tokio::test]
 async fn a_client_too_many_is_told_to_come_again() {
     let site = Site::new(json!({})).await;
+    site.complaints.expect("connection refused: too many sessions identity=edge/sensor");
     let links: Vec<_> = (1..SESSIONS_MAX)
         .map(|number| {
             let (link, far_end) = SessionLink::detached();

@@ -73,3 +73,39 @@ fn the_order_does_not_outgrow_what_it_orders() {
     }
     assert!(held.order.len() <= 2 * RAW_MESSAGES_PER_DEVICE_MAX);
 }
+
+#[test]
+fn all_devices_together_keep_as_many_bytes_as_they_may() {
+    const MESSAGES: usize = 128;
+    let raw = RawMessages::default();
+    let head = message("d0", None, 0, 0).bytes();
+    let devices: Vec<Arc<str>> = (0..4).map(|n| format!("d{n}").into()).collect();
+    let push = |offset: usize, body_bytes: usize| {
+        let device = &devices[offset % devices.len()];
+        raw.push(&"a".into(), device, message(device, None, offset as u64, body_bytes));
+    };
+    let held = || devices.iter().map(|device| raw.newest("a", device, None, None, usize::MAX).len()).sum::<usize>();
+    for offset in 0..MESSAGES {
+        push(offset, RAW_MESSAGES_BYTES_MAX / MESSAGES - head);
+    }
+    assert_eq!(held(), MESSAGES, "just at the limit");
+    push(MESSAGES, 0);
+    assert_eq!(held(), MESSAGES, "the new one for the oldest");
+    assert_eq!(offsets(&raw.newest("a", "d0", None, None, usize::MAX)).last(), Some(&4));
+    assert_eq!(offsets(&raw.newest("a", "d0", None, None, 1)), [MESSAGES as u64]);
+}
+
+#[test]
+fn one_busy_device_among_quiet_ones_does_not_grow_the_order() {
+    const QUIET: usize = 1_000;
+    let mut held = Held::default();
+    for n in 0..QUIET {
+        let device = format!("quiet{n}");
+        held.push(key(&device), message(&device, None, n as u64, 1), usize::MAX);
+    }
+    for offset in 0..10 * QUIET {
+        held.push(key("busy"), message("busy", None, (QUIET + offset) as u64, 1), usize::MAX);
+    }
+    assert_eq!(held.messages, QUIET + RAW_MESSAGES_PER_DEVICE_MAX);
+    assert!(held.order.len() <= 2 * held.messages, "{}", held.order.len());
+}

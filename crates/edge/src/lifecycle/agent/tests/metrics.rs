@@ -60,6 +60,7 @@ const STOPS: &str = "edgeAgent_module_stop_total";
 async fn time_counts_while_a_module_should_run_and_as_correct_while_it_does() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
+    agent.complaints.expect("a step failed module=\"b\"");
     let passed = async |secs| tokio::time::sleep(Duration::from_secs(secs)).await;
     // Time without an identity, or without an image, is time in which it should have run.
     agent.runtime.refuse("b");
@@ -140,6 +141,7 @@ async fn starts_and_stops_are_counted_by_version_and_go_with_the_module() {
 async fn commands_and_deployments_are_timed() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
+    agent.complaints.expect("a step failed module=\"b\"");
     let count = "edgeAgent_deployment_time_seconds_count";
     let sum = "edgeAgent_deployment_time_seconds_sum";
     for (act, secs) in [(Act::Pull, 5), (Act::Create, 1), (Act::Start, 2), (Act::Stop, 3)] {

@@ -1,0 +1,208 @@
+//! What a connection may cost, on a clock that stands while anything is left to do.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use testkit::authority::TestAuthority;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+
+/// Far more than any connection here lasts; it passes at once.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+const MILLISECOND: Duration = Duration::from_millis(1);
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// Answers after a while, and counts what it was asked.
+#[derive(Clone)]
+struct Slow {
+    after: Duration,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Answer for Slow {
+    async fn answer_one(self, _: Request<Incoming>, _: SocketAddr) -> Response<Body> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(self.after).await;
+        Response::new(Body::from("answered"))
+    }
+}
+
+/// A client's end of a connection, in memory.
+struct Client {
+    stream: DuplexStream,
+    asked: Arc<AtomicUsize>,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+    started: Instant,
+}
+
+impl Client {
+    fn connect(after: Duration) -> Self {
+        Self::connect_over(None, after)
+    }
+
+    fn connect_over(tls: Option<TlsAcceptor>, after: Duration) -> Self {
+        let (stream, far) = duplex(64 * 1024);
+        let (asked, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+        let answer = Slow { after, asked: Arc::clone(&asked) };
+        let serving = tokio::spawn(connection(far, ([192, 0, 2, 1], 1).into(), tls, answer, stop.clone()));
+        Self { stream, asked, stop, serving, started: Instant::now() }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Waits until so many requests have reached who answers them.
+    async fn await_asked(&self, requests: usize) {
+        while self.asked.load(Ordering::Relaxed) < requests {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Reads until the connection ends: what came, and how long after the start that was.
+    async fn ended(mut self) -> (String, Duration) {
+        let mut read = Vec::new();
+        timeout(PATIENCE, self.stream.read_to_end(&mut read)).await.expect("the connection ends").unwrap();
+        self.serving.await.unwrap();
+        (String::from_utf8_lossy(&read).into_owned(), self.started.elapsed())
+    }
+
+    /// The next HTTP/2 frame: kind, flags, stream, payload.
+    async fn frame(&mut self) -> (u8, u8, u32, Vec<u8>) {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        self.stream.read_exact(&mut payload).await.unwrap();
+        (head[3], head[4], u32::from_be_bytes(head[5..].try_into().unwrap()), payload)
+    }
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const ACK: u8 = 1;
+
+/// An HTTP/2 frame.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// How an HTTP/2 client begins.
+fn preface() -> Vec<u8> {
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(SETTINGS, 0, 0, &[])[..]].concat()
+}
+
+/// A whole request without a body: `GET https://localhost/`.
+fn request(stream: u32) -> Vec<u8> {
+    const END_OF_STREAM_AND_HEADERS: u8 = 0x5;
+    frame(HEADERS, END_OF_STREAM_AND_HEADERS, stream, b"\x82\x87\x84\x41\x09localhost")
+}
+
+fn acceptor() -> TlsAcceptor {
+    TlsAcceptor::from(with_http_protocols(&TestAuthority::default().server()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_request_is_there_in_time_or_the_connection_ends() {
+    let half_a_head = &REQUEST[..20];
+    for silent in [&b""[..], b"PRI", half_a_head, &preface()] {
+        let mut client = Client::connect(Duration::ZERO);
+        client.send(silent).await;
+        assert_eq!(client.ended().await.1, HTTP_HEADER_TIMEOUT, "{:?}", String::from_utf8_lossy(silent));
+    }
+    let client = Client::connect_over(Some(acceptor()), Duration::ZERO);
+    assert_eq!(client.ended().await.1, HTTP_HEADER_TIMEOUT, "no handshake");
+
+    let mut client = Client::connect(Duration::ZERO);
+    client.send(half_a_head).await;
+    tokio::time::sleep(HTTP_HEADER_TIMEOUT - MILLISECOND).await;
+    client.send(&REQUEST[20..]).await;
+    let (answer, ended) = client.ended().await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("answered"), "{answer}");
+    assert_eq!(ended, 2 * HTTP_HEADER_TIMEOUT - MILLISECOND, "the next request has as long");
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshake_and_first_request_have_one_time_together() {
+    let authority = TestAuthority::default();
+    let acceptor = TlsAcceptor::from(with_http_protocols(&authority.server()));
+    let Client { stream, started, serving, .. } = Client::connect_over(Some(acceptor), Duration::ZERO);
+    tokio::time::sleep(HTTP_HEADER_TIMEOUT / 2).await;
+    let connector = tokio_rustls::TlsConnector::from(authority.client());
+    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await.expect("the connection ends");
+    assert!(ended.is_err() && started.elapsed() == HTTP_HEADER_TIMEOUT, "{ended:?} after {:?}", started.elapsed());
+    serving.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_may_take_longer_than_its_head() {
+    let mut client = Client::connect(2 * HTTP_HEADER_TIMEOUT);
+    client.send(REQUEST).await;
+    let (answer, ended) = client.ended().await;
+    assert!(answer.ends_with("answered"), "{answer}");
+    assert_eq!(ended, 3 * HTTP_HEADER_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_requests_share_a_connection_as_may_and_one_more_is_refused() {
+    const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
+    let mut client = Client::connect(Duration::MAX);
+    client.send(&preface()).await;
+    let streams: Vec<u32> = (0..=HTTP_STREAMS_MAX).map(|n| 2 * n + 1).collect();
+    for stream in &streams {
+        client.send(&request(*stream)).await;
+    }
+    let (stream, reason) = loop {
+        let (kind, _, stream, payload) = client.frame().await;
+        if kind == RST_STREAM {
+            break (stream, payload);
+        }
+    };
+    assert_eq!((stream, &reason[..]), (*streams.last().unwrap(), &REFUSED_STREAM[..]));
+    client.await_asked(HTTP_STREAMS_MAX as usize).await;
+    tokio::time::sleep(MILLISECOND).await;
+    assert_eq!(client.asked.load(Ordering::Relaxed), HTTP_STREAMS_MAX as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_gone_loses_its_connection_and_one_that_answers_keeps_it() {
+    let mut client = Client::connect(Duration::ZERO);
+    client.send(&[preface(), request(1)].concat()).await;
+    let mut pings = 0;
+    while pings < 3 {
+        let (kind, flags, _, payload) = client.frame().await;
+        if kind == PING && flags != ACK {
+            pings += 1;
+            assert_eq!(client.started.elapsed(), HTTP_PING_INTERVAL * pings);
+            if pings < 3 {
+                client.send(&frame(PING, ACK, 0, &payload)).await;
+            }
+        }
+    }
+    assert_eq!(client.ended().await.1, HTTP_PING_INTERVAL * 3 + HTTP_PING_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_stop_requests_have_a_while_and_the_rest_ends_at_once() {
+    for (takes, answered) in [(HTTP_DRAIN_TIMEOUT - MILLISECOND, true), (HTTP_DRAIN_TIMEOUT + MILLISECOND, false)] {
+        let mut client = Client::connect(takes);
+        client.send(REQUEST).await;
+        client.await_asked(1).await;
+        client.stop.cancel();
+        let (answer, ended) = client.ended().await;
+        assert_eq!((answer.ends_with("answered"), ended), (answered, takes.min(HTTP_DRAIN_TIMEOUT)), "{answer}");
+    }
+    for tls in [None, Some(acceptor())] {
+        let client = Client::connect_over(tls, Duration::ZERO);
+        tokio::time::sleep(MILLISECOND).await;
+        client.stop.cancel();
+        assert_eq!(client.ended().await.1, MILLISECOND, "nothing was asked");
+    }
+}
