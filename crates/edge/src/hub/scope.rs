@@ -107,7 +107,7 @@ impl Scope {
                 body["continuationLink"] = link;
             }
             let page = self.source.page(&body).await?;
-            fresh.extend(read_identities(&page));
+            fresh.extend(read_identities(&page)?);
             link = page.get("continuationLink").cloned().unwrap_or(Value::Null);
             if link.is_null() || link == "" {
                 complete = true;
@@ -146,16 +146,16 @@ impl Scope {
         if let Some(module) = identity.module_id() {
             body["targetModuleId"] = module.into();
         }
-        match self.source.one(&body).await {
-            Ok(answer) => {
-                let found = read_identities(&answer);
+        match self.source.one(&body).await.and_then(|answer| read_identities(&answer)) {
+            Ok(found) => {
                 self.replace(|known| {
                     known.remove(&identity.to_string());
                     known.extend(found);
                 });
                 Refreshed::Known
             }
-            Err(HubApiError::Refused { status: 400..=499, .. }) => {
+            // Another refusal is of us, or of now: it says nothing of the identity, whose messages would be dropped.
+            Err(HubApiError::Refused { status: 400 | 404, .. }) => {
                 self.replace(|known| drop(known.remove(&identity.to_string())));
                 Refreshed::Known
             }
@@ -185,24 +185,29 @@ impl Scope {
     }
 }
 
-/// Devices and modules of an answer, by client id.
-fn read_identities(answer: &Value) -> BTreeMap<String, ScopedIdentity> {
-    let list = |name: &str| answer.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+/// Devices and modules of an answer, by client id. An answer of another shape is none: read as an empty scope, it would end all
+/// sessions.
+fn read_identities(answer: &Value) -> Result<BTreeMap<String, ScopedIdentity>, HubApiError> {
+    let list = |name: &str| match answer.get(name) {
+        Some(Value::Array(list)) => Ok(list.clone()),
+        Some(Value::Null) => Ok(Vec::new()),
+        _ => Err(HubApiError::Answer { act: "reading the scope" }),
+    };
     let mut identities = BTreeMap::new();
-    for device in list("devices") {
+    for device in list("devices")? {
         if let Some(id) = device.get("deviceId").and_then(Value::as_str) {
             let enabled = device.get("status").and_then(Value::as_str) != Some("disabled");
             identities.insert(id.to_owned(), ScopedIdentity { keys: keys_of(&device), enabled });
         }
     }
-    for module in list("modules") {
+    for module in list("modules")? {
         let id = |name: &str| module.get(name).and_then(Value::as_str).map(str::to_owned);
         if let (Some(device), Some(id)) = (id("deviceId"), id("moduleId")) {
             let enabled = identities.get(&device).is_none_or(|device| device.enabled);
             identities.insert(format!("{device}/{id}"), ScopedIdentity { keys: keys_of(&module), enabled });
         }
     }
-    identities
+    Ok(identities)
 }
 
 fn keys_of(identity: &Value) -> Vec<String> {

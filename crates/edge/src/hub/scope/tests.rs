@@ -135,3 +135,52 @@ async fn of_a_scope_larger_than_is_fetched_nobody_is_forgotten() {
     let scope = open(ALL);
     assert_eq!(scope.refresh().await.unwrap(), [Identity::device(&format!("d{ALL}"))], "now it did leave");
 }
+
+#[tokio::test]
+async fn an_answer_of_another_shape_ends_nobodys_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = json!({ "devices": [device("a", "enabled")], "modules": null });
+    let shapes = [json!({}), json!({ "devices": [] }), json!({ "devices": "none", "modules": [] }), Value::Null];
+    let answers = std::iter::once(all).chain(shapes.clone()).map(Some).collect();
+    let scope = scope(dir.path(), answers);
+    assert_eq!(scope.refresh().await.unwrap(), []);
+    for shape in shapes {
+        let refused = scope.refresh().await;
+        assert!(matches!(refused, Err(HubApiError::Answer { .. })), "{shape}: {refused:?}");
+        assert!(scope.get(&Identity::device("a")).is_some(), "{shape}");
+    }
+}
+
+/// Refuses with this status.
+struct Refuses(u16);
+
+impl ScopeSource for Refuses {
+    fn page<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
+        self.one(body)
+    }
+
+    fn one<'a>(&'a self, _: &'a Value) -> ScopeAnswer<'a> {
+        Box::pin(async { Err(HubApiError::Refused { act: "test", status: self.0, message: String::new() }) })
+    }
+}
+
+#[tokio::test]
+async fn an_identity_is_gone_when_the_hub_says_so_and_not_when_it_refuses_us() {
+    let a = Identity::device("a");
+    for (status, expected) in [
+        (400, Refreshed::Known),
+        (404, Refreshed::Known),
+        (401, Refreshed::Unreachable),
+        (403, Refreshed::Unreachable),
+        (429, Refreshed::Unreachable),
+        (503, Refreshed::Unreachable),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let all = json!({ "devices": [device("a", "enabled")], "modules": [] });
+        scope(dir.path(), vec![Some(all)]).refresh().await.unwrap();
+        let edge = Device { hub_host: "hub".into(), device_id: "edge".into() };
+        let scope = Scope::open(dir.path().join("scope.json"), Arc::new(Refuses(status)), &edge).unwrap();
+        assert_eq!(scope.refresh_one(&a).await, expected, "{status}");
+        assert_eq!(scope.get(&a).is_some(), expected == Refreshed::Unreachable, "{status}");
+    }
+}
