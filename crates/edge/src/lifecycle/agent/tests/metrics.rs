@@ -61,6 +61,7 @@ async fn time_counts_while_a_module_should_run_and_as_correct_while_it_does() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start(dir.path());
     agent.complaints.expect("a step failed module=\"b\"");
+    agent.complaints.expect("deployment refused version=5");
     let passed = async |secs| tokio::time::sleep(Duration::from_secs(secs)).await;
     // Time without an identity, or without an image, is time in which it should have run.
     agent.runtime.refuse("b");
