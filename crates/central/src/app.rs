@@ -39,7 +39,7 @@ use events::last_seen::LastSeen;
 use events::live::Live;
 use hub::sessions::Sessions;
 use hub::twins::Twins;
-use readers::timeseries::Telemetry;
+use readers::timeseries::TimeSeries;
 use registry::{ApplicationRow, Registry};
 
 use sign_in::SignInLimiter;
@@ -105,7 +105,7 @@ impl App {
         &self.inner.core.twins
     }
 
-    fn telemetry(&self) -> &Telemetry {
+    fn telemetry(&self) -> &TimeSeries {
         &self.inner.core.telemetry
     }
 

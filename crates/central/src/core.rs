@@ -17,7 +17,7 @@ use hub::provisioning::Provisioning;
 use hub::sessions::Sessions;
 use hub::twins::Twins;
 use readers::positions::Positions;
-use readers::timeseries::Telemetry;
+use readers::timeseries::TimeSeries;
 use registry::Registry;
 use storage::log::Log;
 
@@ -51,7 +51,7 @@ pub struct Parts {
     /// Twins.
     pub twins: Twins,
     /// Telemetry.
-    pub telemetry: Telemetry,
+    pub telemetry: TimeSeries,
     /// Provisioning.
     pub provisioning: Provisioning,
     /// What keeps Central from being ready.

@@ -37,7 +37,7 @@ use readers::positions::{self, OpenPositionsError, Positions};
 use readers::runner::{self, Runner};
 use readers::timeseries::compaction::{Compaction, CompactionWanted};
 use readers::timeseries::reader::{TelemetryReader, TelemetryReaderParts};
-use readers::timeseries::{CreateFolderError, OpenTelemetryError, Telemetry};
+use readers::timeseries::{CreateFolderError, OpenTelemetryError, TimeSeries};
 use registry::{OpenRegistryError, Registry};
 use storage::log::{Log, LogOptions, OpenLogError};
 use tokio_util::sync::CancellationToken;
@@ -216,7 +216,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     let signing_keys = SigningKeys::new(folder.clone());
     let application = first_start::set_up(&folder, &registry, &signing_keys).await?;
     let log = open_log(&folder, &registry, config).await?;
-    let telemetry = Telemetry::open(&folder.guarded(Guarded::Telemetry), &registry).await?;
+    let telemetry = TimeSeries::open(&folder.guarded(Guarded::Telemetry), &registry).await?;
     telemetry.application(&application.id)?;
     guard::tell_telemetry_files(&telemetry, &application.id);
 
@@ -307,7 +307,7 @@ async fn open_log(folder: &DataFolder, registry: &Registry, config: &Config) -> 
 
 fn telemetry_reader(
     runner: &Runner,
-    telemetry: &Telemetry,
+    telemetry: &TimeSeries,
     registry: &Registry,
     config: &Config,
     metrics: &mut prometheus_client::registry::Registry,

@@ -27,7 +27,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use transport::server::{
     Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, ProvisioningHandler,
-    Refusal, Telemetry, TelemetryBatch,
+    Refusal, TelemetryBatch,
 };
 
 use crate::applications::Applications;
@@ -204,9 +204,9 @@ impl Gateway {
     pub async fn store(&self, speaker: &Speaker, batch: TelemetryBatch) -> Result<(), HubError> {
         let now = now_ms();
         let Speaker { source: Source { identity, .. }, origin, seen } = speaker;
-        let bytes = batch.iter().map(|Telemetry { message }| origin.encoded_bytes(&message.bag, &message.body)).sum();
+        let bytes = batch.iter().map(|message| origin.encoded_bytes(&message.bag, &message.body)).sum();
         let mut published = Batch::with_capacity(batch.len(), bytes);
-        for Telemetry { message } in batch {
+        for message in batch {
             let bag = without_stamps(message.bag);
             published
                 .telemetry(origin, now, &bag, &message.body)

@@ -43,7 +43,7 @@ pub use raw_messages::{RawMessage, RawMessages};
 
 /// Telemetry of every application. Cheap to clone.
 #[derive(Clone)]
-pub struct Telemetry {
+pub struct TimeSeries {
     inner: Arc<Inner>,
 }
 
@@ -77,7 +77,7 @@ pub struct CreateFolderError {
     source: io::Error,
 }
 
-impl Telemetry {
+impl TimeSeries {
     /// Opens the store in `folder`, reading the catalog.
     pub async fn open(folder: &Path, registry: &Registry) -> Result<Self, OpenTelemetryError> {
         let rows = registry.segments_list().await.map_err(OpenTelemetryError::Catalog)?;

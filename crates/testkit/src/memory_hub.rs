@@ -188,7 +188,7 @@ impl HubHandler for MemoryHub {
             if state.fail_telemetry {
                 return Err(HubError { status: 503, message: "the store is not available".to_owned() });
             }
-            state.telemetry.extend(batch.iter().map(|telemetry| (session.identity.clone(), owned(&telemetry.message))));
+            state.telemetry.extend(batch.iter().map(|message| (session.identity.clone(), owned(message))));
         }
         self.count(|counts| {
             counts.batches += 1;

@@ -34,7 +34,7 @@ pub struct SeriesWanted {
 
 /// Runs something that blocks on the telemetry of an application.
 pub(super) async fn blocking<T: Send + 'static>(
-    telemetry: timeseries::Telemetry,
+    telemetry: timeseries::TimeSeries,
     application: &str,
     read: impl FnOnce(&TelemetryStore) -> Result<T, AppError> + Send + 'static,
 ) -> Result<T, AppError> {

@@ -1,7 +1,7 @@
 //! Says when `log/` or `telemetry/` was removed since the last start.
 
 use events::clock::now_ms;
-use readers::timeseries::Telemetry;
+use readers::timeseries::TimeSeries;
 use registry::{Registry, StoreError, new_id};
 use telemetry::segment::folder;
 
@@ -96,7 +96,7 @@ async fn accept(registry: &Registry, folder: &DataFolder, guarded: Guarded) -> R
 
 /// Compares the segment files with the catalog, says what is missing, and removes files that hold nothing of their own: left
 /// by a crash before they were entered, or after a compaction took them out.
-pub(super) fn tell_telemetry_files(telemetry: &Telemetry, app: &str) {
+pub(super) fn tell_telemetry_files(telemetry: &TimeSeries, app: &str) {
     let path = telemetry.folder_of(app);
     let catalog = telemetry.catalog().of_application(app);
     let report = match folder::inspect(&path, &catalog) {

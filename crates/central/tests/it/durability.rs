@@ -12,7 +12,7 @@ use central::database::Database;
 use events::record::{Kind, Record};
 use model::identity::Identity;
 use model::message::Message;
-use readers::timeseries::Telemetry;
+use readers::timeseries::TimeSeries;
 use serde_json::json;
 use storage::log::{Log, LogOptions};
 use telemetry::store::{Order, RangeRequest};
@@ -34,7 +34,7 @@ async fn stored_numbers(database: &Database, data: &Path, device: &str) -> Vec<i
     let folder = DataFolder::existing(data).unwrap();
     let registry = database.open(&folder).await.unwrap();
     let app = registry.application_list().await.unwrap().remove(0).id;
-    let telemetry = Telemetry::open(&folder.guarded(Guarded::Telemetry), &registry).await.unwrap();
+    let telemetry = TimeSeries::open(&folder.guarded(Guarded::Telemetry), &registry).await.unwrap();
     let covered = registry.checkpoint_get("telemetry").await.unwrap().unwrap_or(0);
     let selection =
         Selection { devices: Devices::one(device), module: Part::Any, component: Part::Any, range: TimeRange::ALL };

@@ -49,7 +49,7 @@ impl HubHandler for EdgeHub {
     }
 
     async fn telemetry(&self, session: &Session, batch: TelemetryBatch) -> Result<(), HubError> {
-        self.ingest(&session.identity, batch.into_iter().map(|telemetry| (None, telemetry.message))).await
+        self.ingest(&session.identity, batch.into_iter().map(|message| (None, message))).await
     }
 
     async fn twin_get(&self, session: &Session) -> Result<Bytes, HubError> {

@@ -9,7 +9,7 @@ use model::identity::Identity;
 use model::message::{MESSAGE_BYTES_MAX, Message};
 use protocol::hub::bag::{self, BagBuilder};
 use serde::Deserialize;
-use transport::server::{Telemetry, TelemetryBatch};
+use transport::server::TelemetryBatch;
 
 use super::error::HubHttpError;
 use super::{Call, HubHttp, no_content};
@@ -63,9 +63,9 @@ impl HubHttp {
         let messages = if is_batch {
             batch(&call.body)?
         } else {
-            vec![Telemetry { message: Message { bag: properties(call.headers), body: call.body.clone() } }]
+            vec![Message { bag: properties(call.headers), body: call.body.clone() }]
         };
-        let bytes = messages.iter().map(|Telemetry { message }| message.bag.len() + message.body.len()).sum::<usize>();
+        let bytes = messages.iter().map(|message| message.bag.len() + message.body.len()).sum::<usize>();
         if bytes > MESSAGE_BYTES_MAX {
             return Err(HubHttpError::too_large());
         }
@@ -137,7 +137,7 @@ fn batch(body: &[u8]) -> Result<TelemetryBatch, HubHttpError> {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 push(&mut bag, &name.to_ascii_lowercase(), &text);
             }
-            Ok(Telemetry { message: Message { bag: bag.build(), body } })
+            Ok(Message { bag: bag.build(), body })
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use telemetry::segment::{compact, folder, plan_compaction};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{CatalogSegment, Telemetry};
+use super::{CatalogSegment, TimeSeries};
 
 /// Wakes the compaction when a segment was written. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +18,7 @@ pub struct CompactionWanted(Arc<Notify>);
 
 /// The task.
 pub struct Compaction {
-    telemetry: Telemetry,
+    telemetry: TimeSeries,
     registry: Registry,
     wanted: CompactionWanted,
 }
@@ -44,7 +44,7 @@ impl CompactionWanted {
 
 impl Compaction {
     /// For the segments of every application; whoever writes some wakes it.
-    pub fn new(telemetry: Telemetry, registry: Registry, wanted: CompactionWanted) -> Self {
+    pub fn new(telemetry: TimeSeries, registry: Registry, wanted: CompactionWanted) -> Self {
         Self { telemetry, registry, wanted }
     }
 

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::compaction::CompactionWanted;
 use super::decode::{KnownSource, KnownSources, SharedTexts, decode, json_values, row};
 use super::raw_messages::RawMessage;
-use super::{CatalogSegment, Telemetry, TelemetryConfig};
+use super::{CatalogSegment, TelemetryConfig, TimeSeries};
 use crate::limits::{REPLAYED_RECORDS_MAX, TEMPLATE_CACHE_AGE, TEMPLATE_CACHE_DEVICES_MAX};
 use crate::metrics::TelemetryMetrics;
 use crate::positions::{Begin, Position, ReaderName};
@@ -44,7 +44,7 @@ pub const NAME: ReaderName = ReaderName {
 #[derive(Clone)]
 pub struct TelemetryReaderParts {
     /// Where rows go.
-    pub telemetry: Telemetry,
+    pub telemetry: TimeSeries,
     /// Position and catalog.
     pub registry: Registry,
     /// Live updates.

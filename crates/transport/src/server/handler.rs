@@ -69,15 +69,9 @@ pub struct Accepted<S> {
     pub expires_at_secs: Option<u64>,
 }
 
-/// Telemetry of one session, as many messages as one read brought, in order.
-pub type TelemetryBatch = Vec<Telemetry>;
-
-/// One telemetry message.
-#[derive(Debug, Clone)]
-pub struct Telemetry {
-    /// Bag and body. The bag has been checked to be well formed UTF-8, reserved stamps are the handler's business.
-    pub message: Message,
-}
+/// Telemetry of one session, as many messages as one read brought, in order. Their bags have been checked to be well formed UTF-8;
+/// reserved stamps are the handler's business.
+pub type TelemetryBatch = Vec<Message>;
 
 /// Why an operation failed, with the hub's numeric code: becomes the status of a twin reply, or ends the connection where
 /// the protocol has no way to say it.

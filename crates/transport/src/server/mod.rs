@@ -8,7 +8,7 @@ mod listener;
 pub use connection::{ConnectionOptions, serve_connection};
 pub use handler::{
     Accepted, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, NoProvisioning, ProvisioningHandler,
-    Refusal, Telemetry, TelemetryBatch,
+    Refusal, TelemetryBatch,
 };
 pub use link::{CloseReason, DeliverError, InvokeError, MethodResponse, SessionLink, Subscriptions};
 pub use listener::{BindError, HubServer, ServerLimits};

@@ -135,7 +135,7 @@ impl HubHandler for Upstream {
     }
 
     async fn telemetry(&self, session: &Identity, batch: TelemetryBatch) -> Result<(), HubError> {
-        let messages = batch.into_iter().map(|telemetry| (session.clone(), telemetry.message));
+        let messages = batch.into_iter().map(|message| (session.clone(), message));
         self.with(|state| state.received.extend(messages));
         Ok(())
     }

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A process whose reader is not started yet.
 struct Bench {
     registry: Registry,
-    telemetry: Telemetry,
+    telemetry: TimeSeries,
     runner: Runner,
     metrics: prometheus_client::registry::Registry,
 }
@@ -38,7 +38,7 @@ impl Bench {
     async fn open(folder: &Path, log: Log, position: u64) -> Self {
         let registry = registry(folder).await;
         registry.checkpoint_put(NAME.name, position).await.unwrap();
-        let telemetry = Telemetry::open(&folder.join("telemetry"), &registry).await.unwrap();
+        let telemetry = TimeSeries::open(&folder.join("telemetry"), &registry).await.unwrap();
         let (health, mut metrics) = (Health::default(), prometheus_client::registry::Registry::default());
         let positions = Positions::open(&registry, &log, &[NAME]).await.unwrap();
         let events = Events::new(log, Live::default(), EventMetrics::register(&mut metrics), &health);

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::wire::Wire;
 use super::{ConnectionOptions, End, credential};
 use crate::limits::{BATCH_MESSAGES_MAX, METHODS_PENDING_MAX, WRITE_BYTES_SOFT_MAX};
-use crate::server::handler::{Accepted, ConnectRequest, HubHandler, Telemetry, TelemetryBatch};
+use crate::server::handler::{Accepted, ConnectRequest, HubHandler, TelemetryBatch};
 use crate::server::link::{CloseReason, DetachedLink, InvokeError, LinkCommand, MethodResponse, SessionLink};
 use crate::stream::now;
 
@@ -86,7 +86,7 @@ struct OpenSession<H: HubHandler> {
 impl<H: HubHandler> OpenSession<H> {
     async fn leave(mut self, graceful: bool, will: Option<model::message::Message>) {
         if let (Some(session), Some(message)) = (self.session.as_ref(), will) {
-            let stored: Pending<'_, _> = Box::pin(self.handler.telemetry(session, vec![Telemetry { message }]));
+            let stored: Pending<'_, _> = Box::pin(self.handler.telemetry(session, vec![message]));
             if let Err(error) = stored.await {
                 tracing::warn!(%error, "a will could not be stored");
             }
@@ -146,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
         loop {
             match self.wire.poll() {
                 Ok(Some(HubEvent::Telemetry { message, receipt })) => {
-                    self.batch.push(Telemetry { message });
+                    self.batch.push(message);
                     self.acknowledge.extend(receipt);
                     if self.batch.len() < BATCH_MESSAGES_MAX {
                         continue;
