@@ -139,6 +139,9 @@ pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(60);
 /// One identity is asked for upstream at most this often.
 pub const SCOPE_IDENTITY_REFRESH_MIN: Duration = Duration::from_secs(10);
 
+/// Identities asked for one by one upstream within [`SCOPE_IDENTITY_REFRESH_MIN`]; a further one waits for its turn.
+pub const SCOPE_IDENTITIES_ASKED_MAX: usize = 256;
+
 /// The whole scope is fetched again after this time.
 pub const SCOPE_REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::identity::Device;
 use crate::identity::hub_api::{HubApi, HubApiError};
-use crate::limits::{SCOPE_IDENTITY_REFRESH_MIN, SCOPE_PAGE_SIZE, SCOPE_PAGES_MAX};
+use crate::limits::{SCOPE_IDENTITIES_ASKED_MAX, SCOPE_IDENTITY_REFRESH_MIN, SCOPE_PAGE_SIZE, SCOPE_PAGES_MAX};
 use crate::state::{self, State, StateError, StateKind};
 
 /// An identity in scope.
@@ -137,7 +137,8 @@ impl Scope {
         {
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
             asked.retain(|_, at| at.elapsed() < SCOPE_IDENTITY_REFRESH_MIN);
-            if asked.contains_key(identity) {
+            // Whoever knocks under many names makes the hub no busier than this.
+            if asked.contains_key(identity) || asked.len() >= SCOPE_IDENTITIES_ASKED_MAX {
                 return Refreshed::TooSoon;
             }
             asked.insert(identity.clone(), Instant::now());

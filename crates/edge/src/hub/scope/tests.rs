@@ -184,3 +184,18 @@ async fn an_identity_is_gone_when_the_hub_says_so_and_not_when_it_refuses_us() {
         assert_eq!(scope.get(&a).is_some(), expected == Refreshed::Unreachable, "{status}");
     }
 }
+
+#[tokio::test]
+async fn so_many_identities_are_asked_for_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let edge = Device { hub_host: "hub".into(), device_id: "edge".into() };
+    let scope = Scope::open(dir.path().join("scope.json"), Arc::new(Refuses(404)), &edge).unwrap();
+    for number in 0..SCOPE_IDENTITIES_ASKED_MAX {
+        assert_eq!(scope.refresh_one(&Identity::device(&format!("d{number}"))).await, Refreshed::Known);
+    }
+    let one_more = Identity::device("one-more");
+    assert_eq!(scope.refresh_one(&one_more).await, Refreshed::TooSoon);
+    let earlier = Instant::now().checked_sub(SCOPE_IDENTITY_REFRESH_MIN).unwrap();
+    scope.asked.lock().unwrap().insert(Identity::device("d0"), earlier);
+    assert_eq!(scope.refresh_one(&one_more).await, Refreshed::Known, "when the time of another is over");
+}
