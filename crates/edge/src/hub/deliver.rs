@@ -26,9 +26,8 @@ use super::EdgeHub;
 use super::dropped::Reason;
 use super::queue::{QueueId, Readers, Taken, WaitingMessage, endpoint_name};
 use super::scope::Refreshed;
-use crate::limits::{
-    CLOCK_MIN_SECS, EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_FIRST, RETRY_WAIT_MAX,
-};
+use crate::limits::{CLOCK_MIN_SECS, EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_MAX};
+use crate::retry_wait::RetryWait;
 
 /// How often a refused identity is looked up again.
 const REFUSAL_CHECK_INTERVAL: Duration = Duration::from_secs(30);
@@ -200,7 +199,7 @@ impl EdgeHub {
 
     /// Delivers to a module's input, many at a time and in order, until all are acknowledged or expired.
     async fn deliver_input(&self, queue: &QueueId, module: &Identity, input: &str, mut messages: Vec<WaitingMessage>) {
-        let mut wait = RETRY_WAIT_FIRST;
+        let mut wait = RetryWait::default();
         loop {
             let connected = self.sessions.with_inputs(module);
             let Some(session) = self.while_alive(queue, &mut messages, connected).await else { return };
@@ -208,17 +207,18 @@ impl EdgeHub {
             let sending = Instant::now();
             let delivered = hand_over(&session, input, &messages).await;
             self.count_sent(queue, &messages[..delivered], sending.elapsed());
-            wait = if delivered > 0 { RETRY_WAIT_FIRST } else { wait };
+            if delivered > 0 {
+                wait.reset();
+            }
             messages.drain(..delivered);
             if messages.is_empty() {
                 return;
             }
             tracing::debug!(%module, input, waiting = messages.len(), "not acknowledged, delivering again");
-            let pause = tokio::time::sleep(wait);
+            let pause = tokio::time::sleep(wait.next());
             if self.while_alive(queue, &mut messages, pause).await.is_none() {
                 return;
             }
-            wait = (wait * 2).min(RETRY_WAIT_MAX);
         }
     }
 
