@@ -291,3 +291,31 @@ async fn a_full_store_names_what_holds_it_and_takes_messages_again_once_that_is_
         stored + 1
     );
 }
+
+#[tokio::test]
+async fn a_module_that_is_away_stops_nobody_however_much_goes_by() {
+    let mut site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream", "filter": TO_FILTER })).await;
+    // Those who come faster than room is made are told to send again.
+    site.complaints.expect("messages are refused: the queues hold");
+    site.complaints.expect("error=the messages could not be stored");
+    site.queues_disk_bytes_max = 1 << 20;
+    site.restart_edge().await;
+    let (sensor, _events) = site.client(&module("sensor"));
+    soon(sensor.send_to_output("out", vec![numbered(1)])).await.unwrap();
+    let (leaf, _events) = site.client(&Identity::device("leaf"));
+    for number in 0..30 {
+        let large = Message { body: Bytes::from(vec![b'x'; 100_000]), ..numbered(number) };
+        soon(async { while leaf.send(vec![large.clone()]).await.is_err() {} }).await;
+    }
+    site.counted("edgehub_queue_length", &[r#"endpoint="filter/in1",priority="default""#], 1.0).await;
+    site.restart_edge().await;
+    let (_filter, mut inputs) = site.client(&module("filter"));
+    let input = loop {
+        if let ClientEvent::Input(input) = soon(inputs.recv()).await.unwrap() {
+            break input;
+        }
+    };
+    assert_eq!(bag::get(&input.message.bag, "n").as_deref(), Some("1"));
+    input.acknowledge().await;
+    site.counted("edgehub_queue_length", &[r#"endpoint="filter/in1",priority="default""#], 0.0).await;
+}
