@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use model::identity::Identity;
@@ -23,13 +24,25 @@ pub const KEY: &str = "a2V5";
 pub struct Device {
     pub dir: tempfile::TempDir,
     running: Option<Child>,
+    listening: Option<JoinHandle<()>>,
+    /// Warnings and errors of its daemons.
+    complaints: Arc<Mutex<Vec<String>>>,
+    /// One that holds one of these texts is no fault.
+    pub expected: Vec<&'static str>,
 }
 
 impl Device {
     /// A device that was provisioned before, with one module that runs `script` and routes everything upstream. Its state
     /// files are those of version 0.1: each a bare document.
     pub fn new(script: &str, upstream_port: u16, authority: &TestAuthority) -> Self {
-        let device = Self { dir: tempfile::tempdir().unwrap(), running: None };
+        let device = Self {
+            dir: tempfile::tempdir().unwrap(),
+            running: None,
+            listening: None,
+            complaints: Arc::default(),
+            // Nobody is at the port of the hub's HTTPS API.
+            expected: vec!["the hub's HTTPS API is not reachable"],
+        };
         let data = device.data_dir();
         device.write("roots.pem", authority.root_pem());
         device.write(
@@ -119,12 +132,16 @@ impl Device {
         let mut child = self.command(&["run"]).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (said, heard) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
+        let complaints = Arc::clone(&self.complaints);
+        self.listening = Some(std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
+                if line.contains(" WARN ") || line.contains(" ERROR ") {
+                    complaints.lock().unwrap().push(line.clone());
+                }
                 // Nobody listens any more: reading on keeps the daemon from blocking.
                 let _ = said.send(line);
             }
-        });
+        }));
         let mut missing = vec!["modules and devices can connect", "module started"];
         while !missing.is_empty() {
             let line = heard.recv_timeout(Duration::from_secs(30)).expect("the daemon starts");
@@ -181,6 +198,14 @@ impl Drop for Device {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             let _ = child.wait();
         }
+        if let Some(listening) = self.listening.take() {
+            let _ = listening.join();
+        }
+        let expected = |line: &String| self.expected.iter().any(|text| line.contains(text));
+        let complaints = self.complaints.lock().unwrap();
+        let unexpected: Vec<_> = complaints.iter().filter(|line| !expected(line)).collect();
+        // A test that failed already says why itself.
+        assert!(std::thread::panicking() || unexpected.is_empty(), "unexpected complaints: {unexpected:#?}");
     }
 }
 
