@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::check;
 use crate::config::{Config, DEFAULT_PATH};
@@ -190,8 +193,10 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
 
 async fn serve(config: Config, stop_with_stdin: bool) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let asked = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
+    let filter: Targets = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(lines).with(filter).init();
     let stop = CancellationToken::new();
     if stop_with_stdin {
         cancel_with_stdin(stop.clone()).context("cannot watch standard input")?;
