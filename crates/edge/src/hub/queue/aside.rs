@@ -87,9 +87,11 @@ pub(super) struct AsideHead {
 }
 
 impl Aside {
+    /// Nothing waits in it yet, nor ever will with a number below `first`.
     fn new(log: Log, dir: PathBuf, serial: u64, first: u64) -> Self {
-        let (waiting, expires_at_ms) = (Waiting::default(), u64::MAX);
-        Self { log, dir, serial, next: 0, settled: first, end: first, log_end: 0, waiting, expires_at_ms }
+        let (log_end, waiting) = (log.next_offset().0, Waiting::default());
+        let expires_at_ms = u64::MAX;
+        Self { log, dir, serial, next: log_end, settled: first, end: first, log_end, waiting, expires_at_ms }
     }
 
     /// Enters a message behind all others.
@@ -280,7 +282,8 @@ fn scan(
                 None => {
                     let position = positions.get(&target.queue.position_name()).unwrap_or_default().0;
                     let aside = Aside::new(log.clone(), dir.to_owned(), serial, number.max(position));
-                    found.insert((target.queue, position, aside))
+                    // Its log may have been freed up to here.
+                    found.insert((target.queue, position, Aside { next: offset.0, ..aside }))
                 }
             };
             aside.log_end = offset.0 + 1;

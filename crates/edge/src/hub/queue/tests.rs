@@ -92,7 +92,7 @@ async fn store(queues: &Queues, targets: &[Target], numbers: std::ops::Range<usi
     store_sized(queues, targets, numbers, 10).await.unwrap();
 }
 
-fn number(message: &WaitingMessage) -> usize {
+pub(super) fn number(message: &WaitingMessage) -> usize {
     bag::get(&message.stored.message.bag, "n").unwrap().parse().unwrap()
 }
 

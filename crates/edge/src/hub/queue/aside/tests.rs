@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 
-use super::super::tests::{BYTES_MAX, DIR, Rig, deliver_all, forever, id, module, store_sized, upstream};
+use super::super::tests::{BYTES_MAX, DIR, Rig, deliver_all, forever, id, module, number, store_sized, upstream};
 use super::super::{Readers, StoreError, Target};
 use super::*;
 
@@ -182,6 +182,25 @@ async fn what_is_set_aside_is_freed_in_steps() {
     queues.write_progress().unwrap();
     let step = BYTES_MAX / ASIDE_SEGMENTS_IN_TOTAL;
     assert!(bytes() < full / 2 + 2 * step, "{} of {full}", bytes());
+}
+
+#[tokio::test]
+async fn what_is_left_of_it_after_a_restart_goes_on_where_it_was_delivered() {
+    let rig = Rig::new();
+    let mut queues = rig.open();
+    store_sized(&queues, &[forever(&away())], 0..100, 1_000).await.unwrap();
+    while lock(&queues.state).cursors[&away()].waiting().messages > 0 {
+        assert!(queues.move_some(&away(), &mut None).unwrap());
+    }
+    for expected in 0..100 {
+        let taken = queues.take(&away().endpoint, &mut Readers::default()).await.unwrap().unwrap();
+        assert_eq!(number(&taken.messages[0]), expected);
+        queues.settle(&away(), &Mark::of(&taken.messages[..1]));
+        queues.write_progress().unwrap();
+        queues = rig.crash(queues);
+    }
+    assert_eq!(queues.endpoints(), std::collections::BTreeSet::new());
+    assert_eq!(aside_folders(&rig), 0);
 }
 
 #[tokio::test]
