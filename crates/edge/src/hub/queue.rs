@@ -20,27 +20,23 @@
 
 mod aside;
 mod cursor;
+mod error;
+mod id;
 mod migrate;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::limits::ROUTE_PRIORITY_MAX;
-use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
-use protocol::hub::bag;
-use sha2::{Digest, Sha256};
+use model::route::Endpoint;
 use storage::file_layer::FileLayer;
-use storage::limits::CHECKPOINT_NAME_BYTES_MAX;
 use storage::log::{
-    AppendError, CheckpointError, Checkpoints, Environment, Log, LogOptions, Offset, OpenLogError, ReadError, Reader,
-    Records,
+    AppendError, Checkpoints, Environment, Log, LogOptions, Offset, ReadError, Reader, Record, Records,
 };
 use tokio::sync::Notify;
 
-use super::record::{StoredMessage, StoredRecord, Target, UnknownRecord, encode, expires_at_ms};
+use super::record::{StoredMessage, StoredRecord, Target, encode, expires_at_ms};
 use crate::limits::{
     CURSORS_MAX, PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES, QUEUE_COMMIT_INTERVAL, QUEUE_SEGMENT_BYTES, QUEUE_TAIL_BYTES,
 };
@@ -49,174 +45,11 @@ pub use aside::record::AsideRecord;
 use aside::{ASIDE, Aside, AsideHead, AsideReaders};
 use cursor::Cursor;
 pub use cursor::Waiting;
+pub use error::{OpenQueuesError, StoreError};
+pub use id::{QueueId, endpoint_name};
 
 const LOG: &str = "log";
 const POSITIONS: &str = "positions";
-const UPSTREAM: &str = "upstream";
-const DEFAULT: &str = "default";
-
-/// Which queue. Ordered by endpoint, then the most urgent first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QueueId {
-    /// Where its messages go.
-    pub endpoint: Endpoint,
-    /// 0 to 9, or [`PRIORITY_WITHOUT_NUMBER`].
-    pub priority: u32,
-}
-
-impl QueueId {
-    /// `upstream.default`, `upstream.0`, `filter%2Finput1.9`
-    pub fn name(&self) -> String {
-        let endpoint = match &self.endpoint {
-            Endpoint::Upstream => UPSTREAM.to_owned(),
-            Endpoint::Module { module, input } => bag::encode(&format!("{module}/{input}")).replace('.', "%2E"),
-        };
-        format!("{endpoint}.{}", self.priority_name())
-    }
-
-    /// `0` to `9`, or `default`.
-    pub fn priority_name(&self) -> String {
-        match self.priority {
-            PRIORITY_WITHOUT_NUMBER => DEFAULT.to_owned(),
-            number => number.to_string(),
-        }
-    }
-
-    /// Where its position is noted: its name, or a digest of a name that is too long for that.
-    fn position_name(&self) -> String {
-        let name = self.name();
-        if name.len() <= CHECKPOINT_NAME_BYTES_MAX {
-            return name;
-        }
-        let digest = Sha256::digest(name.as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    fn of_name(name: &str) -> Option<Self> {
-        let (endpoint, priority) = name.rsplit_once('.')?;
-        let priority = match priority {
-            DEFAULT => PRIORITY_WITHOUT_NUMBER,
-            number => number.parse().ok().filter(|number| u64::from(*number) <= ROUTE_PRIORITY_MAX)?,
-        };
-        let endpoint = match endpoint {
-            UPSTREAM => Endpoint::Upstream,
-            encoded => {
-                let decoded = bag::decode(encoded.as_bytes());
-                let (module, input) = decoded.split_once('/')?;
-                Endpoint::Module { module: module.to_owned(), input: input.to_owned() }
-            }
-        };
-        Some(Self { endpoint, priority })
-    }
-}
-
-/// In an operator's words.
-impl fmt::Display for QueueId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&endpoint_name(&self.endpoint))?;
-        match self.priority {
-            PRIORITY_WITHOUT_NUMBER => Ok(()),
-            number => write!(f, " of priority {number}"),
-        }
-    }
-}
-
-/// An endpoint in words.
-pub fn endpoint_name(endpoint: &Endpoint) -> String {
-    match endpoint {
-        Endpoint::Upstream => "$upstream".to_owned(),
-        Endpoint::Module { module, input } => format!("{module}/{input}"),
-    }
-}
-
-/// The queues cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenQueuesError {
-    /// A folder cannot be made, read or removed.
-    #[error("cannot use the folder {}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A log cannot be opened.
-    #[error("cannot open the log of the queues in {}", dir.display())]
-    Log {
-        /// Its folder.
-        dir: PathBuf,
-        /// Why.
-        #[source]
-        source: OpenLogError,
-    },
-    /// A log cannot be read.
-    #[error("cannot read the log of the queues in {}", dir.display())]
-    Read {
-        /// Its folder.
-        dir: PathBuf,
-        /// Why.
-        #[source]
-        source: ReadError,
-    },
-    /// How far the queues were delivered cannot be read or written.
-    #[error("cannot use {}, which says how far the queues were delivered", path.display())]
-    Positions {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: CheckpointError,
-    },
-    /// The log holds what this program cannot read.
-    #[error("cannot read message {offset} of the queues")]
-    Record {
-        /// Its number.
-        offset: Offset,
-        /// Why.
-        #[source]
-        source: UnknownRecord,
-    },
-    /// A message of an earlier version cannot be moved into the one log.
-    #[error("cannot move the messages of the queue {name}, which an earlier version wrote")]
-    Move {
-        /// The queue's folder.
-        name: String,
-        /// Why.
-        #[source]
-        source: AppendError,
-    },
-}
-
-/// Messages were not stored.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The queues have reached their limit.
-    #[error("the queues hold {bytes} of {bytes_max} bytes{}", behind_text(behind.as_ref()))]
-    Full {
-        /// What they hold.
-        bytes: u64,
-        /// What they may.
-        bytes_max: u64,
-        /// The queue that is furthest behind.
-        behind: Option<Behind>,
-    },
-    /// The log refused.
-    #[error("the queues cannot be written")]
-    Append(#[from] AppendError),
-    /// There would be more queues than there may be.
-    #[error("there are already {CURSORS_MAX} queues")]
-    TooMany,
-}
-
-fn behind_text(behind: Option<&Behind>) -> String {
-    match behind {
-        Some(Behind { queue, waiting: Waiting { messages, bytes } }) => {
-            format!(", held since the oldest of {messages} messages ({bytes} bytes) that wait for {queue}")
-        }
-        None => String::new(),
-    }
-}
 
 /// A queue that holds the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -778,32 +611,42 @@ fn scan(
         noted.insert(queue.clone(), noted_at.max(aside.end()));
         state.cursors.insert(queue.clone(), Cursor::default());
     }
+    each_record(dir, log, |record| {
+        let (offset, bytes) = (record.offset, record.payload.len() as u64);
+        let stored =
+            StoredRecord::parse(record.payload).map_err(|source| OpenQueuesError::Record { offset, source })?;
+        for Target { queue, lifetime_secs } in stored.targets() {
+            let position = *noted
+                .entry(queue.clone())
+                .or_insert_with(|| positions.get(&queue.position_name()).unwrap_or_default().0);
+            let cursor = state.cursors.entry(queue).or_default();
+            match offset.0 < position {
+                true => cursor.pass(offset.0),
+                false => cursor.push(offset.0, bytes, expires_at_ms(stored.stored_at_ms(), lifetime_secs)),
+            }
+        }
+        Ok(())
+    })?;
+    (state.end, state.asides) = (log.next_offset().0, asides);
+    Ok(state)
+}
+
+/// Looks at every record of a log, in order.
+fn each_record(
+    dir: &Path,
+    log: &Log,
+    mut look: impl FnMut(Record) -> Result<(), OpenQueuesError>,
+) -> Result<(), OpenQueuesError> {
     let mut reader = log.reader(log.first_offset());
     loop {
         let records = reader
             .try_next_batch(PUMP_BATCH_MESSAGES, PUMP_BATCH_BYTES)
             .map_err(|source| OpenQueuesError::Read { dir: dir.to_owned(), source })?;
         if records.is_empty() {
-            break;
+            return Ok(());
         }
-        for record in records {
-            let (offset, bytes) = (record.offset, record.payload.len() as u64);
-            let stored =
-                StoredRecord::parse(record.payload).map_err(|source| OpenQueuesError::Record { offset, source })?;
-            for Target { queue, lifetime_secs } in stored.targets() {
-                let position = *noted
-                    .entry(queue.clone())
-                    .or_insert_with(|| positions.get(&queue.position_name()).unwrap_or_default().0);
-                let cursor = state.cursors.entry(queue).or_default();
-                match offset.0 < position {
-                    true => cursor.pass(offset.0),
-                    false => cursor.push(offset.0, bytes, expires_at_ms(stored.stored_at_ms(), lifetime_secs)),
-                }
-            }
-        }
+        records.into_iter().try_for_each(&mut look)?;
     }
-    (state.end, state.asides) = (log.next_offset().0, asides);
-    Ok(state)
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

@@ -26,7 +26,8 @@ use storage::log::{
 use super::super::record::{StoredRecord, expires_at_ms};
 use super::cursor::Cursor;
 use super::{
-    Mark, OpenQueuesError, Place, QueueId, Queues, State, Waiting, WaitingMessage, lock, open_log, remove_folder,
+    Mark, OpenQueuesError, Place, QueueId, Queues, State, Waiting, WaitingMessage, each_record, lock, open_log,
+    remove_folder,
 };
 use record::AsideRecord;
 
@@ -264,36 +265,29 @@ fn scan(
     positions: &Checkpoints,
 ) -> Result<Option<(QueueId, Aside)>, OpenQueuesError> {
     let mut found: Option<(QueueId, u64, Aside)> = None;
-    let mut reader = log.reader(log.first_offset());
-    loop {
-        let records = reader
-            .try_next_batch(PUMP_BATCH_MESSAGES, PUMP_BATCH_BYTES)
-            .map_err(|source| OpenQueuesError::Read { dir: dir.to_owned(), source })?;
-        if records.is_empty() {
-            return Ok(found.map(|(queue, _, aside)| (queue, aside)));
-        }
-        for record in records {
-            let offset = record.offset;
-            let damaged = |source| OpenQueuesError::Record { offset, source };
-            let AsideRecord { number, bytes, target, stored } = AsideRecord::parse(record.payload).map_err(damaged)?;
-            let expires_at_ms = expires_at_ms(stored.stored_at_ms(), target.lifetime_secs);
-            let (_, position, aside) = match &mut found {
-                Some(found) => found,
-                None => {
-                    let position = positions.get(&target.queue.position_name()).unwrap_or_default().0;
-                    let aside = Aside::new(log.clone(), dir.to_owned(), serial, number.max(position));
-                    // Its log may have been freed up to here.
-                    found.insert((target.queue, position, Aside { next: offset.0, ..aside }))
-                }
-            };
-            aside.log_end = offset.0 + 1;
-            if number >= *position {
-                aside.enter(number, bytes, expires_at_ms);
-            } else {
-                (aside.next, aside.end) = (offset.0 + 1, number + 1);
+    each_record(dir, &log, |record| {
+        let offset = record.offset;
+        let damaged = |source| OpenQueuesError::Record { offset, source };
+        let AsideRecord { number, bytes, target, stored } = AsideRecord::parse(record.payload).map_err(damaged)?;
+        let expires_at_ms = expires_at_ms(stored.stored_at_ms(), target.lifetime_secs);
+        let (_, position, aside) = match &mut found {
+            Some(found) => found,
+            None => {
+                let position = positions.get(&target.queue.position_name()).unwrap_or_default().0;
+                let aside = Aside::new(log.clone(), dir.to_owned(), serial, number.max(position));
+                // Its log may have been freed up to here.
+                found.insert((target.queue, position, Aside { next: offset.0, ..aside }))
             }
+        };
+        aside.log_end = offset.0 + 1;
+        if number >= *position {
+            aside.enter(number, bytes, expires_at_ms);
+        } else {
+            (aside.next, aside.end) = (offset.0 + 1, number + 1);
         }
-    }
+        Ok(())
+    })?;
+    Ok(found.map(|(queue, _, aside)| (queue, aside)))
 }
 
 /// Removes one of them, at once or not at all. Blocks.

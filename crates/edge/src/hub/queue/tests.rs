@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use model::identity::Identity;
 use model::message::Message;
+use model::route::PRIORITY_WITHOUT_NUMBER;
 use proptest::prelude::*;
+use protocol::hub::bag;
+use storage::limits::CHECKPOINT_NAME_BYTES_MAX;
 use storage::testing::FaultyFiles;
 
 use super::*;
