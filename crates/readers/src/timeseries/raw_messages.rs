@@ -62,13 +62,15 @@ pub struct RawMessages {
     held: Mutex<Held>,
 }
 
+/// Application and device.
 type Key = (Arc<str>, Arc<str>);
 
 #[derive(Debug, Default)]
 struct Held {
-    devices: HashMap<Key, VecDeque<Arc<RawMessage>>>,
-    /// Arrival order over all devices. Entries of messages that went by the limit of their device are passed over.
-    order: VecDeque<(Key, u64)>,
+    devices: HashMap<Arc<Key>, VecDeque<Arc<RawMessage>>>,
+    /// Arrival order over all devices, sharing their keys: there is an entry a message, and up to as many of messages that went by
+    /// the limit of their device, which are passed over.
+    order: VecDeque<(Arc<Key>, u64)>,
     messages: usize,
     bytes: usize,
 }
@@ -122,7 +124,8 @@ impl Held {
     fn push(&mut self, key: Key, message: RawMessage, bytes_max: usize) {
         self.bytes += message.bytes();
         self.messages += 1;
-        self.order.push_back((key.clone(), message.offset));
+        let key = self.devices.get_key_value(&key).map_or_else(|| Arc::new(key), |(known, _)| Arc::clone(known));
+        self.order.push_back((Arc::clone(&key), message.offset));
         let messages = self.devices.entry(key).or_default();
         messages.push_back(Arc::new(message));
         if messages.len() > RAW_MESSAGES_PER_DEVICE_MAX
