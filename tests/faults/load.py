@@ -53,6 +53,8 @@ class LoadedDevice:
         self.client.tls_set(ca_file, tls_version=ssl.PROTOCOL_TLS_CLIENT)
         self.client.reconnect_delay_set(1, 1)
         self.client.on_publish = self.on_publish
+        self.is_broken = threading.Event()
+        self.client.on_disconnect = lambda *_: self.is_broken.set()
         self.topic = f"devices/{device_id}/messages/events/%24.ct=application%2Fjson&%24.ce=utf-8"
         self.host = host
         self.thread = threading.Thread(target=self.send, daemon=True)
@@ -72,6 +74,12 @@ class LoadedDevice:
 
     def send(self):
         while not self.stopping.is_set():
+            if self.is_broken.is_set():
+                # A message given to paho before it has sent the older ones again would go before them.
+                if self.under_way:
+                    self.take_answers(wait_secs=0.5)
+                    continue
+                self.is_broken.clear()
             if len(self.under_way) < WINDOW:
                 # paho keeps what is not acknowledged and sends it again, in order, when it is connected again.
                 info = self.client.publish(self.topic, json.dumps({"n": self.next_number}), qos=1)
