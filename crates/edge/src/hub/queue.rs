@@ -305,9 +305,10 @@ impl Queues {
         let path = dir.join(POSITIONS);
         let positions = Checkpoints::open_on(&path, Arc::clone(&environment.files))
             .map_err(|source| OpenQueuesError::Positions { path, source })?;
-        // A log that was lost must not give numbers anew that are noted as delivered.
-        let first_offset = positions.all().into_values().max().unwrap_or_default();
         let asides = aside::open(dir, bytes_max, &environment, &positions)?;
+        // A log that was lost must not give numbers anew that are noted as delivered, or of what is set aside.
+        let aside_ends = asides.values().map(|aside| Offset(aside.end()));
+        let first_offset = positions.all().into_values().chain(aside_ends).max().unwrap_or_default();
         let aside_bytes: u64 = asides.values().map(Aside::bytes).sum();
         let options = LogOptions {
             segment_bytes_max: QUEUE_SEGMENT_BYTES.min(bytes_max / 8),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use model::route::{Endpoint, PRIORITY_WITHOUT_NUMBER};
 
 use super::super::tests::{BYTES_MAX, DIR, Rig, deliver_all, forever, id, module, number, store_sized, upstream};
-use super::super::{Readers, StoreError, Target};
+use super::super::{LOG, Readers, StoreError, Target};
 use super::*;
 
 fn away() -> QueueId {
@@ -201,6 +201,24 @@ async fn what_is_left_of_it_after_a_restart_goes_on_where_it_was_delivered() {
     }
     assert_eq!(queues.endpoints(), std::collections::BTreeSet::new());
     assert_eq!(aside_folders(&rig), 0);
+}
+
+#[tokio::test]
+async fn a_lost_log_gives_no_number_of_what_is_set_aside_anew() {
+    let rig = Rig::new();
+    let queues = rig.open();
+    store_sized(&queues, &[forever(&away())], 0..20, 10).await.unwrap();
+    queues.move_some(&away(), &mut None).unwrap();
+    drop(queues);
+    for path in rig.files.paths() {
+        if path.starts_with(Path::new(DIR).join(LOG)) {
+            rig.files.take(&path);
+        }
+    }
+    let queues = rig.open();
+    store_sized(&queues, &[forever(&away())], 20..23, 10).await.unwrap();
+    let queues = rig.crash(queues);
+    assert_eq!(deliver_all(&queues, &away().endpoint).await, (0..23).collect::<Vec<_>>());
 }
 
 #[tokio::test]
