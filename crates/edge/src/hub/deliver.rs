@@ -69,8 +69,7 @@ impl EdgeHub {
 
     /// Delivers what was taken and settles it.
     async fn finish(&self, endpoint: &Endpoint, taken: Taken, readers: &mut Readers) {
-        let mark = taken.mark();
-        let Taken { queue, messages, .. } = taken;
+        let Taken { queue, messages, mark } = taken;
         let mut delivery = pin!(self.deliver(&queue, messages));
         let mut sweep_at = Instant::now() + EXPIRY_INTERVAL;
         loop {
@@ -254,11 +253,8 @@ impl EdgeHub {
             self.drop_unrouted();
             // The task holds the hub: its folder is not free before this is done.
             let hub = self.me();
-            match tokio::task::spawn_blocking(move || hub.note_progress()).await {
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "noting what was delivered failed");
-                }
+            if let Err(error) = tokio::task::spawn_blocking(move || hub.note_progress()).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "noting what was delivered failed");
             }
             self.tell_queues();
         }

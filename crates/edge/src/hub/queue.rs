@@ -138,11 +138,12 @@ pub struct Taken {
     pub queue: QueueId,
     /// At least one message, in order.
     pub messages: Vec<WaitingMessage>,
-    mark: Mark,
+    /// What to settle once nothing of it needs delivery any more.
+    pub mark: Mark,
 }
 
 /// Up to where, and what that is.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Mark {
     /// Behind the last of them; or behind records that are for others.
     end: u64,
@@ -161,13 +162,6 @@ impl Mark {
             messages: messages.iter().map(|message| (message.number, message.bytes)).collect(),
             aside_next: last.and_then(|last| last.aside_next),
         }
-    }
-}
-
-impl Taken {
-    /// What to settle once nothing of it needs delivery any more.
-    pub fn mark(&self) -> Mark {
-        self.mark.clone()
     }
 }
 
@@ -261,8 +255,12 @@ impl State {
 
     /// What waits in a queue, wherever it is.
     fn waiting(&self, queue: &QueueId, cursor: &Cursor) -> Waiting {
-        let (here, aside) = (cursor.waiting(), self.asides.get(queue).map(Aside::waiting).unwrap_or_default());
-        Waiting { messages: here.messages + aside.messages, bytes: here.bytes + aside.bytes }
+        self.asides.get(queue).map(Aside::waiting).into_iter().chain([cursor.waiting()]).sum()
+    }
+
+    /// What the disk holds of what was set aside.
+    fn aside_bytes(&self) -> u64 {
+        self.asides.values().map(Aside::bytes).sum()
     }
 
     fn head(&self, queue: &QueueId) -> Option<QueueHead> {
@@ -280,7 +278,7 @@ impl State {
             && let Some(cursor) = self.cursors.get_mut(queue)
         {
             let here = mark.messages.iter().filter(|(number, _)| *number >= aside_end);
-            cursor.settle(mark.end, sum(here.map(|(_, bytes)| *bytes)));
+            cursor.settle(mark.end, here.map(|(_, bytes)| Waiting::one(*bytes)).sum());
         }
     }
 
@@ -487,10 +485,7 @@ impl Queues {
         let here =
             cursors.iter_mut().filter(|(queue, _)| queue.endpoint == *endpoint).map(|(_, cursor)| cursor.clear());
         let aside = asides.iter_mut().filter(|(queue, _)| queue.endpoint == *endpoint).map(|(_, aside)| aside.clear());
-        let dropped = here.chain(aside).fold(Waiting::default(), |sum, cleared| Waiting {
-            messages: sum.messages + cleared.messages,
-            bytes: sum.bytes + cleared.bytes,
-        });
+        let dropped = here.chain(aside).sum();
         drop(state);
         self.progress.notify_one();
         dropped
@@ -510,8 +505,8 @@ impl Queues {
 
     /// What all of it takes on disk.
     pub fn bytes(&self) -> u64 {
-        let asides: u64 = lock(&self.state).asides.values().map(Aside::bytes).sum();
-        self.log.bytes() + asides
+        let aside_bytes = lock(&self.state).aside_bytes();
+        self.log.bytes() + aside_bytes
     }
 
     /// Waits until something was settled since this was last asked.
@@ -572,10 +567,6 @@ impl Drop for Queues {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot note what was delivered");
         }
     }
-}
-
-fn sum(bytes: impl Iterator<Item = u64>) -> Waiting {
-    bytes.fold(Waiting::default(), |sum, bytes| Waiting { messages: sum.messages + 1, bytes: sum.bytes + bytes })
 }
 
 fn open_log(dir: &Path, options: LogOptions, environment: &Environment) -> Result<Log, OpenQueuesError> {

@@ -98,8 +98,7 @@ impl Aside {
     /// Enters a message behind all others.
     fn enter(&mut self, number: u64, bytes: u64, expires_at_ms: u64) {
         self.end = number + 1;
-        self.waiting.messages += 1;
-        self.waiting.bytes += bytes;
+        self.waiting.add(Waiting::one(bytes));
         self.expires_at_ms = self.expires_at_ms.min(expires_at_ms);
     }
 
@@ -140,10 +139,8 @@ impl Aside {
         if mark.end <= self.settled {
             return;
         }
-        for (_, bytes) in mark.messages.iter().filter(|(number, _)| (self.settled..self.end).contains(number)) {
-            self.waiting.messages = self.waiting.messages.saturating_sub(1);
-            self.waiting.bytes = self.waiting.bytes.saturating_sub(*bytes);
-        }
+        let here = mark.messages.iter().filter(|(number, _)| (self.settled..self.end).contains(number));
+        self.waiting.take(here.map(|(_, bytes)| Waiting::one(*bytes)).sum());
         self.settled = mark.end.min(self.end);
         self.next = self.next.max(mark.aside_next.unwrap_or_default());
         if self.waiting.messages == 0 || self.settled == self.end {
@@ -392,8 +389,8 @@ impl Queues {
 
     /// Makes room for more in `aside/`, within the limit of all. Answers whether there is.
     fn reserve(&self, bytes: u64) -> bool {
-        let asides: u64 = lock(&self.state).asides.values().map(Aside::bytes).sum();
-        let left = self.bytes_max.saturating_sub(asides + bytes);
+        let aside_bytes = lock(&self.state).aside_bytes();
+        let left = self.bytes_max.saturating_sub(aside_bytes + bytes);
         if self.log.set_total_bytes_max(left) <= left {
             return true;
         }
@@ -403,8 +400,8 @@ impl Queues {
 
     /// The one log may take what `aside/` leaves.
     pub(super) fn share_room(&self) {
-        let asides: u64 = lock(&self.state).asides.values().map(Aside::bytes).sum();
-        self.log.set_total_bytes_max(self.bytes_max.saturating_sub(asides));
+        let aside_bytes = lock(&self.state).aside_bytes();
+        self.log.set_total_bytes_max(self.bytes_max.saturating_sub(aside_bytes));
     }
 
     /// Removes what was set aside and is delivered, once that is noted. Blocks.
@@ -440,8 +437,7 @@ impl State {
             for (number, bytes, expires_at_ms) in moved {
                 if *number >= position {
                     aside.enter(*number, *bytes, *expires_at_ms);
-                    waiting.messages += 1;
-                    waiting.bytes += bytes;
+                    waiting.add(Waiting::one(*bytes));
                 } else {
                     aside.end = number + 1;
                 }

@@ -10,6 +10,7 @@
 //! and the counts are exact.
 
 use std::collections::VecDeque;
+use std::iter::Sum;
 use std::ops::Range;
 
 use crate::limits::{QUEUE_RUN_GAP_RECORDS, QUEUE_RUNS_MAX};
@@ -54,19 +55,15 @@ impl Cursor {
     pub fn push(&mut self, offset: u64, bytes: u64, expires_at_ms: u64) {
         debug_assert!(offset >= self.end, "records come in the order of the log");
         self.end = offset + 1;
-        self.waiting.add(Waiting { messages: 1, bytes });
+        self.waiting.add(Waiting::one(bytes));
         let crowded = self.runs.len() >= QUEUE_RUNS_MAX;
         match self.runs.back_mut() {
             Some(run) if crowded || offset - run.offsets.end <= QUEUE_RUN_GAP_RECORDS => {
                 run.offsets.end = offset + 1;
-                run.waiting.add(Waiting { messages: 1, bytes });
+                run.waiting.add(Waiting::one(bytes));
                 run.expires_at_ms = run.expires_at_ms.min(expires_at_ms);
             }
-            _ => self.runs.push_back(Run {
-                offsets: offset..offset + 1,
-                waiting: Waiting { messages: 1, bytes },
-                expires_at_ms,
-            }),
+            _ => self.runs.push_back(Run { offsets: offset..offset + 1, waiting: Waiting::one(bytes), expires_at_ms }),
         }
     }
 
@@ -119,14 +116,27 @@ impl Cursor {
 }
 
 impl Waiting {
-    fn add(&mut self, more: Waiting) {
+    /// One message with a record of so many bytes.
+    pub(super) fn one(bytes: u64) -> Self {
+        Self { messages: 1, bytes }
+    }
+
+    pub(super) fn add(&mut self, more: Waiting) {
         self.messages += more.messages;
         self.bytes += more.bytes;
     }
 
-    fn take(&mut self, less: Waiting) {
+    pub(super) fn take(&mut self, less: Waiting) {
         self.messages = self.messages.saturating_sub(less.messages);
         self.bytes = self.bytes.saturating_sub(less.bytes);
+    }
+}
+
+impl Sum for Waiting {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        let mut sum = Self::default();
+        all.for_each(|more| sum.add(more));
+        sum
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) fn number(message: &WaitingMessage) -> usize {
 /// Delivers one batch.
 async fn deliver_once(queues: &Queues, endpoint: &Endpoint, readers: &mut Readers) -> Option<(u32, Vec<usize>)> {
     let taken = queues.take(endpoint, readers).await.unwrap()?;
-    queues.settle(&taken.queue, &taken.mark());
+    queues.settle(&taken.queue, &taken.mark);
     Some((taken.queue.priority, taken.messages.iter().map(number).collect()))
 }
 
@@ -506,7 +506,7 @@ async fn run_model(acts: Vec<Act>) {
                 if let Act::DeliverBehind(_, aside) = act {
                     queues.move_some(&ids[aside], &mut None).unwrap();
                 }
-                queues.settle(&taken.queue, &taken.mark());
+                queues.settle(&taken.queue, &taken.mark);
             }
             Act::Clear(n) => {
                 let waited = queues.waiting().into_iter().filter(|(queue, _)| queue.endpoint == ids[n].endpoint);
@@ -539,7 +539,7 @@ async fn run_model(acts: Vec<Act>) {
         while let Some(taken) = queues.take(&id.endpoint, &mut readers).await.unwrap() {
             let m = ids.iter().position(|id| *id == taken.queue).unwrap();
             models[m].came(&taken.messages.iter().map(number).collect::<Vec<_>>());
-            queues.settle(&taken.queue, &taken.mark());
+            queues.settle(&taken.queue, &taken.mark);
         }
     }
     assert!(models.iter().all(|model| model.must == model.stored.len()), "all that must come came");
