@@ -211,38 +211,18 @@ impl TelemetryRun {
         rows: &mut HashMap<Arc<str>, Vec<telemetry::Row>>,
     ) -> Option<(Arc<str>, LiveEvent)> {
         let KnownSource { source, app, device, .. } = known;
-        let TelemetryReaderParts { telemetry, registry, events, .. } = &self.parts;
         let decoded = decode(record);
         let message = RawMessage::new(record, source, decoded.component.clone(), offset);
-        telemetry.inner.raw.push(app, device, message);
+        self.parts.telemetry.inner.raw.push(app, device, message);
         if offset < self.stored {
             return None;
         }
-        let generation = telemetry.inner.templates_changed.load(Ordering::Acquire);
-        let template = loop {
-            match self.templates.of(registry, app, device, generation).await {
-                Ok(template) => break template,
-                // A row keeps the template it was stored with: reading waits for the answer; the log does not.
-                Err(error) if error.is_passing() => {
-                    self.say_problem(&error);
-                    tokio::time::sleep(COMMIT_RETRY_PAUSE).await;
-                }
-                Err(error) => {
-                    tracing::error!(
-                        device = &**device,
-                        offset,
-                        error = &error as &dyn std::error::Error,
-                        "a message is stored without its template"
-                    );
-                    break None;
-                }
-            }
-        };
+        let template = self.template(app, device, offset).await;
         if let Some((row, left_out)) = row(record, known, &decoded, offset, template, &mut self.texts) {
             self.parts.metrics.values_left_out.inc_by(left_out);
             rows.entry(Arc::clone(app)).or_default().push(row);
         }
-        if !events.live().is_watched(app, device) {
+        if !self.parts.events.live().is_watched(app, device) {
             return None;
         }
         let values = json_values(record, &decoded);
@@ -258,6 +238,27 @@ impl TelemetryRun {
             offset,
         };
         Some((Arc::clone(app), event))
+    }
+
+    /// The template of a device. A row keeps the one it was stored with: while the registry does not answer, reading waits; the
+    /// log does not.
+    async fn template(&mut self, app: &Arc<str>, device: &Arc<str>, offset: u64) -> Option<Arc<str>> {
+        loop {
+            let TelemetryReaderParts { telemetry, registry, .. } = &self.parts;
+            let generation = telemetry.inner.templates_changed.load(Ordering::Acquire);
+            match self.templates.of(registry, app, device, generation).await {
+                Ok(template) => return template,
+                Err(error) if error.is_passing() => {
+                    self.say_problem(&error);
+                    tokio::time::sleep(COMMIT_RETRY_PAUSE).await;
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(device = &**device, offset, error, "a message is stored without its template");
+                    return None;
+                }
+            }
+        }
     }
 
     /// Writes everything in memory to segments and stores `next` as the position. All rows in memory lie before it.
