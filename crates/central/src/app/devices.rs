@@ -4,15 +4,14 @@ pub mod credentials;
 mod list;
 
 use api::device::{Device, DeviceType};
-use api::manifest::DeploymentManifest;
 use api::permission::Permission;
 use events::clock::now_ms;
 use model::identity::Identity;
-use registry::{DeviceChange, DeviceManifestRow, DeviceRow, NewDevice, Precondition, StoreError};
+use registry::{DeviceChange, DeviceRow, NewDevice, Precondition, StoreError};
 use serde_json::{Map, Value};
 use transport::server::CloseReason;
 
-use super::{Access, App, AppError, resource};
+use super::{Access, App, AppError, manifests, resource};
 use crate::limits::{DISPLAY_NAME_CHARS_MAX, ID_CHARS_MAX};
 
 pub use list::device_filter;
@@ -31,19 +30,6 @@ pub fn to_api(row: DeviceRow) -> Device {
         kind: row.is_edge.then(|| vec![DeviceType::IotEdge]),
         deployment_manifest: None,
     }
-}
-
-/// A device's manifest as the interface shows it.
-pub(super) fn manifest_to_api(row: DeviceManifestRow) -> Result<DeploymentManifest, AppError> {
-    let data = serde_json::from_str(&row.data)
-        .map_err(|source| StoreError::Corrupt { what: "deployment manifest", source })?;
-    Ok(DeploymentManifest {
-        id: Some(row.id),
-        display_name: Some(row.display_name),
-        data,
-        etag: Some(row.etag),
-        organizations: None,
-    })
 }
 
 /// Whether an id may be a device's: what the hub's own rule allows, 1 to 128 characters.
@@ -116,7 +102,7 @@ impl App {
         if with_manifest {
             access.require(Permission::ManifestsReadInstance)?;
             let manifest = self.registry().device_manifest_get(access.application(), &id).await?;
-            device.deployment_manifest = manifest.map(manifest_to_api).transpose()?;
+            device.deployment_manifest = manifest.map(manifests::of_device).transpose()?;
         }
         Ok(device)
     }

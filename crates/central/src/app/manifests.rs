@@ -8,7 +8,6 @@ use model::manifest::Manifest;
 use registry::{CountMax, DeviceManifestRow, ManifestRow, NamedField, Precondition, StoreError, new_etag, new_id};
 use serde_json::Value;
 
-use super::devices::manifest_to_api;
 use super::page::Cursor;
 use super::resource::{self, Edited, Managed, named_field};
 use super::{Access, App, AppError};
@@ -43,6 +42,19 @@ fn check_display_name(name: Option<&str>, default: &str) -> Result<String, AppEr
     Ok(name.to_owned())
 }
 
+/// A manifest as the interface shows it, of no organization.
+fn shown(id: String, display_name: String, data: &str, etag: String) -> Result<DeploymentManifest, AppError> {
+    let data =
+        serde_json::from_str(data).map_err(|source| StoreError::Corrupt { what: "deployment manifest", source })?;
+    let (id, display_name, etag) = (Some(id), Some(display_name), Some(etag));
+    Ok(DeploymentManifest { id, display_name, data, etag, organizations: None })
+}
+
+/// The manifest a device was given.
+pub(super) fn of_device(row: DeviceManifestRow) -> Result<DeploymentManifest, AppError> {
+    shown(row.id, row.display_name, &row.data, row.etag)
+}
+
 /// Stored deployment manifests, as people manage them.
 pub struct Manifests;
 
@@ -57,15 +69,8 @@ impl Managed for Manifests {
     }
 
     fn to_api(_: &Access, row: ManifestRow) -> Result<DeploymentManifest, AppError> {
-        let data = serde_json::from_str(&row.data)
-            .map_err(|source| StoreError::Corrupt { what: "deployment manifest", source })?;
-        Ok(DeploymentManifest {
-            id: Some(row.id),
-            display_name: Some(row.display_name),
-            data,
-            etag: Some(row.etag),
-            organizations: row.organization.map(|organization| vec![organization]),
-        })
+        let organizations = row.organization.map(|organization| vec![organization]);
+        Ok(DeploymentManifest { organizations, ..shown(row.id, row.display_name, &row.data, row.etag)? })
     }
 
     fn cursor(row: &ManifestRow) -> Cursor {
@@ -138,6 +143,6 @@ impl App {
         };
         self.registry().device_manifest_put(access.application(), device, &copy).await?;
         tracing::info!(actor = access.actor().id(), device, "deployment manifest applied");
-        manifest_to_api(copy)
+        of_device(copy)
     }
 }
