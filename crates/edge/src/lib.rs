@@ -40,6 +40,14 @@ pub use hub::testing;
 /// `FuturesOrdered`.
 pub(crate) use futures_util::future::join_all;
 
+/// Waits until then; for ever without a time.
+pub(crate) async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// An error with its causes, in one line.
 pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -18,6 +18,7 @@ use crate::lifecycle::deployment::Deployment;
 use crate::limits::REPORT_INTERVAL_MIN;
 use crate::metrics::Syncs;
 use crate::retry_wait::RetryWait;
+use crate::sleep_until;
 
 /// Answers direct methods: status and payload.
 pub trait AnswerMethods: Send + Sync + 'static {
@@ -194,13 +195,6 @@ async fn answer<M: AnswerMethods>(methods: Arc<M>, call: MethodCall) {
     tracing::info!(method = call.name, status, "direct method answered");
     let answer = answer.map(|answer| Bytes::from(answer.to_string())).unwrap_or_default();
     call.reply(status, answer).await;
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 #[cfg(test)]

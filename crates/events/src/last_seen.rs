@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use model::identity::Identity;
+use model::manifest::EDGE_AGENT;
 
 /// When an identity was last heard of, in Unix milliseconds; 0 is never. Shared between the table and the identity's session, so
 /// that a message costs one atomic write.
@@ -25,10 +26,7 @@ impl Seen {
     }
 }
 
-/// The module that connects for an edge device, which never connects as itself.
-const EDGE_AGENT: &str = "$edgeAgent";
-
-/// Whether an identity's session shows that its device is there.
+/// Whether an identity's session shows that its device is there: an edge device never connects as itself, its agent does.
 pub fn shows_device(identity: &Identity) -> bool {
     identity.module_id().is_none_or(|module| module == EDGE_AGENT)
 }

@@ -93,10 +93,9 @@ impl NameChange {
                 // A folder takes its files along.
                 let moved: Vec<PathBuf> = names.keys().filter(|path| path.starts_with(from)).cloned().collect();
                 for path in moved {
-                    let rest = path.strip_prefix(from).unwrap_or(Path::new(""));
-                    let new = if rest == Path::new("") { to.clone() } else { to.join(rest) };
-                    if let Some(id) = names.remove(&path) {
-                        names.insert(new, id);
+                    if let (Some(id), Ok(rest)) = (names.remove(&path), path.strip_prefix(from)) {
+                        // Components compare: nothing behind a slash is the path itself.
+                        names.insert(to.join(rest), id);
                     }
                 }
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::identity::Identity;
+use model::manifest::{EDGE_AGENT, EDGE_HUB};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -21,8 +22,6 @@ use crate::metrics::Syncs;
 use crate::retry_wait::RetryWait;
 use crate::twin_link::{AnswerMethods, TwinLink};
 
-const AGENT: &str = "$edgeAgent";
-const HUB: &str = "$edgeHub";
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// One of our own identities: what it reports, who takes its desired section, who answers its methods.
@@ -46,13 +45,13 @@ pub(super) struct Upstream<'a> {
 impl Upstream<'_> {
     /// Keeps both links; returns when the device was given another identity.
     pub(super) async fn run(self) -> Provisioned {
-        let known = [AGENT, HUB].iter().all(|module| self.signer.modules().known(module).is_some());
+        let known = [EDGE_AGENT, EDGE_HUB].iter().all(|module| self.signer.modules().known(module).is_some());
         if !known && let Some(other) = self.ensure().await {
             return other;
         }
         let Self { daemon, agent, hub, .. } = &self;
-        let (agent_client, agent_task) = self.start(AGENT, agent);
-        let (hub_client, hub_task) = self.start(HUB, hub);
+        let (agent_client, agent_task) = self.start(EDGE_AGENT, agent);
+        let (hub_client, hub_task) = self.start(EDGE_HUB, hub);
         let _tasks = (AbortOnDropHandle::new(agent_task), AbortOnDropHandle::new(hub_task));
         if known {
             // The identities may have been made anew while this device was away.
@@ -140,7 +139,7 @@ impl Upstream<'_> {
     }
 
     async fn ensure_once(&self) -> Result<(), EnsureIdentityError> {
-        for module in [AGENT, HUB] {
+        for module in [EDGE_AGENT, EDGE_HUB] {
             self.signer.modules().ensure(&self.api, module).await?;
         }
         Ok(())

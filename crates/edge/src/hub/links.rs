@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::identity::Identity;
+use model::manifest::EDGE_HUB;
 use protocol::auth::sas;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,6 @@ use crate::identity::modules::ModuleIdentities;
 use crate::identity::{ModuleTokens, Signer};
 use crate::limits::UPSTREAM_CONNECT_WAIT;
 
-const EDGE_HUB: &str = "$edgeHub";
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// How links are made.

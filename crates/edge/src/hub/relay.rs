@@ -1,7 +1,7 @@
 //! Twins and methods between a client here and the hub above, over the client's own link.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use model::identity::Identity;
@@ -211,7 +211,7 @@ async fn follow(hub: Arc<EdgeHub>, link: Arc<Link>, mut events: mpsc::Receiver<C
                 Ok(()) => unused_since = None,
                 Err(_) => break,
             },
-            () = elapsed(unused_since, LINK_IDLE_TIMEOUT) => {
+            () = crate::sleep_until(unused_since.map(|since| since + LINK_IDLE_TIMEOUT)) => {
                 if hub.links.remove_unused(&link) {
                     tracing::debug!(identity = %link.identity, "upstream link closed: not needed");
                     link.client.stop().await;
@@ -247,14 +247,6 @@ async fn read(link: &Link) -> Result<Twin, RequestError> {
     let bytes = link.client.twin().await?;
     let twin = serde_json::from_slice(&bytes).ok().and_then(|json| Twin::from_device_json(&json));
     twin.ok_or(RequestError::Refused { status: 503, message: "the hub's twin cannot be read".to_owned() })
-}
-
-/// Waits until something has been so for a time; for ever when it is not so.
-async fn elapsed(since: Option<tokio::time::Instant>, time: Duration) {
-    match since {
-        Some(since) => tokio::time::sleep_until(since + time).await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn in_time<T>(request: impl Future<Output = Result<T, RequestError>>) -> Result<T, RequestError> {

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 //! Links and relayed requests at their limits, with a clock that goes from timer to timer.
 
+use std::time::Duration;
+
 use tokio::time::{Instant, sleep};
 use transport::client::LinkState;
 use transport::server::link::LinkCommand;

@@ -80,17 +80,16 @@ pub(super) async fn end_all(dir: &Path) -> io::Result<()> {
             _ => continue,
         };
         if let Some(record) = record.filter(|record| record.still_runs(&boot_id)) {
-            let pid = record.pid;
+            let Record { pid, start_ticks, .. } = record;
             tracing::info!(pid, record = %path.display(), "ending a module that an earlier daemon left running");
-            end(&record).await;
+            end(pid, start_ticks).await;
         }
         std::fs::remove_file(&path)?;
     }
     Ok(())
 }
 
-async fn end(Record { pid, start_ticks: started, .. }: &Record) {
-    let (pid, started) = (*pid, *started);
+async fn end(pid: u32, started: u64) {
     signal_group(pid, Signal::TERM);
     let gone = async {
         while start_ticks(pid) == Some(started) {
