@@ -32,6 +32,8 @@ def site(shared_central, tmp_path_factory):
     relationship = {"source": edge.device_id, "target": "leaf-1"}
     central.call("PUT", f"/api/devices/{edge.device_id}/relationships/leaf-1", relationship)
     edge.start()
+    # Until then it cannot ask who a downstream device is, and says so.
+    wait_until(lambda: "routes in force" in edge.output(), "the edge to have its deployment")
     yield central, edge
     edge.stop()
 
