@@ -26,7 +26,7 @@ mod log_time;
 mod management;
 mod metrics;
 mod retry_wait;
-pub mod runtime;
+mod runtime;
 mod state;
 mod twin_link;
 mod unix_http;

@@ -9,30 +9,11 @@ use super::source::{Source, words};
 
 const KINDS: &[&str] = &["fn", "struct", "enum", "trait", "type", "const", "static"];
 
-/// Items and modules that stand for now: the file, the name. The list only shrinks: one that is no longer needed is a breach.
-const EXCEPTIONS: &[(&str, &[&str])] = &[
-    // What a runtime says of its steps; only the coming runtime of containers says how far a pull is.
-    ("crates/edge/src/lib.rs", &["runtime"]),
-    // The tests' client of provisioning over MQTT.
-    ("crates/transport/src/client/dps.rs", &["register_mqtt"]),
-];
-
 pub fn check_all(sources: &[Source], breaches: &mut Vec<String>) {
-    let mut found = unused_items(sources);
-    found.extend(unused_modules(sources));
-    for Unused { path, name, number, what } in &found {
-        if !EXCEPTIONS.iter().any(|(file, names)| file == path && names.contains(name)) {
-            breaches.push(format!("{path}:{number}: `{name}` is public and {what}"));
-        }
-    }
-    for (file, names) in EXCEPTIONS {
-        for name in
-            names.iter().filter(|name| !found.iter().any(|unused| unused.path == *file && unused.name == **name))
-        {
-            breaches
-                .push(format!("xtask/src/tidy/public.rs: the exception for `{name}` in {file} is no longer needed"));
-        }
-    }
+    let found = unused_items(sources).into_iter().chain(unused_modules(sources));
+    breaches.extend(
+        found.map(|Unused { path, name, number, what }| format!("{path}:{number}: `{name}` is public and {what}")),
+    );
 }
 
 /// Something public that need not be.

@@ -26,7 +26,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
 
 use super::log_file::{self, LogFilter, LogLine};
-use super::{LogAnswer, ModuleLogs, ModuleRuntime, ModuleSpec, ModuleState, PullProgress, RunState, RuntimeError};
+use super::{
+    LogAnswer, ModuleLogs, ModuleRuntime, ModuleSpec, ModuleState, PullProgress, Pulled, RunState, RuntimeError,
+};
 use crate::config::Processes;
 
 pub use program::resolve;
@@ -124,11 +126,15 @@ impl ModuleLogs for ProcessRuntime {
 }
 
 impl ModuleRuntime for ProcessRuntime {
-    async fn pull(&self, spec: &ModuleSpec, _: &PullProgress) -> Result<(), RuntimeError> {
-        match self.shared.processes.find(&spec.image) {
-            Some(_) => Ok(()),
-            None => Err(RuntimeError::NoProgram { image: spec.image.clone() }),
+    async fn pull(&self, spec: &ModuleSpec, progress: &PullProgress) -> Result<(), RuntimeError> {
+        let Some(program) = self.shared.processes.find(&spec.image) else {
+            return Err(RuntimeError::NoProgram { image: spec.image.clone() });
+        };
+        // One that is missing is said when it is started.
+        if let Ok(file) = std::fs::metadata(&program.program) {
+            progress.set(Pulled { bytes: file.len(), bytes_total: Some(file.len()) });
         }
+        Ok(())
     }
 
     async fn create(&self, spec: &ModuleSpec, grace: Duration) -> Result<(), RuntimeError> {
