@@ -216,9 +216,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     let signing_keys = SigningKeys::new(folder.clone());
     let application = first_start::set_up(&folder, &registry, &signing_keys).await?;
     let log = open_log(&folder, &registry, config).await?;
-    let telemetry = TimeSeries::open(&folder.guarded(Guarded::Telemetry), &registry).await?;
-    telemetry.application(&application.id)?;
-    guard::tell_telemetry_files(&telemetry, &application.id);
+    let telemetry = open_telemetry(&folder, &registry, &application.id).await?;
 
     let applications = Applications::new(registry.clone(), &config.hostname, application);
     let (last_seen, live, health) = (LastSeen::default(), Live::default(), Health::default());
@@ -231,7 +229,8 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     let events = Events::new(log.clone(), live.clone(), EventMetrics::register(&mut metrics), &health);
     let (connections, queue_writer) = EventQueue::new(events.clone());
     let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone());
-    let provisioning = Provisioning::new(registry.clone(), applications.clone(), hub_metrics.clone());
+    let provisioning =
+        Provisioning::new(registry.clone(), applications.clone(), last_seen.clone(), hub_metrics.clone());
     let relay = Relay::start(registry.clone(), events.clone()).await?;
     let last_seen_reader = LastSeenReader::new(registry.clone(), &log, last_seen.clone());
     last_seen_reader.restore().await.map_err(OpenPositionsError::from)?;
@@ -279,6 +278,14 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         signing_keys,
     });
     Ok((core, background))
+}
+
+/// The series of the folder, with those of the application made if there are none.
+async fn open_telemetry(folder: &DataFolder, registry: &Registry, application: &str) -> Result<TimeSeries, ServeError> {
+    let telemetry = TimeSeries::open(&folder.guarded(Guarded::Telemetry), registry).await?;
+    telemetry.application(application)?;
+    guard::tell_telemetry_files(&telemetry, application);
+    Ok(telemetry)
 }
 
 /// The registry of the folder, wherever it is, with the folder's markers compared.

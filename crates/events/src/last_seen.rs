@@ -40,8 +40,53 @@ pub struct LastSeen {
 #[derive(Debug, Default)]
 struct Known {
     identities: HashMap<Key, Seen>,
-    /// The devices of each application that were ever heard of: counted at every look at the fleet.
-    devices: HashMap<Arc<str>, HashSet<String>>,
+    /// By application: counted at every look at the fleet.
+    devices: HashMap<Arc<str>, Devices>,
+}
+
+/// Devices of one application, and how many they are.
+#[derive(Debug, Default)]
+struct Devices {
+    /// Those that were ever heard of.
+    seen: HashSet<String>,
+    /// How often each was blocked more than it was let in again. The two are told in any order, so a sum is kept; only one above
+    /// nothing is a blocked device.
+    blocked: HashMap<String, i32>,
+    /// Those that are both.
+    seen_blocked: usize,
+}
+
+impl Devices {
+    fn is_blocked(&self, device_id: &str) -> bool {
+        self.blocked.get(device_id).is_some_and(|&sum| sum > 0)
+    }
+
+    fn see(&mut self, device_id: &str) {
+        if self.seen.insert(device_id.to_owned()) && self.is_blocked(device_id) {
+            self.seen_blocked += 1;
+        }
+    }
+
+    fn block(&mut self, device_id: &str, step: i32) {
+        let before = self.is_blocked(device_id);
+        let sum = self.blocked.entry(device_id.to_owned()).or_default();
+        *sum += step;
+        if *sum == 0 {
+            self.blocked.remove(device_id);
+        }
+        match (before, self.is_blocked(device_id)) {
+            (false, true) if self.seen.contains(device_id) => self.seen_blocked += 1,
+            (true, false) if self.seen.contains(device_id) => self.seen_blocked -= 1,
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, device_id: &str) {
+        if self.seen.remove(device_id) && self.is_blocked(device_id) {
+            self.seen_blocked -= 1;
+        }
+        self.blocked.remove(device_id);
+    }
 }
 
 type Key = (Arc<str>, Identity);
@@ -55,7 +100,7 @@ impl LastSeen {
             return seen.clone();
         }
         if shows_device(identity) {
-            known.devices.entry(Arc::clone(&key.0)).or_default().insert(identity.device_id().to_owned());
+            known.devices.entry(Arc::clone(&key.0)).or_default().see(identity.device_id());
         }
         known.identities.entry(key).or_default().clone()
     }
@@ -75,18 +120,20 @@ impl LastSeen {
         let mut known = self.known();
         known.identities.retain(|key, _| &*key.0 != app || key.1.device_id() != device_id);
         if let Some(devices) = known.devices.get_mut(app) {
-            devices.remove(device_id);
+            devices.forget(device_id);
         }
     }
 
-    /// How many devices of an application were ever heard of.
-    pub fn devices(&self, app: &str) -> usize {
-        self.known().devices.get(app).map_or(0, HashSet::len)
+    /// Notes that a device that could connect no longer may, or the other way round. Once for each change; changes of one device
+    /// that come close together may be told in any order.
+    pub fn block(&self, app: &str, device_id: &str, is_blocked: bool) {
+        let step = if is_blocked { 1 } else { -1 };
+        self.known().devices.entry(Arc::from(app)).or_default().block(device_id, step);
     }
 
-    /// Whether a device was ever heard of.
-    pub fn has_device(&self, app: &str, device_id: &str) -> bool {
-        self.known().devices.get(app).is_some_and(|devices| devices.contains(device_id))
+    /// How many devices of an application were ever heard of, and how many of those may not connect.
+    pub fn devices(&self, app: &str) -> (usize, usize) {
+        self.known().devices.get(app).map_or((0, 0), |devices| (devices.seen.len(), devices.seen_blocked))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -106,9 +153,31 @@ mod tests {
             seen.touch("a", &identity, 7);
         }
         seen.touch("b", &Identity::device("d"), 7);
-        assert_eq!((seen.devices("a"), seen.devices("b"), seen.devices("c")), (2, 1, 0));
-        assert!(seen.has_device("a", "edge") && !seen.has_device("a", "e"));
+        assert_eq!((seen.devices("a").0, seen.devices("b").0, seen.devices("c").0), (2, 1, 0));
         seen.forget_device("a", "edge");
-        assert_eq!((seen.devices("a"), seen.get("a", &agent)), (1, None));
+        assert_eq!((seen.devices("a"), seen.get("a", &agent)), ((1, 0), None));
+    }
+
+    #[test]
+    fn blocked_devices_are_counted_once_they_were_seen_in_whatever_order_it_is_told() {
+        let seen = LastSeen::default();
+        seen.block("a", "d", true);
+        assert_eq!(seen.devices("a"), (0, 0));
+        seen.touch("a", &Identity::device("d"), 7);
+        assert_eq!(seen.devices("a"), (1, 1));
+        // Let in and blocked once more, the second told first.
+        seen.block("a", "d", true);
+        seen.block("a", "d", false);
+        assert_eq!(seen.devices("a"), (1, 1));
+        seen.block("a", "d", false);
+        assert_eq!(seen.devices("a"), (1, 0));
+        // Let in before it is told that it was blocked.
+        seen.block("a", "d", false);
+        seen.block("a", "d", true);
+        assert_eq!(seen.devices("a"), (1, 0));
+        seen.block("a", "d", true);
+        seen.forget_device("a", "d");
+        seen.touch("a", &Identity::device("d"), 7);
+        assert_eq!(seen.devices("a"), (1, 0));
     }
 }

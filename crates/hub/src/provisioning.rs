@@ -16,6 +16,7 @@
 use std::sync::Arc;
 
 use events::clock::{now_ms, rfc3339_ms};
+use events::last_seen::LastSeen;
 use protocol::auth::sas::{self, SasToken};
 use protocol::dps::{
     self, AssignmentStatus, DpsError, OperationStatus, RegisterRequest, RegistrationState, SymmetricKeyResult,
@@ -39,6 +40,7 @@ const CODE_NOT_ALLOWED: u32 = 400_209;
 pub struct Provisioning {
     registry: Registry,
     applications: Applications,
+    last_seen: LastSeen,
     metrics: HubMetrics,
 }
 
@@ -56,8 +58,8 @@ pub struct Enrollee {
 
 impl Provisioning {
     /// For a registry.
-    pub fn new(registry: Registry, applications: Applications, metrics: HubMetrics) -> Self {
-        Self { registry, applications, metrics }
+    pub fn new(registry: Registry, applications: Applications, last_seen: LastSeen, metrics: HubMetrics) -> Self {
+        Self { registry, applications, last_seen, metrics }
     }
 
     /// Finds the enrollment whose key made the token.
@@ -197,7 +199,12 @@ impl Provisioning {
             ..NewDevice::default()
         };
         match self.registry.device_create(&enrollee.app, new).await {
-            Ok(device) => Ok(device),
+            Ok(device) => {
+                if !device.enabled {
+                    self.last_seen.block(&enrollee.app, &device.id, true);
+                }
+                Ok(device)
+            }
             // Two registrations at once: the other one made it.
             Err(StoreError::Duplicate(..)) => {
                 let device =

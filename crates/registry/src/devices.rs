@@ -107,6 +107,15 @@ pub struct DeviceChange {
     pub updated_ms: i64,
 }
 
+/// What a change made of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedDevice {
+    /// The device as the change found it.
+    pub before: DeviceRow,
+    /// The device as the change left it.
+    pub after: DeviceRow,
+}
+
 /// The value of one cloud property.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct CloudPropertyRow {
@@ -133,6 +142,12 @@ pub(super) async fn get(
 }
 
 impl Registry {
+    /// Application and id of every device that may not connect.
+    pub async fn devices_blocked(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT application, id FROM devices WHERE NOT enabled";
+        self.engine.fetch_all(Statement::new("list the blocked devices", TABLE, sql)).await
+    }
+
     /// One device.
     pub async fn device_get(&self, application: &str, id: &str) -> Result<Option<DeviceRow>, StoreError> {
         self.engine.fetch_optional(read(application, id)).await
@@ -178,7 +193,7 @@ impl Registry {
         id: &str,
         change: DeviceChange,
         etag: Option<&str>,
-    ) -> Result<DeviceRow, StoreError> {
+    ) -> Result<ChangedDevice, StoreError> {
         let sql = format!(
             "UPDATE devices SET etag = $3, display_name = $4, template = $5, enabled = $6, organization = $7, updated_ms = $8, \
              awaiting_approval = CASE WHEN $6 THEN FALSE ELSE awaiting_approval END \
@@ -204,7 +219,7 @@ impl Registry {
             let event = |body| lifecycle::of_device(application, &after, change.updated_ms, body);
             let events: Vec<_> = bodies.iter().map(event).collect();
             self.commit_with(transaction, &events).await?;
-            Ok(after)
+            Ok(ChangedDevice { before, after })
         })
     }
 

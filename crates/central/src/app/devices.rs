@@ -7,7 +7,7 @@ use api::device::{Device, DeviceType};
 use api::permission::Permission;
 use events::clock::now_ms;
 use model::identity::Identity;
-use registry::{DeviceChange, DeviceRow, NewDevice, Precondition, StoreError};
+use registry::{ChangedDevice, DeviceChange, DeviceRow, NewDevice, Precondition, StoreError};
 use serde_json::{Map, Value};
 use transport::server::CloseReason;
 
@@ -178,6 +178,9 @@ impl App {
             }
             done => done?,
         };
+        if !row.enabled {
+            self.last_seen().block(access.application(), id, true);
+        }
         if let Some(template) = template {
             self.write_initial_values(access, id, &template).await?;
         }
@@ -200,18 +203,24 @@ impl App {
             updated_ms: now_ms(),
         };
         let application = access.application();
-        let changed = self.registry().device_update(application, &row.id, change, wanted.etag.as_deref()).await?;
-        if let Some(template) = assigned.filter(|_| row.template.is_none()) {
-            self.write_initial_values(access, &row.id, &template).await?;
+        let ChangedDevice { before, after } =
+            self.registry().device_update(application, &row.id, change, wanted.etag.as_deref()).await?;
+        if before.enabled != after.enabled {
+            self.last_seen().block(application, &after.id, !after.enabled);
         }
-        if row.template != changed.template {
+        if !after.enabled {
+            self.sessions().disconnect_device(application, &after.id, CloseReason::Disabled);
+        }
+        if before.enabled && !after.enabled {
+            tracing::info!(actor = access.actor().id(), device = after.id, "device blocked");
+        }
+        if before.template != after.template {
             self.telemetry().templates_changed();
         }
-        if row.enabled && !changed.enabled {
-            self.sessions().disconnect_device(application, &row.id, CloseReason::Disabled);
-            tracing::info!(actor = access.actor().id(), device = row.id, "device blocked");
+        if let Some(template) = assigned.filter(|_| before.template.is_none()) {
+            self.write_initial_values(access, &after.id, &template).await?;
         }
-        Ok(changed)
+        Ok(after)
     }
 
     /// Changes a device.

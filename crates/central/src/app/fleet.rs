@@ -147,32 +147,18 @@ impl App {
 
     /// How many devices are in which state, over the whole fleet.
     ///
-    /// Sessions and last-seen times keep their counts, the registry answers two from an index; only devices that may not connect
-    /// are looked at one by one, for those of them that were seen before.
+    /// Sessions and last-seen times keep their counts, the registry answers two from an index.
     pub async fn fleet_counts(&self, access: &Access) -> Result<FleetCounts, AppError> {
         let application = access.application();
         let (total, blocked) = self.registry().device_totals(application).await?;
-        let blocked_seen = if blocked == 0 { 0 } else { self.blocked_and_seen(application).await? };
+        let (seen, seen_blocked) = self.last_seen().devices(application);
         let connected = self.sessions().devices(application) as u64;
-        let seen = (self.last_seen().devices(application) as u64).saturating_sub(blocked_seen);
+        let seen = (seen - seen_blocked) as u64;
         // Taken one after the other while the fleet moves: none may come out below nothing.
         let able = total.saturating_sub(blocked);
         let connected = connected.min(able);
         let disconnected = seen.saturating_sub(connected).min(able - connected);
         Ok(FleetCounts { total, connected, disconnected, never: able - connected - disconnected, blocked })
-    }
-
-    /// How many of the devices that may not connect were ever heard of.
-    async fn blocked_and_seen(&self, application: &str) -> Result<u64, AppError> {
-        let filter = Some(DeviceFilter::Flag(DeviceField::Enabled, false));
-        let mut page = DevicePage { filter, limit: CHUNK_DEVICES, ..DevicePage::default() };
-        let mut seen = 0;
-        loop {
-            let rows = self.registry().device_list(application, &page).await?;
-            seen += rows.iter().filter(|row| self.last_seen().has_device(application, &row.id)).count() as u64;
-            let Some(last) = rows.last().filter(|_| rows.len() == CHUNK_DEVICES as usize) else { return Ok(seen) };
-            page.after = Some((last.display_name.clone(), last.id.clone()));
-        }
     }
 
     /// Everything the head of a device's page shows.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use events::health::Health;
+use events::last_seen::LastSeen;
 use events::live::Live;
 use events::metrics::EventMetrics;
 use protocol::auth::judge;
@@ -24,7 +25,7 @@ async fn gateway(folder: &std::path::Path) -> Gateway {
     Gateway {
         twins: Twins::new(registry.clone(), sessions.clone()).0,
         connections: EventQueue::new(events.clone()).0,
-        provisioning: Provisioning::new(registry.clone(), applications.clone(), metrics.clone()),
+        provisioning: Provisioning::new(registry.clone(), applications.clone(), LastSeen::default(), metrics.clone()),
         admission: Gateway::admission(),
         registry,
         applications,

@@ -61,6 +61,9 @@ impl LastSeenReader {
             };
             self.last_seen.touch(&row.application, &identity, row.last_seen_ms);
         }
+        for (application, device) in self.registry.devices_blocked().await? {
+            self.last_seen.block(&application, &device, true);
+        }
         Ok(())
     }
 }

@@ -62,7 +62,7 @@ async fn one_of_many_wins_an_etag(rig: Rig) {
     assert_eq!(won.len(), 1);
     let lost = results.iter().filter(|result| matches!(result, Err(StoreError::EtagMismatch(..)))).count();
     assert_eq!(lost as u64, TASKS - 1);
-    assert_eq!(rig.registry.device_get(APP, "d").await.unwrap().as_ref(), Some(won[0]));
+    assert_eq!(rig.registry.device_get(APP, "d").await.unwrap().as_ref(), Some(&won[0].after));
 }
 
 async fn no_change_of_a_twin_is_lost(rig: Rig) {

@@ -65,7 +65,7 @@ async fn applications_do_not_see_each_other(rig: Rig) {
 
 async fn an_etag_protects_and_its_absence_overwrites(rig: Rig) {
     let first = rig.device("pump").await;
-    let second = rig.registry.device_update(APP, "pump", change(&first), Some(&first.etag)).await.unwrap();
+    let second = rig.registry.device_update(APP, "pump", change(&first), Some(&first.etag)).await.unwrap().after;
     assert_ne!(first.etag, second.etag);
     let refused = rig.registry.device_update(APP, "pump", change(&first), Some(&first.etag)).await;
     assert!(matches!(refused, Err(StoreError::EtagMismatch(..))));
@@ -79,11 +79,11 @@ async fn a_template_is_assigned_once_and_provisioning_gives_keys(rig: Rig) {
     let row = rig.registry.device_create(APP, waiting).await.unwrap();
     assert!(row.awaiting_approval && !row.enabled);
     let mut approve = change(&row);
-    let still = rig.registry.device_update(APP, "w", approve.clone(), None).await.unwrap();
+    let still = rig.registry.device_update(APP, "w", approve.clone(), None).await.unwrap().after;
     assert!(still.awaiting_approval);
     approve.enabled = true;
     let approved = rig.registry.device_update(APP, "w", approve, None).await.unwrap();
-    assert!(!approved.awaiting_approval && approved.enabled);
+    assert!(!approved.before.enabled && !approved.after.awaiting_approval && approved.after.enabled);
 
     assert!(rig.registry.device_assign_template(APP, "w", "dtmi:t;1", 6).await.unwrap());
     assert!(!rig.registry.device_assign_template(APP, "w", "dtmi:t;2", 7).await.unwrap());

@@ -1,5 +1,7 @@
 //! The fleet, the console's files, the live stream.
 
+use std::time::Duration;
+
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
@@ -42,7 +44,16 @@ async fn the_fleet_counts_and_filters() {
     assert_eq!(rest.refused("GET", "/api/ext/v1/devices?filter=pink", Value::Null).await.0, 400);
     assert_eq!(rest.get("/api/ext/v1/dps").await["idScope"], central.id_scope());
     assert_eq!(rest.get("/system/iothub/devices/a/get-twin?extendedInfo=true").await["connectionState"], "Connected");
+    let counts = async || rest.get("/api/ext/v1/devices").await["counts"].clone();
+    rest.patch("/api/devices/a", json!({ "enabled": false })).await;
     client.stop().await;
+    let blocked = json!({ "total": 3, "connected": 0, "disconnected": 0, "never": 1, "blocked": 2 });
+    let ended = async { while counts().await != blocked {} };
+    tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+    rest.patch("/api/devices/a", json!({ "enabled": true })).await;
+    assert_eq!(counts().await, json!({ "total": 3, "connected": 0, "disconnected": 1, "never": 1, "blocked": 1 }));
+    rest.delete("/api/devices/a").await;
+    assert_eq!(counts().await, json!({ "total": 2, "connected": 0, "disconnected": 0, "never": 1, "blocked": 1 }));
     central.stop().await;
 }
 

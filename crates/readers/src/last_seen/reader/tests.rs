@@ -57,6 +57,7 @@ async fn the_newest_time_of_each_identity_is_stored_and_given_back() {
     reader.restore().await.unwrap();
     assert_eq!(reader.start().await.unwrap().1, 6);
     assert_eq!(later.get("a", &Identity::device("d1")), Some(9));
+    assert_eq!(later.devices("a"), (1, 1), "of the two devices, which may not connect, one was heard of");
     assert_eq!(later.get("a", &Identity::device("deleted")), None, "rows of deleted devices are not stored");
 }
 
