@@ -1,10 +1,11 @@
 //! A server's certificate chain and key.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 /// A server's certificate chain, leaf first, and the leaf's private key.
@@ -56,26 +57,64 @@ impl ServerIdentity {
 }
 
 /// A server identity that can be replaced while the listener runs: new handshakes use the new one, connections stay.
+///
+/// With it go the tickets with which clients take up a session again: who has not seen the new certificate is shown it.
 #[derive(Debug)]
 pub struct SwappableIdentity {
-    current: RwLock<Arc<CertifiedKey>>,
+    current: RwLock<Current>,
+}
+
+#[derive(Debug, Clone)]
+struct Current {
+    certified: Arc<CertifiedKey>,
+    /// Seals the tickets, with keys that live in this process only. Absent without randomness.
+    tickets: Option<Arc<dyn ProducesTickets>>,
+}
+
+impl Current {
+    fn of(identity: ServerIdentity) -> Self {
+        Self { certified: identity.certified, tickets: Ticketer::new().ok() }
+    }
 }
 
 impl SwappableIdentity {
     /// Starts with this one.
     pub fn new(identity: ServerIdentity) -> Arc<Self> {
-        Arc::new(Self { current: RwLock::new(identity.certified) })
+        Arc::new(Self { current: RwLock::new(Current::of(identity)) })
     }
 
     /// Uses another one from the next handshake on.
     pub fn swap(&self, identity: ServerIdentity) {
-        // A poisoned lock still holds a whole identity: the value is one pointer.
-        *self.current.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = identity.certified;
+        let current = Current::of(identity);
+        // A poisoned lock still holds a whole identity: the value is replaced at once.
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+    }
+
+    fn current(&self) -> Current {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl ResolvesServerCert for SwappableIdentity {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone())
+        Some(self.current().certified)
+    }
+}
+
+impl ProducesTickets for SwappableIdentity {
+    fn enabled(&self) -> bool {
+        self.current().tickets.is_some()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.current().tickets.map_or(0, |tickets| tickets.lifetime())
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        self.current().tickets?.encrypt(plain)
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        self.current().tickets?.decrypt(cipher)
     }
 }

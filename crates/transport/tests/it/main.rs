@@ -9,4 +9,5 @@ mod limits;
 mod methods;
 mod rig;
 mod telemetry;
+mod tls;
 mod twin;
