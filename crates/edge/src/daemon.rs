@@ -21,6 +21,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use transport::client::Reconnection;
 use transport::server::{HubServer, ServerLimits};
 use transport::tls::{SwappableIdentity, server_config_swappable};
 
@@ -140,6 +141,7 @@ struct Daemon {
     identity: IdentityFolder,
     trust_bundle_pem: String,
     tls: Arc<rustls::ClientConfig>,
+    reconnection: Reconnection,
     status: Arc<DaemonStatus>,
     metrics: Arc<CurrentMetrics>,
     runtime: Arc<ProcessRuntime>,
@@ -216,6 +218,7 @@ impl Daemon {
             identity,
             trust_bundle_pem,
             tls,
+            reconnection: Reconnection::default(),
             status,
             metrics: Arc::default(),
             runtime,
@@ -340,6 +343,7 @@ impl Daemon {
             upstream_host: upstream_host.to_owned(),
             upstream_port: self.config.upstream_mqtts_port,
             tls: Arc::clone(&self.tls),
+            reconnection: self.reconnection.clone(),
             scope: Arc::new(scope),
             dir: self.layout.at("hub"),
             queues_disk_bytes_max: self.config.queues_disk_bytes_max,

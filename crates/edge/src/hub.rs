@@ -37,6 +37,7 @@ use serde_json::Value;
 use storage::log::Environment;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use transport::client::Reconnection;
 
 pub use config::HubConfig;
 pub use methods::HubMethods;
@@ -74,6 +75,8 @@ pub struct HubOptions {
     pub upstream_port: u16,
     /// TLS for upstream.
     pub tls: Arc<rustls::ClientConfig>,
+    /// Shared by all that connect upstream.
+    pub reconnection: Reconnection,
     /// Where identities of downstream devices come from.
     pub scope: Arc<dyn ScopeSource>,
     /// Everything the hub keeps.

@@ -89,6 +89,7 @@ impl Environment {
             tls: client_config(Some(trust_bundle.as_bytes()))?,
             keep_alive: KEEP_ALIVE,
             subscribe: Subscriptions::module(),
+            reconnection: None,
         }))
     }
 }

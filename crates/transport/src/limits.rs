@@ -60,6 +60,12 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// First pause before a client connects again; doubles up to [`BACK_OFF_MAX`].
 pub const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 
+/// Longest pause before the one of several clients of a hub that leads connects again.
+pub const LEAD_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Within this time the others follow once the hub has let one of them in.
+pub const BACK_TOGETHER: Duration = Duration::from_millis(500);
+
 /// Longest pause before a client connects again.
 pub const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 

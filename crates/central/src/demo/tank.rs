@@ -94,6 +94,7 @@ impl Tank {
             tls,
             keep_alive: KEEP_ALIVE,
             subscribe: Subscriptions { methods: true, desired: true, twin_replies: true, ..Subscriptions::default() },
+            reconnection: None,
         }
     }
 

@@ -179,6 +179,7 @@ impl TestCentral {
             tls: self.tls(),
             keep_alive: Duration::from_secs(60),
             subscribe: Subscriptions { methods: true, desired: true, twin_replies: true, ..Subscriptions::default() },
+            reconnection: None,
         }
     }
 

@@ -219,6 +219,7 @@ impl Process {
             tls: transport::tls::client_config(Some(&roots)).unwrap(),
             keep_alive: Duration::from_secs(60),
             subscribe: Subscriptions::default(),
+            reconnection: None,
         };
         let (client, mut events) = HubClient::start(options);
         tokio::spawn(async move { while events.recv().await.is_some() {} });

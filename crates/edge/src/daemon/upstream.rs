@@ -98,6 +98,7 @@ impl Upstream<'_> {
             tls: Arc::clone(&self.daemon.tls),
             keep_alive: KEEP_ALIVE,
             subscribe: Subscriptions { methods: true, desired: true, twin_replies: true, ..Subscriptions::default() },
+            reconnection: Some(self.daemon.reconnection.clone()),
         });
         let link = TwinLink {
             client: client.clone(),

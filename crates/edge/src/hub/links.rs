@@ -12,7 +12,7 @@ use model::manifest::EDGE_HUB;
 use protocol::auth::sas;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, Subscriptions};
+use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, Reconnection, Subscriptions};
 
 use super::HubOptions;
 use crate::identity::modules::ModuleIdentities;
@@ -30,6 +30,7 @@ pub(super) struct LinkOptions {
     tls: Arc<rustls::ClientConfig>,
     identities: Arc<ModuleIdentities>,
     signer: Arc<dyn Signer>,
+    reconnection: Reconnection,
 }
 
 impl LinkOptions {
@@ -42,6 +43,7 @@ impl LinkOptions {
             tls: Arc::clone(&options.tls),
             identities: Arc::clone(&options.identities),
             signer: Arc::clone(&options.signer),
+            reconnection: options.reconnection.clone(),
         }
     }
 
@@ -73,6 +75,7 @@ impl LinkOptions {
                 inputs: false,
                 cloud_to_device: false,
             },
+            reconnection: Some(self.reconnection.clone()),
         }
     }
 }

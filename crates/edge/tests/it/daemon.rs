@@ -179,6 +179,7 @@ impl Device {
             tls: client_config(Some(&roots)).unwrap(),
             keep_alive: Duration::from_secs(60),
             subscribe: Subscriptions::module(),
+            reconnection: None,
         })
     }
 

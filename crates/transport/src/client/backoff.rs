@@ -30,7 +30,8 @@ impl Backoff {
     }
 }
 
-fn jittered(full: Duration, chance: u32) -> Duration {
+/// A pause shortened by up to half at random.
+pub(super) fn jittered(full: Duration, chance: u32) -> Duration {
     full - full.mul_f64(0.5 * f64::from(chance) / f64::from(u32::MAX))
 }
 

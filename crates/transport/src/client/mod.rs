@@ -6,6 +6,7 @@ mod error;
 mod event;
 pub mod https;
 mod hub;
+mod reconnection;
 mod socket;
 pub mod token;
 
@@ -13,5 +14,6 @@ pub use error::{RequestError, SendError};
 pub use event::{ClientEvent, InputMessage, LinkState, MethodCall};
 pub use hub::{HubClient, HubClientOptions};
 pub use protocol::event::Subscriptions;
+pub use reconnection::Reconnection;
 pub use socket::OpenError;
 pub use token::{SharedKey, TokenError, TokenSource};

@@ -63,6 +63,7 @@ impl Rig {
             tls: self.authority.client(),
             keep_alive: Duration::from_secs(60),
             subscribe: if module { Subscriptions::module() } else { Subscriptions::device() },
+            reconnection: None,
         }
     }
 

@@ -17,7 +17,7 @@ use testkit::complaints::Complaints;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions};
+use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, Reconnection, SharedKey, Subscriptions};
 use transport::server::{
     Accepted, ConnectRequest, Credential, HubError, HubHandler, HubServer, InvokeError, MethodResponse, Refusal,
     ServerLimits, SessionLink, TelemetryBatch,
@@ -281,6 +281,7 @@ impl Site {
             upstream_host: "127.0.0.1".into(),
             upstream_port: self.upstream_address.port(),
             tls: self.client_tls(),
+            reconnection: Reconnection::default(),
             scope: Arc::new(FixedScope),
             dir: self.dir.path().join("hub"),
             queues_disk_bytes_max: self.queues_disk_bytes_max,
@@ -366,6 +367,7 @@ impl Site {
             tls: self.client_tls(),
             keep_alive: Duration::from_secs(60),
             subscribe: if identity.module_id().is_some() { Subscriptions::module() } else { Subscriptions::device() },
+            reconnection: None,
         })
     }
 

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{RequestError, SendError};
 use super::event::{ClientEvent, LinkState};
+use super::reconnection::Reconnection;
 use super::token::TokenSource;
 use crate::limits::{
     CLIENT_EVENTS_MAX, CLIENT_REQUESTS_MAX, CLIENT_SEND_MESSAGES_MAX, CLIENT_SENDS_MAX, REQUEST_TIMEOUT,
@@ -57,6 +58,8 @@ pub struct HubClientOptions {
     pub keep_alive: Duration,
     /// What to ask the hub for.
     pub subscribe: Subscriptions,
+    /// Shared with other clients of the same hub, to come back together; without it, this client waits by itself.
+    pub reconnection: Option<Reconnection>,
 }
 
 /// Handle of a client. Cheap to clone; the client ends when it is stopped or every handle is gone.
@@ -92,6 +95,7 @@ impl HubClient {
         let (state_sender, state) = watch::channel(LinkState::Connecting);
         let stop = CancellationToken::new();
         let client = run::Client {
+            member: options.reconnection.as_ref().map(Reconnection::member),
             options,
             sends: sends_receiver,
             requests: requests_receiver,

@@ -4,6 +4,7 @@
 //!        +--------------------------- token about to expire ----------------------------+
 //!        v                                                                              |
 //! Connecting --fails--> Waiting (1 s … 60 s, doubling, jittered) --> Connecting --> Connected
+//!                       (with others: `client::reconnection`)
 //!        \--CONNACK 2, 4, 5--> Refused (60 s, jittered) --> Connecting
 //! ```
 
@@ -21,6 +22,7 @@ use super::{HubClientOptions, Request, SendCall};
 use crate::client::backoff::{Backoff, random};
 use crate::client::error::RequestError;
 use crate::client::event::{ClientEvent, LinkState};
+use crate::client::reconnection::Member;
 use crate::client::socket::{self, OpenError};
 use crate::client::token::TokenError;
 use crate::limits::{CLIENT_WINDOW, TOKEN_LIFETIME, TOKEN_RENEWAL_MARGIN};
@@ -34,6 +36,7 @@ pub(super) struct Client {
     pub(super) events: mpsc::Sender<ClientEvent>,
     pub(super) state: watch::Sender<LinkState>,
     pub(super) stop: CancellationToken,
+    pub(super) member: Option<Member>,
 }
 
 /// Why a connection was not made, or ended.
@@ -85,6 +88,9 @@ impl Client {
         let mut backoff = Backoff::default();
         loop {
             self.state.send_replace(LinkState::Connecting);
+            if let Some(member) = &mut self.member {
+                member.begin();
+            }
             let (end, was_connected) = self.attempt().await;
             if was_connected {
                 backoff.reset();
@@ -142,7 +148,13 @@ impl Client {
         } else {
             LinkState::Waiting { retry_at: Instant::now() + pause, reason }
         });
-        let pause = tokio::time::sleep(pause);
+        let pause = async {
+            match &mut self.member {
+                // Who was refused comes no sooner because others are let in.
+                Some(member) if !end.is_refusal() => member.wait(pause, random).await,
+                _ => tokio::time::sleep(pause).await,
+            }
+        };
         tokio::pin!(pause);
         loop {
             tokio::select! {

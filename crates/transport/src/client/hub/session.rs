@@ -234,6 +234,9 @@ impl<'a> Session<'a> {
             DeviceEvent::Ready { session_present } => {
                 self.ready = true;
                 self.client.state.send_replace(LinkState::Connected);
+                if let Some(member) = &self.client.member {
+                    member.connected();
+                }
                 self.tell(ClientEvent::Connected { session_present });
             }
             DeviceEvent::Acknowledged(receipt) => self.acknowledged(receipt),
