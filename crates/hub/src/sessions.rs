@@ -179,6 +179,14 @@ impl Sessions {
         Connection { connected: since_ms.is_some(), since_ms, last_seen_ms }
     }
 
+    /// Ids of the devices of an application that are there; nothing when they are more than `max`.
+    pub fn device_ids(&self, app: &str, max: usize) -> Option<Vec<String>> {
+        match self.state().devices.get(app) {
+            Some(devices) => (devices.len() <= max).then(|| devices.keys().cloned().collect()),
+            None => Some(Vec::new()),
+        }
+    }
+
     /// How many devices of an application are there: those with a session, and edge devices whose runtime has one.
     pub fn devices(&self, app: &str) -> usize {
         self.state().devices.get(app).map_or(0, HashMap::len)

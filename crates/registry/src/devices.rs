@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::engine::{Locks, Statement, Transaction, retried};
 use super::{Act, Registry, StoreError, lifecycle, new_etag, new_generation_id};
 
-pub use filter::{DeviceField, DeviceFilter, DevicePage};
+pub use filter::{DeviceField, DeviceFilter, DeviceHead, DevicePage, DeviceQueried};
 
 const TABLE: &str = "devices";
 
@@ -313,9 +313,12 @@ impl Registry {
 
     /// The devices whose parent is this one, by id.
     pub async fn devices_children(&self, application: &str, gateway: &str) -> Result<Vec<DeviceRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM devices WHERE application = $1 AND gateway = $2 ORDER BY id");
+        // Put in order here: asked to do it, SQLite walks all devices by their id instead of taking the gateway's index.
+        let sql = format!("SELECT {COLUMNS} FROM devices WHERE application = $1 AND gateway = $2");
         let statement = Statement::new("list a device's children", TABLE, sql).bind(application).bind(gateway);
-        self.engine.fetch_all(statement).await
+        let mut children: Vec<DeviceRow> = self.engine.fetch_all(statement).await?;
+        children.sort_unstable_by(|left, right| left.id.cmp(&right.id));
+        Ok(children)
     }
 
     /// Whether a device uses the template.

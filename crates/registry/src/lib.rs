@@ -44,8 +44,8 @@ pub use applications::ApplicationRow;
 pub use attestations::AttestationRow;
 pub use commands::{CommandRow, CommandTarget};
 pub use devices::{
-    ChangedDevice, CloudPropertyRow, DeviceChange, DeviceField, DeviceFilter, DevicePage, DeviceRow, NewDevice,
-    SymmetricKeys,
+    ChangedDevice, CloudPropertyRow, DeviceChange, DeviceField, DeviceFilter, DeviceHead, DevicePage, DeviceQueried,
+    DeviceRow, NewDevice, SymmetricKeys,
 };
 pub use engine::postgres::{DatabaseUrl, ParseDatabaseUrlError};
 pub use enrollment_groups::EnrollmentGroupRow;

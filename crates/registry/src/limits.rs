@@ -24,6 +24,9 @@ pub const OUTCOME_ATTEMPTS_MAX: u32 = 20;
 /// … and the time between.
 pub const OUTCOME_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Texts one filter may name: each is a parameter, and SQLite takes 32,766 in a statement, PostgreSQL 65,535.
+pub const LIST_TEXTS_MAX: usize = 1_000;
+
 /// Events of changes that may wait for the event log. Beyond it changes are refused, and nothing is lost.
 pub const OUTBOX_EVENTS_MAX: u64 = 10_000;
 

@@ -5,7 +5,8 @@
 
 use std::fmt::Write as _;
 
-use super::engine::Statement;
+use super::engine::{Engine, Statement};
+use crate::limits::LIST_TEXTS_MAX;
 
 /// A column a filter may name.
 pub trait Field: Copy + Send + Sync {
@@ -75,6 +76,8 @@ pub enum ListFilter<F> {
     Flag(F, bool),
     /// A column without a value.
     Absent(F),
+    /// A text column equal to one of these texts, at most [`LIST_TEXTS_MAX`]; of none, no row.
+    OneOf(F, Vec<String>),
     /// A text column that contains a text, whatever the case of ASCII letters.
     Contains(F, String),
     /// Both.
@@ -106,14 +109,15 @@ impl<F> Default for ListPage<F> {
 
 /// SQL text under construction with the values of its parameters. `$1` is the application.
 pub(crate) struct Condition {
+    engine: Engine,
     sql: String,
     texts: Vec<String>,
 }
 
 impl Condition {
     /// The rows of an application that pass a filter.
-    pub(crate) fn new<F: Field>(filter: Option<&ListFilter<F>>) -> Self {
-        let mut condition = Self { sql: String::from("application = $1"), texts: Vec::new() };
+    pub(crate) fn new<F: Field>(engine: &Engine, filter: Option<&ListFilter<F>>) -> Self {
+        let mut condition = Self { engine: engine.clone(), sql: String::from("application = $1"), texts: Vec::new() };
         if let Some(filter) = filter {
             condition.sql.push_str(" AND ");
             condition.add(filter);
@@ -141,8 +145,8 @@ impl Condition {
             let id = self.bind(id);
             if by_name {
                 let name = self.bind(name);
-                let _ =
-                    write!(self.sql, " AND (display_name {sign} {name} OR (display_name = {name} AND id {sign} {id}))");
+                // Compared as one value, which an index finds; spelled out with OR, every row before it is read.
+                let _ = write!(self.sql, " AND (display_name, id) {sign} ({name}, {id})");
             } else {
                 let _ = write!(self.sql, " AND id {sign} {id}");
             }
@@ -177,10 +181,17 @@ impl Condition {
             ListFilter::Absent(field) => {
                 let _ = write!(self.sql, "{} IS NULL", field.column());
             }
+            ListFilter::OneOf(_, texts) if texts.is_empty() => self.sql.push_str("FALSE"),
+            ListFilter::OneOf(field, texts) => {
+                debug_assert!(texts.len() <= LIST_TEXTS_MAX, "callers keep to the limit");
+                let parameters: Vec<_> = texts.iter().map(|text| self.bind(text)).collect();
+                let _ = write!(self.sql, "{} IN ({})", field.column(), parameters.join(", "));
+            }
             ListFilter::Contains(field, text) => {
                 let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
                 let parameter = self.bind(&format!("%{}%", escaped.to_ascii_lowercase()));
-                let _ = write!(self.sql, "lower({}) LIKE {parameter} ESCAPE '\\'", field.column());
+                let column = self.engine.without_case(field.column());
+                let _ = write!(self.sql, "{column} LIKE {parameter} ESCAPE '\\'");
             }
             ListFilter::And(left, right) => self.join(left, "AND", right),
             ListFilter::Or(left, right) => self.join(left, "OR", right),

@@ -119,7 +119,7 @@ impl Registry {
         application: &str,
         page: &ListPage<R::Field>,
     ) -> Result<Vec<R>, StoreError> {
-        let mut condition = Condition::new(page.filter.as_ref());
+        let mut condition = Condition::new(&self.engine, page.filter.as_ref());
         let order = condition.page(page, has::<R>("display_name"));
         let sql = format!("SELECT {} FROM {} WHERE {{rows}} {order}", R::COLUMNS.join(", "), R::TABLE);
         self.engine.fetch_all(condition.statement(R::ACTS.list, R::TABLE, &sql, application)).await

@@ -17,7 +17,7 @@
 //! it. What is read is what was written: a value keeps its type, and a name may change its type from one message to the next.
 //! A file that is missing or damaged is an error that names it, never a shorter answer.
 //!
-//! **What this crate refuses to know**: device templates (it takes names and values; see [`query::QueryContext`]), the database
+//! **What this crate refuses to know**: device templates (it takes names and values; see [`query::QueryColumns`]), the database
 //! behind the catalog, the log, async runtimes. Every call here blocks; call it from a thread that may.
 
 mod catalog;

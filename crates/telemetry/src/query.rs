@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Keywords in any case; `AND` binds tighter than `OR`. Columns of modules are `module.name` and `module.component.name`; what a
-//! column means is asked of the caller's [`QueryContext`], which knows the template.
+//! column means is asked of the caller's [`QueryColumns`], which knows the template.
 //!
 //! # What a query answers
 //!
@@ -50,6 +50,7 @@ use crate::limits::QUERY_ROWS_MAX;
 use crate::limits::SCAN_ROWS_MAX;
 use crate::store::ScanError;
 
+pub use run::PlannedQuery;
 pub(crate) use run::run;
 pub use syntax::{AggregateFunction, Column, Comparison, Condition, Expression, Item, Literal, OrderBy, Query, Window};
 
@@ -141,11 +142,14 @@ pub struct DeviceFacts {
     pub simulated: bool,
 }
 
-/// What a query has to ask of its caller: the template and the devices.
-pub trait QueryContext {
+/// What planning a query asks of its caller: the template.
+pub trait QueryColumns {
     /// The column of the template in `FROM` that the query calls `path`; `None` when it has none of that name.
     fn column(&self, path: &str) -> Option<ResolvedColumn>;
+}
 
+/// What running a query asks of its caller: the devices.
+pub trait QueryDevices {
     /// The device, if it is of that template and the user may see it; rows of others are left out. Asked once a device and query.
     fn device(&self, id: &str) -> Option<DeviceFacts>;
 }

@@ -16,7 +16,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::last_values::{LastValue, LastValues};
 use crate::limits::{RANGE_ROWS_MAX, SCAN_ROWS_MAX};
 use crate::newest::{InsertRowsError, Newest, NewestLimits};
-use crate::query::{Answer, Query, QueryContext, RunQueryError};
+use crate::query::{Answer, PlannedQuery, QueryDevices, RunQueryError};
 use crate::row::Row;
 use crate::segment::{ReadSegmentError, SegmentMeta, WriteSegmentError, write_segment};
 use crate::selection::{Devices, Names, Part, Selection, TimeRange};
@@ -187,9 +187,9 @@ impl TelemetryStore {
         crate::series::read(self, request)
     }
 
-    /// Runs a telemetry query. `now_ms` ends windows that are given as a duration.
-    pub fn query(&self, query: &Query, context: &dyn QueryContext, now_ms: i64) -> Result<Answer, RunQueryError> {
-        crate::query::run(self, query, context, now_ms)
+    /// Runs a telemetry query.
+    pub fn query(&self, query: &PlannedQuery, devices: &dyn QueryDevices) -> Result<Answer, RunQueryError> {
+        crate::query::run(self, query, devices)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The fleet with what is known of its connections.
 //!
-//! Connections are in memory and records in the registry, so a list by connection looks at both: the registry gives the
-//! devices in order, page by page, and those whose connection fits are kept until the page is full.
+//! Connections are in memory and records in the registry, so a list by connection looks at both. Of few connected devices the
+//! registry is given the ids. Else it gives the heads of its devices in order, and those whose connection fits are kept until
+//! the page is full: what is rare is found last, and what nobody is, is known from the counts.
 
 use std::collections::HashMap;
 
@@ -11,15 +12,16 @@ use events::clock::rfc3339_ms;
 use model::identity::Identity;
 use model::manifest::EDGE_AGENT;
 use model::twin::{Twin, format_time};
-use registry::{Comparison, DeviceField, DeviceFilter, DevicePage, DeviceRow};
+use registry::limits::LIST_TEXTS_MAX;
+use registry::{Comparison, DeviceField, DeviceFilter, DeviceHead, DevicePage, DeviceRow};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::page::{Cursor, Page};
 use super::{Access, App, AppError};
 
-/// Devices read at once while looking for those that fit.
-const CHUNK_DEVICES: u32 = 500;
+/// Heads of devices read at once while looking for those that fit.
+const CHUNK_HEADS: u32 = 5_000;
 
 /// What of the fleet is wanted.
 #[derive(Debug, Clone, Default)]
@@ -58,21 +60,38 @@ impl FleetRequest {
         // Blocked and waiting are columns; what is left of the status is known to the sessions only.
         match self.status {
             None => {}
-            Some(DeviceStatus::Blocked | DeviceStatus::Waiting) => {
+            Some(DeviceStatus::Blocked) => filters.push(DeviceFilter::Flag(DeviceField::Enabled, false)),
+            Some(DeviceStatus::Waiting) => {
                 filters.push(DeviceFilter::Flag(DeviceField::Enabled, false));
+                filters.push(DeviceFilter::Flag(DeviceField::AwaitingApproval, true));
             }
-            Some(_) => filters.push(DeviceFilter::Flag(DeviceField::Enabled, true)),
+            Some(DeviceStatus::Connected | DeviceStatus::Disconnected | DeviceStatus::Never) => {
+                filters.push(DeviceFilter::Flag(DeviceField::Enabled, true));
+            }
         }
-        filters.into_iter().reduce(|left, right| DeviceFilter::And(Box::new(left), Box::new(right)))
+        filters.into_iter().reduce(both)
     }
 
-    fn fits(&self, status: DeviceStatus) -> bool {
-        match self.status {
-            None => true,
-            Some(DeviceStatus::Blocked) => matches!(status, DeviceStatus::Blocked | DeviceStatus::Waiting),
-            Some(wanted) => wanted == status,
+    /// What the registry is asked for: devices by name, from where the page starts, `limit` of them.
+    fn page(&self, limit: u32) -> DevicePage {
+        DevicePage {
+            filter: self.filter(),
+            by_display_name: true,
+            descending: false,
+            after: self.after.clone().map(|cursor| (cursor.name, cursor.id)),
+            limit,
         }
     }
+}
+
+fn both(left: DeviceFilter, right: DeviceFilter) -> DeviceFilter {
+    DeviceFilter::And(Box::new(left), Box::new(right))
+}
+
+/// The page with only these devices left.
+fn only(page: DevicePage, ids: Vec<String>) -> DevicePage {
+    let these = DeviceFilter::OneOf(DeviceField::Id, ids);
+    DevicePage { filter: Some(page.filter.into_iter().fold(these, both)), ..page }
 }
 
 fn cursor(row: &DeviceRow) -> Cursor {
@@ -86,13 +105,20 @@ fn identity_seen(device: &str, is_edge: bool) -> Identity {
 
 impl App {
     fn device_status(&self, application: &str, row: &DeviceRow) -> DeviceStatus {
-        let connection = self.sessions().status(application, &identity_seen(&row.id, row.is_edge));
-        match (row.enabled, connection.connected, connection.last_seen_ms) {
-            (false, ..) if row.awaiting_approval => DeviceStatus::Waiting,
-            (false, ..) => DeviceStatus::Blocked,
-            (true, true, _) => DeviceStatus::Connected,
-            (true, false, Some(_)) => DeviceStatus::Disconnected,
-            (true, false, None) => DeviceStatus::Never,
+        match row.enabled {
+            false if row.awaiting_approval => DeviceStatus::Waiting,
+            false => DeviceStatus::Blocked,
+            true => self.connection_status(application, &row.id, row.is_edge),
+        }
+    }
+
+    /// The status of a device that may connect.
+    fn connection_status(&self, application: &str, device: &str, is_edge: bool) -> DeviceStatus {
+        let connection = self.sessions().status(application, &identity_seen(device, is_edge));
+        match (connection.connected, connection.last_seen_ms) {
+            (true, _) => DeviceStatus::Connected,
+            (false, Some(_)) => DeviceStatus::Disconnected,
+            (false, None) => DeviceStatus::Never,
         }
     }
 
@@ -122,27 +148,68 @@ impl App {
     pub async fn fleet(&self, access: &Access, request: &FleetRequest) -> Result<Page<FleetDevice>, AppError> {
         let application = access.application();
         let templates = self.template_names(application).await?;
-        let mut found: Vec<DeviceRow> = Vec::new();
-        let mut page = DevicePage {
-            filter: request.filter(),
-            by_display_name: true,
-            descending: false,
-            after: request.after.clone().map(|cursor| (cursor.name, cursor.id)),
-            limit: CHUNK_DEVICES,
+        let found = match request.status {
+            None | Some(DeviceStatus::Blocked | DeviceStatus::Waiting) => {
+                self.registry().device_list(application, &request.page(request.size + 1)).await?
+            }
+            Some(DeviceStatus::Connected) => match self.sessions().device_ids(application, LIST_TEXTS_MAX) {
+                Some(ids) => self.fleet_of(application, request, ids).await?,
+                None => self.fleet_by_connection(application, request, DeviceStatus::Connected).await?,
+            },
+            Some(status @ (DeviceStatus::Disconnected | DeviceStatus::Never)) => {
+                let counts = self.fleet_counts(access).await?;
+                let is_any = if status == DeviceStatus::Never { counts.never } else { counts.disconnected } > 0;
+                if is_any { self.fleet_by_connection(application, request, status).await? } else { Vec::new() }
+            }
         };
+        let page = Page::from_one_more(found, request.size, cursor);
+        Ok(page.map(|row| self.fleet_device(application, row, &templates)))
+    }
+
+    /// One device more than a page holds, of those with this status.
+    async fn fleet_by_connection(
+        &self,
+        application: &str,
+        request: &FleetRequest,
+        status: DeviceStatus,
+    ) -> Result<Vec<DeviceRow>, AppError> {
         let wanted = request.size as usize + 1;
+        let mut heads = request.page(CHUNK_HEADS);
+        let mut ids = Vec::new();
         loop {
-            let rows = self.registry().device_list(application, &page).await?;
-            let is_last = rows.len() < CHUNK_DEVICES as usize;
-            page.after = rows.last().map(|row| (row.display_name.clone(), row.id.clone()));
-            let fitting = rows.into_iter().filter(|row| request.fits(self.device_status(application, row)));
-            found.extend(fitting.take(wanted - found.len()));
-            if is_last || found.len() == wanted {
+            let chunk = self.registry().device_heads(application, &heads).await?;
+            let is_last = chunk.len() < CHUNK_HEADS as usize;
+            heads.after = chunk.last().map(|head| (head.display_name.clone(), head.id.clone()));
+            let fits = |head: &DeviceHead| self.connection_status(application, &head.id, head.is_edge) == status;
+            ids.extend(chunk.into_iter().filter(fits).map(|head| head.id).take(wanted - ids.len()));
+            if is_last || ids.len() == wanted {
                 break;
             }
         }
-        let page = Page::from_one_more(found, request.size, cursor);
-        Ok(page.map(|row| self.fleet_device(application, row, &templates)))
+        self.fleet_rows(application, ids).await
+    }
+
+    /// The same, of these few.
+    async fn fleet_of(
+        &self,
+        application: &str,
+        request: &FleetRequest,
+        ids: Vec<String>,
+    ) -> Result<Vec<DeviceRow>, AppError> {
+        let page = DevicePage { after: None, ..request.page(LIST_TEXTS_MAX as u32) };
+        let heads = self.registry().device_heads(application, &only(page, ids)).await?;
+        let is_before = |head: &DeviceHead| {
+            let place = (&head.display_name, &head.id);
+            request.after.as_ref().is_some_and(|after| place <= (&after.name, &after.id))
+        };
+        let ids = heads.into_iter().skip_while(is_before).map(|head| head.id).take(request.size as usize + 1);
+        self.fleet_rows(application, ids.collect()).await
+    }
+
+    /// These devices, by name.
+    async fn fleet_rows(&self, application: &str, ids: Vec<String>) -> Result<Vec<DeviceRow>, AppError> {
+        let page = DevicePage { by_display_name: true, limit: LIST_TEXTS_MAX as u32, ..DevicePage::default() };
+        Ok(self.registry().device_list(application, &only(page, ids)).await?)
     }
 
     /// How many devices are in which state, over the whole fleet.

@@ -5,23 +5,22 @@ use std::sync::Arc;
 
 use api::query::QueryResponse;
 use events::clock::now_ms;
-use model::template::{Capabilities, DeviceTemplate, Schema, Scope};
-use registry::{Comparison, DeviceField, DeviceFilter, DevicePage};
+use model::template::{Capabilities, Schema, Scope};
+use registry::limits::LIST_TEXTS_MAX;
+use telemetry::Devices;
 use telemetry::query::{
-    ColumnKind, ColumnSchema, DeviceFacts, Query, QueryContext, QueryLimits, ResolvedColumn, RunQueryError,
+    ColumnKind, ColumnSchema, DeviceFacts, PlannedQuery, Query, QueryColumns, QueryDevices, QueryLimits,
+    ResolvedColumn, RunQueryError,
 };
 
 use super::telemetry_values::blocking;
 use super::{Access, App, AppError};
 
-/// Devices of a template a query looks at; more than an application may have.
-const DEVICES_MAX: u32 = 1_000_000;
+/// The capabilities a query's names are looked up in.
+struct Columns<'a>(&'a Capabilities);
 
-/// What the registry knows, for the time of one query.
-struct Context {
-    template: Arc<DeviceTemplate>,
-    devices: HashMap<String, DeviceFacts>,
-}
+/// Devices a query may answer with, by id.
+struct Visible(HashMap<String, DeviceFacts>);
 
 fn schema(schema: &Schema) -> ColumnSchema {
     match schema {
@@ -48,46 +47,56 @@ fn property(capabilities: &Capabilities, path: &str) -> Option<ResolvedColumn> {
     })
 }
 
-impl QueryContext for Context {
+impl QueryColumns for Columns<'_> {
     fn column(&self, path: &str) -> Option<ResolvedColumn> {
-        let capabilities = self.template.capabilities();
-        let telemetry = capabilities.columns().find(|column| column.name == path);
-        match telemetry {
+        match self.0.columns().find(|column| column.name == path) {
             Some(column) => {
                 let telemetry = column.telemetry;
                 Some(resolved(column.scope, &telemetry.element.name, ColumnKind::Telemetry, &telemetry.schema))
             }
-            None => property(capabilities, path),
+            None => property(self.0, path),
         }
     }
+}
 
+impl QueryDevices for Visible {
     fn device(&self, id: &str) -> Option<DeviceFacts> {
-        self.devices.get(id).copied()
+        self.0.get(id).copied()
+    }
+}
+
+fn refused(error: &dyn std::fmt::Display) -> AppError {
+    AppError::BadRequest(format!("The query is not valid: {error}."))
+}
+
+fn not_run(error: RunQueryError) -> AppError {
+    match error {
+        RunQueryError::Scan(error) => AppError::internal("the telemetry cannot be read", error),
+        wrong => refused(&wrong),
     }
 }
 
 impl App {
     /// Runs a query.
     pub async fn query(&self, access: &Access, text: &str) -> Result<QueryResponse, AppError> {
-        let refused = |error: &dyn std::fmt::Display| AppError::BadRequest(format!("The query is not valid: {error}."));
         let query = Query::parse(text, QueryLimits::default()).map_err(|error| refused(&error))?;
         let Some(template) = self.readable_template(access, &query.template).await? else {
             return Err(AppError::BadRequest(format!("There is no device template '{}'.", query.template)));
         };
-        let filter = DeviceFilter::Text(DeviceField::Template, Comparison::Equal, query.template.clone());
-        let page = DevicePage { filter: Some(filter), limit: DEVICES_MAX, ..DevicePage::default() };
-        let rows = self.registry().device_list(access.application(), &page).await?;
-        let devices = rows
-            .into_iter()
-            .map(|row| (row.id, DeviceFacts { provisioned: row.provisioned, simulated: row.simulated }))
-            .collect();
-        let context = Context { template, devices };
-        let now_ms = now_ms();
+        let planned = PlannedQuery::new(&query, &Columns(template.capabilities()), now_ms()).map_err(not_run)?;
+        // Those it names, if there are few: a template may have a hundred thousand.
+        let named = match planned.devices() {
+            Devices::Listed(ids) if ids.len() <= LIST_TEXTS_MAX => Some(ids.iter().map(|id| id.to_string()).collect()),
+            Devices::Listed(_) | Devices::Any => None,
+        };
+        let rows = self.registry().devices_queried(access.application(), &query.template, named).await?;
+        let facts = rows.into_iter().map(|row| {
+            let facts = DeviceFacts { provisioned: row.provisioned, simulated: row.simulated };
+            (row.id, facts)
+        });
+        let visible = Visible(facts.collect());
         let results = blocking(self.telemetry().clone(), access.application(), move |store| {
-            store.query(&query, &context, now_ms).map_err(|error| match error {
-                RunQueryError::Scan(error) => AppError::internal("the telemetry cannot be read", error),
-                wrong => AppError::BadRequest(format!("The query is not valid: {wrong}.")),
-            })
+            store.query(&planned, &visible).map_err(not_run)
         })
         .await?;
         Ok(QueryResponse { results })

@@ -2,8 +2,11 @@
 
 use super::{COLUMNS, DeviceRow, TABLE};
 use crate::engine::Statement;
-use crate::list::{Condition, Field, ListFilter, ListPage};
+use crate::list::{Comparison, Condition, Field, ListFilter, ListPage};
 use crate::{Registry, StoreError};
+
+#[cfg(test)]
+mod tests;
 
 /// A column a filter may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub enum DeviceField {
     Organization,
     /// Whether it is an edge device.
     Edge,
+    /// Whether somebody has yet to let it in.
+    AwaitingApproval,
 }
 
 impl Field for DeviceField {
@@ -37,6 +42,7 @@ impl Field for DeviceField {
             Self::Template => "template",
             Self::Organization => "organization",
             Self::Edge => "is_edge",
+            Self::AwaitingApproval => "awaiting_approval",
         }
     }
 }
@@ -47,19 +53,69 @@ pub type DeviceFilter = ListFilter<DeviceField>;
 /// One page of a list of devices.
 pub type DevicePage = ListPage<DeviceField>;
 
+const HEAD_COLUMNS: &str = "id, display_name, is_edge";
+
+/// What of a device its place in a list and its connection need.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct DeviceHead {
+    /// The device's id.
+    pub id: String,
+    /// Name shown to people.
+    pub display_name: String,
+    /// Whether it is an edge device.
+    pub is_edge: bool,
+}
+
+/// What of a device the answer of a query needs.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct DeviceQueried {
+    /// The device's id.
+    pub id: String,
+    /// Whether it has been through provisioning.
+    pub provisioned: bool,
+    /// Whether Central generates its data.
+    pub simulated: bool,
+}
+
 impl Registry {
     /// One page of the devices that pass the filter.
     pub async fn device_list(&self, application: &str, page: &DevicePage) -> Result<Vec<DeviceRow>, StoreError> {
-        let mut condition = Condition::new(page.filter.as_ref());
+        let mut condition = Condition::new(&self.engine, page.filter.as_ref());
         let order = condition.page(page, true);
         let sql = format!("SELECT {COLUMNS} FROM devices WHERE {{rows}} {order}");
         self.engine.fetch_all(condition.statement("list devices", TABLE, &sql, application)).await
     }
 
+    /// One page of the devices that pass the filter, each with little of it: an index alone answers where the filter asks for
+    /// enabled devices.
+    pub async fn device_heads(&self, application: &str, page: &DevicePage) -> Result<Vec<DeviceHead>, StoreError> {
+        let mut condition = Condition::new(&self.engine, page.filter.as_ref());
+        let order = condition.page(page, true);
+        let sql = format!("SELECT {HEAD_COLUMNS} FROM devices WHERE {{rows}} {order}");
+        self.engine.fetch_all(condition.statement("list devices", TABLE, &sql, application)).await
+    }
+
+    /// The devices of a template, in no order: those named, or all.
+    pub async fn devices_queried(
+        &self,
+        application: &str,
+        template: &str,
+        named: Option<Vec<String>>,
+    ) -> Result<Vec<DeviceQueried>, StoreError> {
+        let of_template = DeviceFilter::Text(DeviceField::Template, Comparison::Equal, template.to_owned());
+        let filter = match named {
+            Some(ids) => DeviceFilter::And(Box::new(of_template), Box::new(DeviceFilter::OneOf(DeviceField::Id, ids))),
+            None => of_template,
+        };
+        let condition = Condition::new(&self.engine, Some(&filter));
+        let sql = "SELECT id, provisioned, simulated FROM devices WHERE {rows}";
+        self.engine.fetch_all(condition.statement("list the devices of a query", TABLE, sql, application)).await
+    }
+
     /// How many devices there are, and how many of them may not connect. Answered from an index.
     pub async fn device_totals(&self, application: &str) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN enabled THEN 0 ELSE 1 END), 0) FROM devices \
-                   WHERE application = $1";
+        let sql = "SELECT (SELECT COUNT(*) FROM devices WHERE application = $1), \
+                   (SELECT COUNT(*) FROM devices WHERE application = $1 AND enabled = FALSE)";
         let totals = self.engine.fetch_optional(Statement::new("count devices", TABLE, sql).bind(application)).await?;
         Ok(totals.map_or((0, 0), |(total, blocked): (i64, i64)| (total.unsigned_abs(), blocked.unsigned_abs())))
     }

@@ -1,5 +1,6 @@
 //! Devices, what belongs to them, templates and manifests.
 
+use registry::limits::LIST_TEXTS_MAX;
 use registry::{
     AttestationRow, CommandRow, CommandTarget, Comparison, DeviceField, DeviceFilter, DeviceManifestRow, DevicePage,
     ManifestRow, NewDevice, Precondition, RelationshipRow, StoreError, TemplateRow,
@@ -15,6 +16,7 @@ on_both_engines!(
     a_template_is_assigned_once_and_provisioning_gives_keys,
     pages_follow_each_other_in_the_order_of_bytes,
     filters_become_conditions,
+    a_query_is_told_the_devices_it_may_answer_with,
     a_search_ignores_the_case_of_ascii_letters_only,
     cloud_properties_are_set_cleared_and_replaced,
     a_child_has_one_parent_and_loses_it_with_the_parent,
@@ -166,9 +168,32 @@ async fn filters_become_conditions(rig: Rig) {
     assert_eq!(count(both.clone()).await, 0);
     let either = DeviceFilter::Or(Box::new(both), Box::new(DeviceFilter::Flag(DeviceField::Edge, false)));
     assert_eq!(count(either).await, 2);
-    for field in [DeviceField::Provisioned, DeviceField::Simulated] {
+    let one_of = |ids: &[&str]| DeviceFilter::OneOf(DeviceField::Id, ids.iter().map(|id| id.to_string()).collect());
+    assert_eq!((count(one_of(&["axb", "none"])).await, count(one_of(&[])).await), (1, 0));
+    let most: Vec<_> = (0..LIST_TEXTS_MAX).map(|n| if n == 0 { "axb".to_owned() } else { format!("d{n}") }).collect();
+    assert_eq!(count(DeviceFilter::OneOf(DeviceField::Id, most)).await, 1);
+    for field in [DeviceField::Provisioned, DeviceField::Simulated, DeviceField::AwaitingApproval] {
         assert_eq!(count(DeviceFilter::Flag(field, true)).await, 0);
     }
+}
+
+async fn a_query_is_told_the_devices_it_may_answer_with(rig: Rig) {
+    for id in ["a", "b", "c"] {
+        rig.device(id).await;
+    }
+    for id in ["a", "b"] {
+        rig.registry.device_assign_template(APP, id, "dtmi:t;1", 6).await.unwrap();
+    }
+    let queried = async |named: Option<&[&str]>| {
+        let named = named.map(|ids| ids.iter().map(|id| id.to_string()).collect());
+        let rows = rig.registry.devices_queried(APP, "dtmi:t;1", named).await.unwrap();
+        let mut ids: Vec<_> = rows.into_iter().map(|row| row.id).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(queried(None).await, ["a", "b"]);
+    assert_eq!(queried(Some(&["b", "c", "none"])).await, ["b"]);
+    assert!(queried(Some(&[])).await.is_empty());
 }
 
 async fn a_search_ignores_the_case_of_ascii_letters_only(rig: Rig) {

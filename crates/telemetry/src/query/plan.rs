@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::condition::{Check, plan_condition};
 use super::syntax::{AggregateFunction, Column, Condition, Expression, Item, Query};
-use super::{ColumnKind, ColumnSchema, QueryContext, RunQueryError};
+use super::{ColumnKind, ColumnSchema, QueryColumns, QueryDevices, RunQueryError};
 use crate::limits::QUERY_ROWS_MAX;
 use crate::row::{Row, Value};
 use crate::selection::{Devices, Names, Part, Selection, TimeRange};
@@ -69,7 +69,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub fn new(query: &Query, context: &dyn QueryContext, now_ms: i64) -> Result<Plan, RunQueryError> {
+    pub fn new(query: &Query, context: &dyn QueryColumns, now_ms: i64) -> Result<Plan, RunQueryError> {
         let resolver = Resolver { items: &query.items, context };
         refuse_properties(query, &resolver)?;
         let items = query.items.iter().map(|item| resolver.item(item)).collect::<Result<Vec<_>, _>>()?;
@@ -144,10 +144,15 @@ impl Plan {
         }
     }
 
+    /// Devices other than which none can be in the answer.
+    pub fn devices(&self) -> Devices {
+        self.check.as_ref().map_or(Devices::Any, Check::devices)
+    }
+
     /// The rows and values that have to be read. `None` when no device can match.
-    pub fn selection(&self, context: &dyn QueryContext) -> (Selection, Names) {
+    pub fn selection(&self, context: &dyn QueryDevices) -> (Selection, Names) {
         let range = self.check.as_ref().map_or(TimeRange::ALL, Check::range);
-        let mut devices = self.check.as_ref().map_or(Devices::Any, Check::devices);
+        let mut devices = self.devices();
         if let Devices::Listed(listed) = &mut devices {
             listed.retain(|device| context.device(device).is_some());
         }
@@ -185,7 +190,7 @@ impl Source {
 /// Finds what names mean.
 pub(super) struct Resolver<'a> {
     items: &'a [Item],
-    context: &'a dyn QueryContext,
+    context: &'a dyn QueryColumns,
 }
 
 impl Resolver<'_> {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::aggregate::{Accumulator, takes};
 use super::plan::{OrderKey, Plan, Source};
 use super::syntax::AggregateFunction;
-use super::{Answer, DeviceFacts, QueryContext};
+use super::{Answer, DeviceFacts, QueryDevices};
 use crate::limits::QUERY_ACCUMULATORS_MAX;
 use crate::row::{Row, Value};
 use crate::segment::SegmentMeta;
@@ -20,7 +20,7 @@ use model::timestamp::format_timestamp;
 
 /// The devices met so far: each is asked for once.
 struct KnownDevices<'a> {
-    context: &'a dyn QueryContext,
+    context: &'a dyn QueryDevices,
     known: HashMap<Arc<str>, Option<DeviceFacts>>,
 }
 
@@ -127,7 +127,7 @@ pub(super) struct MessageRows<'a> {
 }
 
 impl<'a> MessageRows<'a> {
-    pub fn new(plan: &'a Plan, context: &'a dyn QueryContext) -> Self {
+    pub fn new(plan: &'a Plan, context: &'a dyn QueryDevices) -> Self {
         let direction = |descending: bool| if descending { Order::NewestFirst } else { Order::OldestFirst };
         let time = plan.order.iter().position(|order| matches!(order.by, OrderKey::Source(Source::Ts)));
         let tie = time.map_or(Order::NewestFirst, |key| direction(plan.order[key].descending));
@@ -236,7 +236,7 @@ pub(super) struct GroupRows<'a> {
 }
 
 impl<'a> GroupRows<'a> {
-    pub fn new(plan: &'a Plan, context: &'a dyn QueryContext) -> Self {
+    pub fn new(plan: &'a Plan, context: &'a dyn QueryDevices) -> Self {
         Self {
             plan,
             devices: KnownDevices { context, known: HashMap::new() },

@@ -28,6 +28,9 @@ async fn the_fleet_counts_and_filters() {
         ("filter=connected", vec!["a"]),
         ("filter=blocked", vec!["b"]),
         ("filter=never", vec!["c"]),
+        ("filter=disconnected", vec![]),
+        ("filter=connected&search=PUMP%20c", vec![]),
+        ("filter=never&search=PUMP%20c&template=none", vec!["c"]),
         ("filter=edge", vec![]),
         ("search=PUMP%20b", vec!["b"]),
         ("template=none", vec!["a", "b", "c"]),
@@ -38,6 +41,13 @@ async fn the_fleet_counts_and_filters() {
             page["value"].as_array().unwrap().iter().map(|device| device["id"].as_str().unwrap()).collect();
         assert_eq!(ids, expected, "{query}");
     }
+    let second = central.provision("c").await;
+    let (other, _other_events) = central.connect(&second).await;
+    let first = rest.get("/api/ext/v1/devices?pageSize=1&filter=connected").await;
+    let next = rest.follow(first["nextLink"].as_str().unwrap()).await.body;
+    assert_eq!((&first["value"][0]["id"], &next["value"][0]["id"]), (&json!("a"), &json!("c")));
+    assert_eq!((next["value"].as_array().unwrap().len(), next.get("nextLink")), (1, None));
+    other.stop().await;
     let first = rest.get("/api/ext/v1/devices?pageSize=2").await;
     let second = rest.follow(first["nextLink"].as_str().unwrap()).await.body;
     assert_eq!((second["value"].as_array().unwrap().len(), second.get("nextLink")), (1, None));
@@ -47,13 +57,13 @@ async fn the_fleet_counts_and_filters() {
     let counts = async || rest.get("/api/ext/v1/devices").await["counts"].clone();
     rest.patch("/api/devices/a", json!({ "enabled": false })).await;
     client.stop().await;
-    let blocked = json!({ "total": 3, "connected": 0, "disconnected": 0, "never": 1, "blocked": 2 });
+    let blocked = json!({ "total": 3, "connected": 0, "disconnected": 1, "never": 0, "blocked": 2 });
     let ended = async { while counts().await != blocked {} };
     tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
     rest.patch("/api/devices/a", json!({ "enabled": true })).await;
-    assert_eq!(counts().await, json!({ "total": 3, "connected": 0, "disconnected": 1, "never": 1, "blocked": 1 }));
+    assert_eq!(counts().await, json!({ "total": 3, "connected": 0, "disconnected": 2, "never": 0, "blocked": 1 }));
     rest.delete("/api/devices/a").await;
-    assert_eq!(counts().await, json!({ "total": 2, "connected": 0, "disconnected": 0, "never": 1, "blocked": 1 }));
+    assert_eq!(counts().await, json!({ "total": 2, "connected": 0, "disconnected": 1, "never": 0, "blocked": 1 }));
     central.stop().await;
 }
 

@@ -4,12 +4,14 @@
 use serde_json::json;
 
 use super::*;
-use crate::query::{ColumnKind, ColumnSchema, DeviceFacts, QueryLimits, ResolvedColumn};
+use crate::query::{
+    ColumnKind, ColumnSchema, DeviceFacts, PlannedQuery, Query, QueryColumns, QueryLimits, ResolvedColumn,
+};
 
 /// A template with a root, a component, two modules and a property; and who may be seen.
 struct Template;
 
-impl QueryContext for Template {
+impl QueryColumns for Template {
     fn column(&self, path: &str) -> Option<ResolvedColumn> {
         let telemetry = |module: Option<&str>, component: Option<&str>, name: &str, schema| {
             let (module, component) = (module.map(Arc::from), component.map(Arc::from));
@@ -30,7 +32,9 @@ impl QueryContext for Template {
             _ => None,
         }
     }
+}
 
+impl QueryDevices for Template {
     fn device(&self, id: &str) -> Option<DeviceFacts> {
         (id != "hidden").then_some(DeviceFacts { provisioned: true, simulated: id == "p2" })
     }
@@ -62,7 +66,7 @@ fn fixture() -> Fixture {
 
 fn ask(fixture: &Fixture, text: &str) -> Result<Answer, RunQueryError> {
     let query = Query::parse(text, QueryLimits::default()).unwrap_or_else(|error| panic!("{text}\n{error}"));
-    fixture.store.query(&query, &Template, NOW)
+    fixture.store.query(&PlannedQuery::new(&query, &Template, NOW)?, &Template)
 }
 
 /// The values of a column of the answer.
