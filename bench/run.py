@@ -15,12 +15,14 @@ import contextlib
 import datetime
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import pathlib
 import platform
 import shutil
 import socket
+import sqlite3
 import ssl
 import statistics
 import subprocess
@@ -35,6 +37,9 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "di
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "tidegate"
 TICKS = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 200
+# Connections made one after the other in each round.
+CONNECTS = 4000
+FLEET_DEVICES = (1_000, 100_000)
 MESSAGE_BYTES = 150
 IDLE_WARM_UP = 50
 IDLE_CONNECTIONS = 1000
@@ -271,6 +276,30 @@ def ingest(tls: dict, rounds: int, seconds: float, servers: list[str]) -> list[d
     return rows
 
 
+def connects(tls: dict, rounds: int, servers: list[str]) -> list[dict]:
+    """Processor time of the server for one connection: made, let in, ended."""
+    rows = []
+    for resume in (False, True):
+        samples: dict[str, list[dict]] = {}
+        for _ in range(rounds):
+            for name in servers:
+                with tempfile.TemporaryDirectory() as name_folder:
+                    folder = pathlib.Path(name_folder)
+                    with SERVERS[name](folder, tls, CONNECTIONS) as server:
+                        clients = folder / "clients.tsv"
+                        clients.write_text(server.clients)
+                        command = load_command(server, clients, 1, 1, 0) + ["--connects", str(CONNECTS)]
+                        before = cpu_seconds(server.pid)
+                        result = json.loads(subprocess.check_output(command + ["--resume"] * resume, text=True))
+                        result["cpu_us"] = (cpu_seconds(server.pid) - before) / result["connects"] * 1e6
+                        samples.setdefault(name, []).append(result)
+        for name, results in samples.items():
+            middle = {key: statistics.median(r[key] for r in results) for key in ("cpu_us", "resumed", "connects")}
+            rows.append({"resume": resume, "name": name} | middle)
+            print(f"connect {rows[-1]}", file=sys.stderr)
+    return rows
+
+
 def medians(results: list[dict]) -> dict:
     keys = ("cpu_us", "whole_cpu_us", "messages_per_second", "p50_us", "p99_us")
     return {key: statistics.median(r[key] for r in results) for key in keys}
@@ -305,6 +334,84 @@ def connected(server: Server, clients: pathlib.Path, lines: list[str]):
     finally:
         process.kill()
         process.wait()
+
+
+FLEET_TEMPLATE = {
+    "@type": ["ModelDefinition", "DeviceModel"],
+    "displayName": "Pump",
+    "capabilityModel": {
+        "@context": ["dtmi:iotcentral:context;2", "dtmi:dtdl:context;2"],
+        "@id": "dtmi:bench:pump;1",
+        "@type": "Interface",
+        "displayName": "Pump",
+        "contents": [{"@type": "Telemetry", "name": "flow", "schema": "double"}],
+    },
+}
+FLEET_REQUESTS = {
+    "a page of the list": ("GET", "/api/ext/v1/devices?pageSize=100", None),
+    "the connected (none)": ("GET", "/api/ext/v1/devices?pageSize=100&filter=connected", None),
+    "those never heard of (all)": ("GET", "/api/ext/v1/devices?pageSize=100&filter=never", None),
+    "a search (none found)": ("GET", "/api/ext/v1/devices?pageSize=100&search=zzzz", None),
+    "a gateway's head": ("GET", "/api/ext/v1/devices/pump-0", None),
+    "a query that names a device": (
+        "POST", "/api/query?api-version=2022-10-31-preview",
+        {"query": "SELECT TOP 1 flow FROM dtmi:bench:template;1 WHERE $id = 'pump-1'"},
+    ),
+}  # fmt: skip
+
+
+def multiply(registry: pathlib.Path, count: int):
+    """As many devices as that, each like the first but for its id and its names; every tenth behind it as a gateway."""
+    with contextlib.closing(sqlite3.connect(registry)) as database, database:
+        names = [row[1] for row in database.execute("PRAGMA table_info(devices)")]
+        own = {"id": "'pump-' || n", "display_name": "'Pump ' || (n * 7919 % 1000003)", "generation_id": "'g' || n",
+               "gateway": "CASE WHEN n % 1000 = 0 THEN 'pump-0' END",
+               "gateway_relationship": "CASE WHEN n % 1000 = 0 THEN 'r' || n END"}  # fmt: skip
+        database.execute(
+            f"WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count - 1}) "
+            f"INSERT INTO devices ({', '.join(names)}) SELECT {', '.join(own.get(name, name) for name in names)} "
+            "FROM devices, numbers WHERE id = 'pump-0'"
+        )
+
+
+def fleet(rounds: int) -> list[dict]:
+    """How long what the console asks for takes, in a small and in a large fleet."""
+    rows = []
+    for count in FLEET_DEVICES:
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            with central(folder) as (process, data, rest):
+                rest.call("PUT", "/deviceTemplates/dtmi:bench:template;1", FLEET_TEMPLATE)
+                rest.call("PUT", "/devices/pump-0", {"displayName": "Pump", "template": "dtmi:bench:template;1"})
+            multiply(data / "registry.db", count)
+            with central(folder) as (process, data, rest):
+                connection = http.client.HTTPSConnection("localhost", rest.https, context=rest.tls)
+                for what, (method, path, body) in FLEET_REQUESTS.items():
+                    headers = {"Authorization": rest.token, "Content-Type": "application/json"}
+                    times, before = [], cpu_seconds(process.pid)
+                    for _ in range(20 * rounds):
+                        started = time.monotonic()
+                        connection.request(method, path, None if body is None else json.dumps(body), headers)
+                        answer = connection.getresponse()
+                        text = answer.read()
+                        times.append(time.monotonic() - started)
+                        if answer.status != 200:
+                            raise SystemExit(f"bench: {what}: {answer.status} {text[:300]!r}")
+                    cpu = (cpu_seconds(process.pid) - before) / len(times)
+                    rows.append({"devices": count, "what": what, "ms": statistics.median(times) * 1e3, "cpu_ms": cpu * 1e3})
+                    print(f"fleet {rows[-1]}", file=sys.stderr)
+    return rows
+
+
+def fleet_table(rows: list[dict]) -> list[str]:
+    small, large = FLEET_DEVICES
+    lines = [f"| What | ms at {small:,} | ms at {large:,} | CPU ms at {large:,} | grows by |", "| --- | --- | --- | --- | --- |"]
+    for what in FLEET_REQUESTS:
+        of = {row["devices"]: row for row in rows if row["what"] == what}
+        few, many = of[small], of[large]
+        growth = many["ms"] / few["ms"]
+        lines.append(f"| {what} | {few['ms']:.1f} | {many['ms']:.1f} | {many['cpu_ms']:.1f} | {growth:.1f} |")
+    return lines
 
 
 def central_start() -> dict:
@@ -402,7 +509,19 @@ def ingest_table(rows: list[dict]) -> list[str]:
     return lines
 
 
-def report(rows: list[dict], idle: list, start: dict, edge: dict, options: argparse.Namespace) -> str:
+def connects_table(rows: list[dict]) -> list[str]:
+    lines = ["| TLS session | Server | CPU µs a connection | resumed | CPU ÷ mosquitto |", "| --- | --- | --- | --- | --- |"]
+    for row in rows:
+        peer = {r["name"]: r["cpu_us"] for r in rows if r["resume"] == row["resume"]}.get("mosquitto")
+        ratio = f"{row['cpu_us'] / peer:.2f}" if peer else "–"
+        session = "taken up" if row["resume"] else "new"
+        share = row["resumed"] / row["connects"]
+        lines.append(f"| {session} | {row['name']} | {row['cpu_us']:.0f} | {share:.0%} | {ratio} |")
+    return lines
+
+
+def report(results: dict, options: argparse.Namespace) -> str:
+    rows, idle, start, edge = (results[name] for name in ("ingest", "idle", "start", "edge"))
     lines = [
         "# Results", "",
         f"Measured {datetime.date.today()} with `make bench` on {machine()}. Load generator and server share the machine.",
@@ -415,6 +534,10 @@ def report(rows: list[dict], idle: list, start: dict, edge: dict, options: argpa
         *ingest_table(rows),
         "", "## Memory of an idle TLS connection", "", "| Server | KiB |", "| --- | --- |",
         *[f"| {name} | {kib:.1f} |" for name, kib in idle],
+        "", "## A connection", "", "Made, let in and ended, one after the other; Tidegate checks a token of the device's own.", "",
+        *connects_table(results["connects"]),
+        "", "## A large fleet", "", "One request after the other; medians.", "",
+        *fleet_table(results["fleet"]),
         "", "## Central", "", "| What | Value |", "| --- | --- |",
         f"| start on an existing folder to ready | {start['ready_secs']:.2f} s |",
         f"| PSS idle | {start['pss_kib'] / 1024:.1f} MiB |",
@@ -441,7 +564,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seconds", type=float, default=8)
-    arguments.add_argument("--only", choices=["ingest", "idle", "start", "edge"], help="print one scenario, write nothing")
+    arguments.add_argument("--only", choices=["ingest", "idle", "connects", "fleet", "start", "edge"], help="print one scenario, write nothing")
     arguments.add_argument("--servers", default=",".join(SERVERS), help="with --only: which servers")
     arguments.add_argument("--no-build", action="store_true", help="take the build as it is")
     options = arguments.parse_args()
@@ -454,6 +577,8 @@ def main():
         scenarios = {
             "ingest": lambda: ingest(tls, options.rounds, options.seconds, servers),
             "idle": lambda: idle_connection_kib(tls, [server for server in servers if server != "rumqttd"]),
+            "connects": lambda: connects(tls, options.rounds, [server for server in servers if server != "rumqttd"]),
+            "fleet": lambda: fleet(options.rounds),
             "start": central_start,
             "edge": edge_memory,
         }
@@ -461,7 +586,7 @@ def main():
             print(json.dumps(scenarios[options.only](), indent=1))
             return
         results = {name: scenario() for name, scenario in scenarios.items()}
-        text = report(results["ingest"], results["idle"], results["start"], results["edge"], options)
+        text = report(results, options)
     path = ROOT / "bench/RESULTS.md"
     notes = path.read_text().partition("\n## Against the aims\n")[2] if path.exists() else ""
     path.write_text(text + (f"\n## Against the aims\n{notes}" if notes else ""))

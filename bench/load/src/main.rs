@@ -3,9 +3,12 @@
 //! Each connection keeps a window of messages under way and sends a new one for every acknowledgement, for a given time.
 //! The same program, flags and messages are used against every server of a comparison, so that only the server differs.
 //! Prints one JSON object: messages acknowledged, seconds, and the time from sending to acknowledgement.
+//!
+//! With `--connects`, connections are made and ended instead, one after the other, and no message is sent.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -20,11 +23,15 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::Resumption;
+use tokio_rustls::rustls::{ClientConfig, HandshakeKind};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
 /// Most packets under way on one connection.
 const WINDOW_MAX: u16 = 10_000;
+/// The packet that ends a session.
+const DISCONNECT: [u8; 2] = [0xe0, 0];
 /// How long a server may take to answer at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -54,6 +61,12 @@ struct Options {
     /// Most messages a second over all connections; 0 for as many as go.
     #[arg(long, default_value_t = 0)]
     rate: u32,
+    /// Connect this often instead of sending, over all clients in turn.
+    #[arg(long)]
+    connects: Option<usize>,
+    /// With `--connects`: take up the TLS session of an earlier connection where the server lets us.
+    #[arg(long, requires = "connects")]
+    resume: bool,
 }
 
 struct Client {
@@ -71,6 +84,9 @@ async fn main() -> Result<()> {
     }
     let clients = read_clients(&options.clients)?;
     let tls = transport::tls::client_config(Some(&std::fs::read(&options.ca)?))?;
+    if let Some(connects) = options.connects {
+        return connect_and_leave(&options, tls, &clients, connects).await;
+    }
     let connector = TlsConnector::from(tls);
     let mut streams = Vec::new();
     for client in clients {
@@ -91,6 +107,34 @@ async fn main() -> Result<()> {
         latencies.extend(result??);
     }
     report(&mut latencies, started.elapsed().min(Duration::from_secs_f64(options.seconds + 1.0)), connections);
+    Ok(())
+}
+
+/// Connections one after the other: what a server pays for one, without what it pays for many at once.
+async fn connect_and_leave(
+    options: &Options,
+    tls: Arc<ClientConfig>,
+    clients: &[Client],
+    connects: usize,
+) -> Result<()> {
+    let mut tls = Arc::unwrap_or_clone(tls);
+    if !options.resume {
+        tls.resumption = Resumption::disabled();
+    }
+    let connector = TlsConnector::from(Arc::new(tls));
+    let started = Instant::now();
+    let (mut done, mut resumed) = (0, 0);
+    for client in clients.iter().cycle().take(connects) {
+        let mut stream = connect(options, &connector, client).await.with_context(|| format!("client {}", client.id))?;
+        let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        resumed += usize::from(is_resumed);
+        stream.write_all(&DISCONNECT).await?;
+        stream.shutdown().await?;
+        done += 1;
+    }
+    let result =
+        serde_json::json!({ "connects": done, "resumed": resumed, "seconds": started.elapsed().as_secs_f64() });
+    print(&result);
     Ok(())
 }
 
@@ -245,7 +289,7 @@ impl Publisher {
     }
 }
 
-#[allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "the program's result")]
+#[allow(clippy::cast_precision_loss, reason = "these numbers are small")]
 fn report(latencies: &mut [Duration], elapsed: Duration, connections: usize) {
     latencies.sort_unstable();
     let at = |share: f64| -> u128 {
@@ -261,5 +305,10 @@ fn report(latencies: &mut [Duration], elapsed: Duration, connections: usize) {
         "p50_us": at(0.5),
         "p99_us": at(0.99),
     });
+    print(&result);
+}
+
+#[expect(clippy::print_stdout, reason = "the result is the output")]
+fn print(result: &serde_json::Value) {
     println!("{result}");
 }
