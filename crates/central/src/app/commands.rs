@@ -36,6 +36,11 @@ impl From<InvokeFailure> for AppError {
     }
 }
 
+/// What the history says of a run without an answer: the status its caller got.
+const CODE_NOT_CONNECTED: i64 = 404;
+const CODE_TIMEOUT: i64 = 504;
+const CODE_BUSY: i64 = 429;
+
 fn target(place: Place<'_>, name: &str) -> CommandTarget {
     CommandTarget {
         device: place.device.to_owned(),
@@ -108,7 +113,7 @@ impl App {
         rows.iter().map(to_api).collect()
     }
 
-    /// Runs a command and waits for its answer.
+    /// Runs a command and waits for its answer. A run that got none is in the history too.
     pub async fn command_run(
         &self,
         access: &Access,
@@ -131,18 +136,26 @@ impl App {
         let requested_ms = now_ms();
         let application = access.application();
         let timeouts = MethodTimeouts { connect, response: respond };
-        let answer = self.sessions().invoke(application, &identity, &method, payload, timeouts).await?;
+        let outcome = self.sessions().invoke(application, &identity, &method, payload, timeouts).await;
+        let (response, code) = match &outcome {
+            Ok(answer) => (method_payload(&answer.payload), i64::from(answer.status)),
+            Err(InvokeFailure::Invalid) => return Err(InvokeFailure::Invalid.into()),
+            Err(InvokeFailure::NotConnected) => (None, CODE_NOT_CONNECTED),
+            Err(InvokeFailure::Timeout) => (None, CODE_TIMEOUT),
+            Err(InvokeFailure::Busy) => (None, CODE_BUSY),
+        };
         let row = CommandRow {
             id: new_id(),
             request: wanted.request.as_ref().map(Value::to_string),
-            response: method_payload(&answer.payload).map(|payload| payload.to_string()),
-            response_code: Some(i64::from(answer.status)),
+            response: response.map(|payload| payload.to_string()),
+            response_code: Some(code),
             connection_timeout_secs: wanted.connection_timeout.map(i64::from),
             response_timeout_secs: wanted.response_timeout.map(i64::from),
             requested_ms,
         };
         self.registry().command_add(application, &target(place, name), &row, COMMAND_RUNS_KEPT).await?;
-        tracing::info!(actor = access.actor().id(), %identity, command = name, status = answer.status, "command run");
+        tracing::info!(actor = access.actor().id(), %identity, command = name, status = code, "command run");
+        outcome?;
         to_api(&row)
     }
 

@@ -151,6 +151,10 @@ impl App {
         if wanted.etag.is_some() {
             return Err(AppError::EtagMismatch);
         }
+        if body.simulated == Some(true) {
+            let message = "Simulated devices are not supported: nothing would send their telemetry.";
+            return Err(AppError::NotSupported(message.to_owned()));
+        }
         let mut is_edge = body.kind.as_ref().is_some_and(|kinds| !kinds.is_empty());
         let template = match &wanted.template {
             Some(template) => Some(self.assignable_template(access, template).await?),
@@ -166,7 +170,7 @@ impl App {
             template: wanted.template,
             enabled: wanted.enabled,
             awaiting_approval: false,
-            simulated: body.simulated.unwrap_or(false),
+            simulated: false,
             is_edge,
             organization: None,
             keys: self.derived_keys(access, id, None, is_edge).await?,

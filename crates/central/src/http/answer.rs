@@ -72,7 +72,9 @@ impl IntoResponse for AppError {
         let (status, code) = status_and_code(&self);
         let request_id = format!("{:016x}", u64::from_be_bytes(random_bytes()));
         let time = httpdate::fmt_http_date(SystemTime::now());
-        if status.is_server_error() {
+        // What Central cannot do at all and a device that does not answer are no failures of it.
+        let is_ours = status.is_server_error() && !matches!(self, Self::NotSupported(_) | Self::DeviceTimeout);
+        if is_ours {
             tracing::error!(request_id, code, error = with_causes(&self), "request failed");
         } else {
             tracing::debug!(request_id, code, error = with_causes(&self), "request refused");

@@ -160,7 +160,9 @@ enum IfMatch {
 }
 
 fn if_match(call: &Call<'_>) -> IfMatch {
-    match call.headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()).map(|text| text.trim_matches('"')) {
+    // A tag that is no text matches nothing; passed over, the change would be made unasked.
+    let text = call.headers.get(header::IF_MATCH).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    match text.as_deref().map(|text| text.trim_matches('"')) {
         None | Some("") => IfMatch::Absent,
         Some("*") => IfMatch::Exists,
         Some(tag) => IfMatch::Tag(format!("\"{tag}\"")),

@@ -21,6 +21,10 @@ async fn a_command_is_answered_and_remembered() {
     assert_eq!(rest.get(STOP).await, json!({ "value": [] }));
     let offline = rest.refused("POST", STOP, json!({ "request": 5 })).await;
     assert_eq!((offline.0, offline.1.as_str()), (404, "DeviceNotConnected"));
+    let runs = rest.get(STOP).await["value"].take();
+    let [missed] = runs.as_array().unwrap().as_slice() else { panic!("one run: {runs}") };
+    assert_eq!((&missed["request"], &missed["responseCode"]), (&json!(5), &json!(404)));
+    assert_eq!(missed.get("response"), None);
 
     let device = central.provision("d").await;
     let (client, mut events) = central.connect(&device).await;
@@ -42,7 +46,7 @@ async fn a_command_is_answered_and_remembered() {
     let calls = answering.await.unwrap();
     assert_eq!(calls[0], ("stop".to_owned(), Bytes::from_static(b"20")));
     assert_eq!(calls[1].0, "motor*spinDown");
-    assert_eq!(rest.get(STOP).await, json!({ "value": [run] }));
+    assert_eq!(rest.get(STOP).await, json!({ "value": [run, missed] }));
 
     for (body, place) in [
         (json!({ "request": "soon" }), "/request"),

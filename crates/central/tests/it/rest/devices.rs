@@ -43,6 +43,7 @@ async fn what_cannot_be_is_refused() {
         ("PUT", "/api/devices/d2", json!({ "organizations": ["north"] }), 422),
         ("PUT", "/api/devices/d2", json!({ "displayName": "x".repeat(149) }), 422),
         ("PUT", "/api/devices/d2", json!({ "enabled": "yes" }), 422),
+        ("PUT", "/api/devices/d2", json!({ "simulated": true }), 501),
         ("PUT", "/api/devices/d2", json!({ "type": ["robot"] }), 422),
         ("PUT", "/api/devices/d2", json!({ "etag": "\"1\"" }), 412),
         ("PUT", "/api/devices/d", json!({ "type": ["iotEdge"] }), 422),

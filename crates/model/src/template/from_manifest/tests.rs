@@ -180,7 +180,7 @@ proptest! {
             });
         }
         let manifest = Manifest::parse(&document).unwrap();
-        let (mut json, _) = from_manifest(&id, &label, &manifest);
+        let (mut json, warnings) = from_manifest(&id, &label, &manifest);
         json.as_object_mut().unwrap().remove("@id");
         let template = match DeviceTemplate::parse(json) {
             Ok(template) => template,
@@ -189,8 +189,12 @@ proptest! {
         prop_assert!(template.model_id() != id);
         for (name, desired) in &blocks {
             let scope = template.capabilities().scope(&Scope::new(Some(name), None)).unwrap();
-            for property in scope.properties.iter().filter(|property| property.schema.kind() != "Object") {
-                prop_assert_eq!(property.schema.validate(&desired[&property.element.name]), Ok(()));
+            for property in &scope.properties {
+                // Of a value with parts that have no type, which is said, the rest fits; of any other the whole.
+                let place = format!("/modulesContent/{name}/properties.desired/{}/", property.element.name);
+                if !warnings.iter().any(|warning| warning.pointer.starts_with(&place)) {
+                    prop_assert_eq!(property.schema.validate(&desired[&property.element.name]), Ok(()));
+                }
             }
         }
     }
