@@ -39,6 +39,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 200
 # Connections made one after the other in each round.
 CONNECTS = 4000
+# Clients that send all the time, and those that come and go beside them.
+STAYING = 50
+COMING = 2_000
 FLEET_DEVICES = (1_000, 100_000)
 MESSAGE_BYTES = 150
 IDLE_WARM_UP = 50
@@ -300,6 +303,41 @@ def connects(tls: dict, rounds: int, servers: list[str]) -> list[dict]:
     return rows
 
 
+def storm(tls: dict, rounds: int, servers: list[str]) -> list[dict]:
+    """What a few clients that stay feel while many others come and go: the time to their acknowledgement, without and with them."""
+    samples: dict[str, list[dict]] = {}
+    for _ in range(rounds):
+        for name in servers:
+            with tempfile.TemporaryDirectory() as name_folder:
+                folder = pathlib.Path(name_folder)
+                with SERVERS[name](folder, tls, STAYING + COMING) as server:
+                    lines = server.clients.splitlines(keepends=True)
+                    staying, coming = folder / "staying.tsv", folder / "coming.tsv"
+                    staying.write_text("".join(lines[:STAYING]))
+                    coming.write_text("".join(lines[STAYING:]))
+                    stay = load_command(server, staying, 1, 8, STAYING * 20)
+                    calm = json.loads(subprocess.check_output(stay, text=True))
+                    come = load_command(server, coming, 1, 1, 0) + ["--connects", str(COMING * 3), "--at-once", str(COMING)]
+                    others = subprocess.Popen(come, stdout=subprocess.PIPE, text=True)
+                    busy = json.loads(subprocess.check_output(stay, text=True))
+                    came = json.loads(others.communicate()[0])
+                    result = {"calm_us": calm["p99_us"], "busy_us": busy["p99_us"], "per_second": came["connects"] / came["seconds"]}
+                    samples.setdefault(name, []).append(result)
+                    print(f"storm {name} {result}", file=sys.stderr)
+    keys = ("calm_us", "busy_us", "per_second")
+    return [{"name": name} | {key: statistics.median(r[key] for r in results) for key in keys} for name, results in samples.items()]
+
+
+def storm_table(rows: list[dict]) -> list[str]:
+    lines = ["| Server | p99 ms alone | p99 ms meanwhile | grows by | others let in a second |", "| --- | --- | --- | --- | --- |"]
+    for row in rows:
+        growth = row["busy_us"] / row["calm_us"]
+        lines.append(
+            f"| {row['name']} | {row['calm_us'] / 1000:.1f} | {row['busy_us'] / 1000:.1f} | {growth:.1f} | {row['per_second']:,.0f} |"
+        )
+    return lines
+
+
 def medians(results: list[dict]) -> dict:
     keys = ("cpu_us", "whole_cpu_us", "messages_per_second", "p50_us", "p99_us")
     return {key: statistics.median(r[key] for r in results) for key in keys}
@@ -536,6 +574,7 @@ def report(results: dict, options: argparse.Namespace) -> str:
         *[f"| {name} | {kib:.1f} |" for name, kib in idle],
         "", "## A connection", "", "Made, let in and ended, one after the other; Tidegate checks a token of the device's own.", "",
         *connects_table(results["connects"]),
+        "", f"## {STAYING} clients that stay, while {COMING:,} others come and go", "", *storm_table(results["storm"]),
         "", "## A large fleet", "", "One request after the other; medians.", "",
         *fleet_table(results["fleet"]),
         "", "## Central", "", "| What | Value |", "| --- | --- |",
@@ -564,7 +603,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seconds", type=float, default=8)
-    arguments.add_argument("--only", choices=["ingest", "idle", "connects", "fleet", "start", "edge"], help="print one scenario, write nothing")
+    arguments.add_argument("--only", choices=["ingest", "idle", "connects", "storm", "fleet", "start", "edge"], help="print one scenario, write nothing")
     arguments.add_argument("--servers", default=",".join(SERVERS), help="with --only: which servers")
     arguments.add_argument("--no-build", action="store_true", help="take the build as it is")
     options = arguments.parse_args()
@@ -578,6 +617,7 @@ def main():
             "ingest": lambda: ingest(tls, options.rounds, options.seconds, servers),
             "idle": lambda: idle_connection_kib(tls, [server for server in servers if server != "rumqttd"]),
             "connects": lambda: connects(tls, options.rounds, [server for server in servers if server != "rumqttd"]),
+            "storm": lambda: storm(tls, options.rounds, [server for server in servers if server != "rumqttd"]),
             "fleet": lambda: fleet(options.rounds),
             "start": central_start,
             "edge": edge_memory,

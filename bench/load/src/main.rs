@@ -4,7 +4,7 @@
 //! The same program, flags and messages are used against every server of a comparison, so that only the server differs.
 //! Prints one JSON object: messages acknowledged, seconds, and the time from sending to acknowledgement.
 //!
-//! With `--connects`, connections are made and ended instead, one after the other, and no message is sent.
+//! With `--connects`, connections are made and ended instead, so many at once, and no message is sent.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -64,6 +64,9 @@ struct Options {
     /// Connect this often instead of sending, over all clients in turn.
     #[arg(long)]
     connects: Option<usize>,
+    /// With `--connects`: so many at once, of different clients.
+    #[arg(long, default_value_t = 1, requires = "connects")]
+    at_once: usize,
     /// With `--connects`: take up the TLS session of an earlier connection where the server lets us.
     #[arg(long, requires = "connects")]
     resume: bool,
@@ -85,7 +88,7 @@ async fn main() -> Result<()> {
     let clients = read_clients(&options.clients)?;
     let tls = transport::tls::client_config(Some(&std::fs::read(&options.ca)?))?;
     if let Some(connects) = options.connects {
-        return connect_and_leave(&options, tls, &clients, connects).await;
+        return connect_and_leave(options, tls, clients, connects).await;
     }
     let connector = TlsConnector::from(tls);
     let mut streams = Vec::new();
@@ -110,11 +113,11 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Connections one after the other: what a server pays for one, without what it pays for many at once.
+/// Connections that only come and go: what a server pays for one, or what others feel of many.
 async fn connect_and_leave(
-    options: &Options,
+    options: Options,
     tls: Arc<ClientConfig>,
-    clients: &[Client],
+    clients: Vec<Client>,
     connects: usize,
 ) -> Result<()> {
     let mut tls = Arc::unwrap_or_clone(tls);
@@ -122,19 +125,36 @@ async fn connect_and_leave(
         tls.resumption = Resumption::disabled();
     }
     let connector = TlsConnector::from(Arc::new(tls));
-    let started = Instant::now();
-    let (mut done, mut resumed) = (0, 0);
-    for client in clients.iter().cycle().take(connects) {
-        let mut stream = connect(options, &connector, client).await.with_context(|| format!("client {}", client.id))?;
-        let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
-        resumed += usize::from(is_resumed);
-        stream.write_all(&DISCONNECT).await?;
-        stream.shutdown().await?;
-        done += 1;
+    if options.at_once == 0 || options.at_once > clients.len() {
+        bail!("--at-once is 1 to the number of clients, which is {}", clients.len());
     }
-    let result =
-        serde_json::json!({ "connects": done, "resumed": resumed, "seconds": started.elapsed().as_secs_f64() });
-    print(&result);
+    let at_once = options.at_once;
+    let (options, clients) = (Arc::new(options), Arc::new(clients));
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for worker in 0..at_once {
+        let (options, connector, clients) = (options.clone(), connector.clone(), clients.clone());
+        tasks.spawn(async move {
+            let mut resumed = 0;
+            // Each has clients of its own: two connections of one would end each other.
+            let own = clients.iter().skip(worker).step_by(at_once).cycle();
+            for client in own.take((connects + worker) / at_once) {
+                let mut stream =
+                    connect(&options, &connector, client).await.with_context(|| format!("client {}", client.id))?;
+                let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+                resumed += usize::from(is_resumed);
+                stream.write_all(&DISCONNECT).await?;
+                stream.shutdown().await?;
+            }
+            anyhow::Ok(resumed)
+        });
+    }
+    let mut resumed = 0;
+    while let Some(result) = tasks.join_next().await {
+        resumed += result??;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    print(&serde_json::json!({ "connects": connects, "resumed": resumed, "seconds": seconds }));
     Ok(())
 }
 
