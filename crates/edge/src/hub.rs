@@ -21,6 +21,7 @@ mod dropped;
 mod handler;
 mod ingest;
 mod links;
+mod losses;
 mod methods;
 mod pumps;
 mod queue;
@@ -29,6 +30,7 @@ mod relay;
 mod scope;
 mod sessions;
 mod twins;
+mod way_out;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock, Weak};
@@ -53,6 +55,7 @@ use clients::Clients;
 use counted::QueueLengths;
 use dropped::Dropped;
 use links::{LinkOptions, Links};
+use losses::Losses;
 use pumps::Pumps;
 use queue::Queues;
 use scope::Scope;
@@ -119,6 +122,7 @@ pub struct EdgeHub {
     links: Links,
     queues: Queues,
     dropped: Dropped,
+    losses: Losses,
     pumps: Pumps,
     twins: TwinCache,
     clients: Clients,
@@ -149,6 +153,7 @@ impl EdgeHub {
         let queues = Queues::open_in(&dir.join("queues"), options.queues_disk_bytes_max, environment)?;
         let scope = Scope::open(dir.join("scope.json"), Arc::clone(&options.scope), &options.device)?;
         let sessions = Sessions::open(dir.join("sessions.json"))?;
+        let losses = Losses::open(dir.join("losses.json"))?;
         let links = Links::new(LinkOptions::of(&options), stop.clone());
         let hub = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -159,6 +164,7 @@ impl EdgeHub {
             links,
             queues,
             dropped: Dropped::default(),
+            losses,
             pumps: Pumps::default(),
             twins: TwinCache::new(twins_dir),
             clients: Clients::default(),

@@ -110,6 +110,9 @@ pub const ASIDE_SEGMENTS_IN_TOTAL: u64 = 64;
 /// Newest part of the log kept in memory, so that a pump that keeps up does not read the disk.
 pub const QUEUE_TAIL_BYTES: usize = 512 * 1024;
 
+/// Messages that could not be delivered of which particulars are kept, the newest; all are counted.
+pub const DEAD_LETTERS_KEPT_MAX: usize = 32;
+
 /// Combinations of labels of one metric.
 pub const METRIC_SERIES_MAX: usize = 1024;
 

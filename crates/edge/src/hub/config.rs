@@ -120,6 +120,7 @@ impl EdgeHub {
         if let Some(reason) = self.refusal() {
             section["messagesRefused"] = reason.into();
         }
+        self.losses.add_to(&mut section);
         let connected = self.sessions.count();
         self.options.metrics.hub.set_connected(connected);
         self.options.status.set("clients_connected", connected);

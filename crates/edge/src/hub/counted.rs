@@ -12,18 +12,20 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use protocol::hub::bag;
+use protocol::hub::delivery::Undeliverable;
 use transport::server::Refusal;
 
 use super::EdgeHub;
 use super::dropped::Reason;
 use super::queue::{QueueId, WaitingMessage, endpoint_name};
+use super::record::StoredMessage;
 use crate::metrics::Flow;
 
 /// Upstream as a label; a module is its name.
 const UPSTREAM: &str = "upstream";
 
-fn output_of(message: &WaitingMessage) -> Cow<'_, str> {
-    bag::get(&message.stored.message.bag, bag::OUTPUT_NAME).unwrap_or_default()
+fn output_of(stored: &StoredMessage) -> Cow<'_, str> {
+    bag::get(&stored.message.bag, bag::OUTPUT_NAME).unwrap_or_default()
 }
 
 /// Endpoint and input as labels.
@@ -49,10 +51,12 @@ impl EdgeHub {
         let priority = queue.priority_name();
         let (to, input) = labels_of(&queue.endpoint);
         // Almost always one sender and output; neighbours are enough.
-        let same =
-            |a: &WaitingMessage, b: &WaitingMessage| a.stored.sender == b.stored.sender && output_of(a) == output_of(b);
+        let same = |a: &WaitingMessage, b: &WaitingMessage| {
+            let (a, b) = (&a.stored, &b.stored);
+            a.sender == b.sender && output_of(a) == output_of(b)
+        };
         for messages in messages.chunk_by(same) {
-            let output = output_of(&messages[0]);
+            let output = output_of(&messages[0].stored);
             let flow = Flow { from: &messages[0].stored.sender, output: &output, to, input, priority: &priority };
             let waited = messages
                 .iter()
@@ -63,11 +67,20 @@ impl EdgeHub {
 
     /// A message of a queue will not be delivered.
     pub(super) fn drop_message(&self, queue: &QueueId, reason: Reason, message: &WaitingMessage) {
-        let from = &message.stored.sender;
-        tracing::debug!(sender = %from, %queue, reason = reason.name(), "message dropped");
-        self.dropped.add(&queue.endpoint, reason, 1);
-        let (to, input) = labels_of(&queue.endpoint);
-        let flow = Flow { from, output: &output_of(message), to, input, priority: "" };
+        tracing::debug!(sender = %message.stored.sender, %queue, reason = reason.name(), "message dropped");
+        self.count_dropped(&queue.endpoint, reason, &message.stored);
+    }
+
+    /// A message cannot be delivered to an endpoint, now or ever.
+    pub(super) fn drop_undeliverable_message(&self, endpoint: &Endpoint, stored: &StoredMessage, why: &Undeliverable) {
+        self.count_dropped(endpoint, Reason::Undeliverable, stored);
+        self.losses.bury(endpoint, stored, why);
+    }
+
+    fn count_dropped(&self, endpoint: &Endpoint, reason: Reason, stored: &StoredMessage) {
+        self.dropped.add(endpoint, reason, 1);
+        let (to, input) = labels_of(endpoint);
+        let flow = Flow { from: &stored.sender, output: &output_of(stored), to, input, priority: "" };
         self.options.metrics.hub.dropped(reason.name(), flow, 1);
     }
 

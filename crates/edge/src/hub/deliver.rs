@@ -10,14 +10,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use model::identity::Identity;
-use model::message::{MESSAGE_BYTES_MAX, Message};
 use model::route::Endpoint;
-use protocol::hub::bag;
 use storage::log::ReadError;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 use transport::client::{LinkState, SendError};
 use transport::server::SessionLink;
@@ -26,7 +22,8 @@ use super::EdgeHub;
 use super::dropped::Reason;
 use super::queue::{QueueId, Readers, Taken, WaitingMessage, endpoint_name};
 use super::scope::Refreshed;
-use crate::limits::{CLOCK_MIN_SECS, EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_MAX};
+use super::way_out::for_upstream;
+use crate::limits::{EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_MAX};
 use crate::retry_wait::RetryWait;
 
 /// How often a refused identity is looked up again.
@@ -109,8 +106,10 @@ impl EdgeHub {
     /// Sends one sender's messages, in order, until all are acknowledged, expired, or the hub above no longer knows the
     /// sender.
     async fn send_upstream(&self, queue: &QueueId, sender: Identity, mut messages: Vec<WaitingMessage>) {
+        self.drop_undeliverable(queue, &mut messages);
         let link = self.link(&sender);
         let state = link.client.state();
+        let mut wait = RetryWait::default();
         loop {
             let linked = self.wait_for_link(&state, &sender);
             let Some(known) = self.while_alive(queue, &mut messages, linked).await else { return };
@@ -120,24 +119,22 @@ impl EdgeHub {
                 return;
             }
             self.drop_expired(queue, &mut messages);
-            let batch: Vec<_> = messages.iter().map(for_upstream).collect();
+            let batch: Vec<_> = messages.iter().map(|waiting| for_upstream(&waiting.stored)).collect();
             let sending = Instant::now();
             match link.client.send(batch).await {
                 Ok(()) => return self.count_sent(queue, &messages, sending.elapsed()),
-                Err(SendError::Disconnected) => {}
-                Err(SendError::TooLarge) => {
-                    // Every message was small enough when it came in: the stamps made the difference.
-                    let too_large = messages.extract_if(.., |waiting| {
-                        let message = for_upstream(waiting);
-                        message.bag.len() + message.body.len() > MESSAGE_BYTES_MAX
-                    });
-                    for message in too_large {
-                        tracing::error!(%sender, "a message too large for the hub above is dropped");
-                        self.drop_message(queue, Reason::TooLarge, &message);
-                    }
+                // The link itself waits longer and longer before it is made anew.
+                Err(SendError::Disconnected) => wait.reset(),
+                Err(error @ SendError::TooLarge) => {
+                    tracing::error!(%sender, %error, "messages that can be delivered were not taken, trying again");
+                    wait.lengthen();
                 }
                 // The hub is shutting down.
                 Err(SendError::Stopped) => return std::future::pending().await,
+            }
+            let pause = tokio::time::sleep(wait.next());
+            if self.while_alive(queue, &mut messages, pause).await.is_none() {
+                return;
             }
         }
     }
@@ -198,18 +195,21 @@ impl EdgeHub {
 
     /// Delivers to a module's input, many at a time and in order, until all are acknowledged or expired.
     async fn deliver_input(&self, queue: &QueueId, module: &Identity, input: &str, mut messages: Vec<WaitingMessage>) {
+        self.drop_undeliverable(queue, &mut messages);
         let mut wait = RetryWait::default();
         loop {
             let connected = self.sessions.with_inputs(module);
             let Some(session) = self.while_alive(queue, &mut messages, connected).await else { return };
             self.drop_expired(queue, &mut messages);
             let sending = Instant::now();
-            let delivered = hand_over(&session, input, &messages).await;
-            self.count_sent(queue, &messages[..delivered], sending.elapsed());
-            if delivered > 0 {
+            let taken = hand_over(&session, input, &messages).await;
+            // In order, so that neighbours of one sender are counted together.
+            let mut taken = taken.into_iter();
+            let delivered: Vec<_> = messages.extract_if(.., |_| taken.next() == Some(true)).collect();
+            self.count_sent(queue, &delivered, sending.elapsed());
+            if !delivered.is_empty() {
                 wait.reset();
             }
-            messages.drain(..delivered);
             if messages.is_empty() {
                 return;
             }
@@ -228,8 +228,8 @@ impl EdgeHub {
         }
     }
 
-    /// Blocks.
-    fn note_progress(&self) {
+    /// Says whether something was lost. Blocks.
+    fn note_progress(&self) -> bool {
         if let Err(error) = self.queues.write_progress() {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "cannot note what was delivered; it may be sent again");
@@ -238,6 +238,7 @@ impl EdgeHub {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "messages nobody takes cannot be set aside; they hold the log");
         }
+        self.losses.write()
     }
 
     /// Notes how far the queues came, at most five times a second, and at once when the log is full.
@@ -246,31 +247,41 @@ impl EdgeHub {
             tokio::select! {
                 () = self.queues.pressed() => {}
                 () = async {
-                    self.queues.progressed().await;
+                    tokio::select! {
+                        () = self.queues.progressed() => {}
+                        () = self.losses.changed() => {}
+                    }
                     tokio::time::sleep(PROGRESS_INTERVAL).await;
                 } => {}
             }
             self.drop_unrouted();
             // The task holds the hub: its folder is not free before this is done.
             let hub = self.me();
-            if let Err(error) = tokio::task::spawn_blocking(move || hub.note_progress()).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "noting what was delivered failed");
+            match tokio::task::spawn_blocking(move || hub.note_progress()).await {
+                Ok(lost) if lost => self.report(),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "noting what was delivered failed");
+                }
             }
             self.tell_queues();
         }
     }
 }
 
-/// Delivers to a module's input, many at a time and in order. Says how many, from the first on, were acknowledged: all, or
-/// those before the one that was not in time. A module that takes one after the other has the time for each.
-async fn hand_over(session: &SessionLink, input: &str, messages: &[WaitingMessage]) -> usize {
-    let deliveries = messages.iter().map(|waiting| session.deliver_input(input, &waiting.stored.message));
-    let mut deliveries: FuturesOrdered<_> = deliveries.collect();
-    let mut acknowledged = 0;
-    while let Ok(Some(Ok(()))) = tokio::time::timeout(INPUT_ACK_TIMEOUT, deliveries.next()).await {
-        acknowledged += 1;
+/// Delivers to a module's input, many at a time and in order. Says of each whether it was acknowledged: what was is not delivered
+/// again because another was not. A module that takes one after the other has the time for each.
+async fn hand_over(session: &SessionLink, input: &str, messages: &[WaitingMessage]) -> Vec<bool> {
+    let mut taken = vec![false; messages.len()];
+    let deliveries = messages.iter().enumerate().map(|(at, waiting)| {
+        let delivery = session.deliver_input(input, &waiting.stored.message);
+        async move { (at, delivery.await.is_ok()) }
+    });
+    let mut deliveries: FuturesUnordered<_> = deliveries.collect();
+    while let Ok(Some((at, acknowledged))) = tokio::time::timeout(INPUT_ACK_TIMEOUT, deliveries.next()).await {
+        taken[at] = acknowledged;
     }
-    acknowledged
+    taken
 }
 
 /// A log that cannot be read is said loudly and tried again; nothing is skipped.
@@ -289,69 +300,4 @@ fn by_sender(messages: Vec<WaitingMessage>) -> Vec<(Identity, Vec<WaitingMessage
         }
     }
     senders
-}
-
-/// Without our stamps: the hub above makes its own from the link's identity.
-///
-/// Every message gets the time at which it came in, unless its sender gave one: the hub above would take the time of its
-/// arrival there, and a chart of the time without a link would be one point wide. Not only what was held back: between
-/// messages with and without such a time, those sent just before a link broke would look newer than those after it.
-fn for_upstream(waiting: &WaitingMessage) -> Message {
-    let Message { bag, body } = &waiting.stored.message;
-    let stored_at_ms = waiting.stored.stored_at_ms;
-    let bag = bag::remove(&bag::remove(bag, bag::CONNECTION_DEVICE_ID), bag::CONNECTION_MODULE_ID);
-    let is_dated = bag::get_ignore_case(&bag, bag::CREATION_TIME_UTC).is_some();
-    if !is_dated && stored_at_ms >= CLOCK_MIN_SECS * 1_000 {
-        let dated = bag::append(&bag, bag::CREATION_TIME_UTC, &rfc3339(stored_at_ms));
-        if dated.len() + body.len() <= MESSAGE_BYTES_MAX {
-            return Message { bag: dated, body: body.clone() };
-        }
-    }
-    Message { bag, body: body.clone() }
-}
-
-/// `2026-05-01T10:00:00.25Z`
-fn rfc3339(unix_ms: u64) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::super::record::StoredMessage;
-    use super::*;
-
-    fn sent(bag: &'static str, body: Bytes, stored_at_ms: u64) -> Message {
-        let message = Message { bag: Bytes::from_static(bag.as_bytes()), body };
-        for_upstream(&WaitingMessage::of(StoredMessage { sender: Identity::device("d"), stored_at_ms, message }))
-    }
-
-    #[test]
-    fn a_message_without_a_time_of_its_own_gets_one() {
-        let now = 1_777_629_600_250;
-        for (bag, stored_at_ms, expected) in [
-            ("a=1&%24.cdid=edge&%24.cmid=m", now, "a=1&iothub-creation-time-utc=2026-05-01T10%3A00%3A00.25Z"),
-            ("%24.cdid=edge", now, "iothub-creation-time-utc=2026-05-01T10%3A00%3A00.25Z"),
-            (
-                "iothub-creation-time-utc=2020-01-01T00%3A00%3A00Z",
-                now,
-                "iothub-creation-time-utc=2020-01-01T00%3A00%3A00Z",
-            ),
-            // A clock that was never set knows nothing.
-            ("a=1&%24.cdid=edge", 5_000, "a=1"),
-        ] {
-            let sent = sent(bag, Bytes::from_static(b"{}"), stored_at_ms);
-            assert_eq!(std::str::from_utf8(&sent.bag), Ok(expected), "{bag} at {stored_at_ms}");
-        }
-    }
-
-    #[test]
-    fn no_message_becomes_too_large_by_its_time() {
-        let body = Bytes::from(vec![b'x'; MESSAGE_BYTES_MAX - 3]);
-        assert_eq!(sent("a=1&%24.cdid=edge", body, 1_777_629_600_250).bag, "a=1");
-    }
 }

@@ -21,8 +21,8 @@ pub(super) enum Reason {
     EndpointRemoved,
     /// The hub above no longer knows its sender.
     SenderRemoved,
-    /// With what the way upstream adds it is larger than a hub takes.
-    TooLarge,
+    /// It does not fit the way to the endpoint, and never will: it is among the dead letters.
+    Undeliverable,
 }
 
 impl Reason {
@@ -33,7 +33,7 @@ impl Reason {
             Self::TimeToLive => "ttl_expiry",
             Self::EndpointRemoved => "endpoint_removed",
             Self::SenderRemoved => "sender_removed",
-            Self::TooLarge => "too_large",
+            Self::Undeliverable => "undeliverable",
         }
     }
 }

@@ -33,6 +33,7 @@ impl EdgeHub {
         let mut batch = Batch::default();
         let mut targets = Vec::new();
         let mut outputs: Vec<Output> = Vec::new();
+        let mut undeliverable = Vec::new();
         for (source, message) in messages {
             let message = stamp(sender, message);
             let output = output_of(sender, &message.bag);
@@ -44,12 +45,20 @@ impl EdgeHub {
                 counted.without_route += 1;
                 continue;
             }
+            let stored = StoredMessage { sender: sender.clone(), stored_at_ms, message };
             targets.clear();
-            targets.extend(deliveries.into_iter().map(|delivery| Target {
-                queue: QueueId { endpoint: delivery.endpoint.clone(), priority: delivery.priority },
-                lifetime_secs: delivery.ttl_secs.or(config.lifetime_secs),
-            }));
-            batch.add(&targets, &StoredMessage { sender: sender.clone(), stored_at_ms, message });
+            for delivery in deliveries {
+                let queue = QueueId { endpoint: delivery.endpoint.clone(), priority: delivery.priority };
+                match self.can_be_delivered(delivery.endpoint, &stored) {
+                    Ok(()) => {
+                        targets.push(Target { queue, lifetime_secs: delivery.ttl_secs.or(config.lifetime_secs) });
+                    }
+                    Err(why) => undeliverable.push((queue.endpoint, stored.clone(), why)),
+                }
+            }
+            if !targets.is_empty() {
+                batch.add(&targets, &stored);
+            }
         }
         let stored = if batch.is_empty() { Ok(()) } else { self.store(batch).await };
         for Output { name, sizes, without_route } in &outputs {
@@ -60,6 +69,10 @@ impl EdgeHub {
             if stored.is_ok() && *without_route > 0 {
                 self.drop_without_route(sender, name, *without_route);
             }
+        }
+        // What is not acknowledged comes again.
+        for (endpoint, message, why) in undeliverable.iter().filter(|_| stored.is_ok()) {
+            self.drop_undeliverable_message(endpoint, message, why);
         }
         stored
     }
@@ -102,6 +115,7 @@ impl EdgeHub {
         self.options.status.set("queues_waiting_bytes", by_queue(|waiting| waiting.bytes));
         self.options.status.set("queues_disk_bytes", self.queues.bytes());
         self.options.status.set("messages_dropped", self.dropped.to_json());
+        self.options.status.set("losses", self.losses.to_json());
     }
 }
 

@@ -123,14 +123,6 @@ pub struct WaitingMessage {
     aside_next: Option<u64>,
 }
 
-#[cfg(test)]
-impl WaitingMessage {
-    /// One that waits for ever.
-    pub fn of(stored: StoredMessage) -> Self {
-        Self { stored, expires_at_ms: u64::MAX, number: 0, bytes: 0, aside_next: None }
-    }
-}
-
 /// What a pump took from a queue, to be given back with [`Queues::settle`].
 #[derive(Debug)]
 pub struct Taken {

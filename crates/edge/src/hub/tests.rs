@@ -4,6 +4,7 @@
 pub(super) mod alone;
 mod limits;
 mod site;
+mod undeliverable;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, Response, header};
 use model::identity::Identity;
 use model::message::{MESSAGE_BYTES_MAX, Message};
 use protocol::hub::bag::{self, BagBuilder};
+use protocol::hub::delivery;
 use serde::Deserialize;
 use transport::server::TelemetryBatch;
 
@@ -66,7 +67,8 @@ impl HubHttp {
             vec![Message { bag: properties(call.headers), body: call.body.clone() }]
         };
         let bytes = messages.iter().map(|message| message.bag.len() + message.body.len()).sum::<usize>();
-        if bytes > MESSAGE_BYTES_MAX {
+        let cannot_be_sent_on = |message: &Message| delivery::as_telemetry(identity, message).is_err();
+        if bytes > MESSAGE_BYTES_MAX || messages.iter().any(cannot_be_sent_on) {
             return Err(HubHttpError::too_large());
         }
         if messages.is_empty() {

@@ -254,6 +254,11 @@ pub fn telemetry_prefix(identity: &Identity) -> String {
     format!("{}/messages/events/", of_identity(identity))
 }
 
+/// How long that is.
+pub(super) fn telemetry_prefix_bytes(identity: &Identity) -> usize {
+    of_identity_bytes(identity) + "/messages/events/".len()
+}
+
 /// Asks for the twin.
 pub fn twin_get(request_id: &str) -> String {
     format!("$iothub/twin/GET/?$rid={request_id}")
@@ -301,8 +306,31 @@ pub fn is_input_name(name: &str) -> bool {
     is_method_name(name)
 }
 
-/// A message for a module's input, with a bag that SDKs can read: never empty, system names as `%24.`, no `/` in it, no null
-/// and no empty values (Java fails on them, C# on a missing bag).
+/// System properties that go to an input, besides those without `$.`. Others are the sender's and its hub's own: SDKs would show
+/// them among the application's.
+const INPUT_SYSTEM_NAMES: [&str; 12] = [
+    bag::EXPIRY,
+    bag::CORRELATION_ID,
+    bag::MESSAGE_ID,
+    bag::TO,
+    bag::USER_ID,
+    bag::CONTENT_TYPE,
+    bag::CONTENT_ENCODING,
+    bag::SCHEMA,
+    bag::CREATION_TIME,
+    bag::CONNECTION_DEVICE_ID,
+    bag::CONNECTION_MODULE_ID,
+    bag::COMPONENT,
+];
+
+/// No topic for an input is longer than this before its bag, or with the bag that stands for none.
+pub(super) fn input_prefix_bytes_max(identity: &Identity, input: &str) -> usize {
+    let escaped = 3 * (input.len() + identity.device_id().len());
+    of_identity_bytes(identity) + "/inputs//%24.cdid=".len() + escaped
+}
+
+/// A message for a module's input, with a bag that SDKs can read: never empty, system names as `%24.` and those only that go to
+/// inputs, no `/` in it, no null and no empty values (Java fails on them, C# on a missing bag).
 pub fn input(identity: &Identity, input: &str, bag: &[u8]) -> String {
     let mut topic = format!("{}/inputs/{}/", of_identity(identity), bag::encode(input));
     if !push_readable_bag(&mut topic, bag) {
@@ -317,6 +345,9 @@ fn push_readable_bag(topic: &mut String, bag: &[u8]) -> bool {
     let start = topic.len();
     for (name, value) in bag::iter(bag) {
         let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+        if name.starts_with("$.") && !INPUT_SYSTEM_NAMES.contains(&&*name) {
+            continue;
+        }
         if topic.len() > start {
             topic.push('&');
         }
@@ -353,6 +384,11 @@ fn of_identity(identity: &Identity) -> String {
         Some(module) => format!("devices/{}/modules/{module}", identity.device_id()),
         None => format!("devices/{}", identity.device_id()),
     }
+}
+
+fn of_identity_bytes(identity: &Identity) -> usize {
+    let module = identity.module_id().map_or(0, |module| "/modules/".len() + module.len());
+    "devices/".len() + identity.device_id().len() + module
 }
 
 /// What follows `devices/{d}` or `devices/{d}/modules/{m}`, the slash included.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use model::identity::Identity;
-use model::message::{MESSAGE_BYTES_MAX, Message};
+use model::message::Message;
 use serde_json::json;
 
 use super::{
@@ -25,6 +25,7 @@ use crate::event::{
     Subscriptions,
 };
 use crate::hub::bag;
+use crate::hub::delivery::{self, Undeliverable};
 use crate::hub::topic::{self, ClientTopic, DpsTopic, Filter, ParseTopicError};
 use crate::hub::username::{ParseUserNameError, UserName};
 use crate::limits::{CONNECT_TIMEOUT, DELIVERIES_IN_FLIGHT_MAX, KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX};
@@ -65,8 +66,11 @@ pub enum CloseHub {
     /// A topic that is not the client's to publish to.
     #[error("a topic is refused")]
     Topic(#[from] ParseTopicError),
-    /// A message or method answer beyond its limit.
-    #[error("a message of {0} bytes is too large")]
+    /// A message that could not be sent on.
+    #[error("a message is refused")]
+    Undeliverable(#[from] Undeliverable),
+    /// A method answer beyond its limit.
+    #[error("a method's answer of {0} bytes is too large")]
     TooLarge(usize),
     /// A packet only servers send.
     #[error("the client sent a packet that only servers send")]
@@ -331,7 +335,7 @@ impl HubConnection {
         Ok(match topic::parse_client_topic(publish.topic.as_bytes(), identity)? {
             ClientTopic::Telemetry { bag } => {
                 let message = telemetry(bag, publish.payload, publish.retain);
-                require_size(message.bag.len() + message.body.len(), MESSAGE_BYTES_MAX)?;
+                delivery::as_telemetry(identity, &message)?;
                 HubEvent::Telemetry { message, receipt }
             }
             ClientTopic::TwinGet { request_id } => HubEvent::TwinGet(PendingRequest { request_id, receipt }),
@@ -339,7 +343,9 @@ impl HubConnection {
                 HubEvent::TwinPatch(PendingRequest { request_id, receipt }, publish.payload)
             }
             ClientTopic::MethodResponse { status, request_id } => {
-                require_size(publish.payload.len(), METHOD_PAYLOAD_BYTES_MAX)?;
+                if publish.payload.len() > METHOD_PAYLOAD_BYTES_MAX {
+                    return Err(CloseHub::TooLarge(publish.payload.len()));
+                }
                 let call = std::str::from_utf8(&request_id).ok().and_then(|id| u32::from_str_radix(id, 16).ok());
                 HubEvent::MethodResponse { call: call.map(CallId), status, payload: publish.payload, receipt }
             }
@@ -460,9 +466,5 @@ fn will_message(will: &Will, identity: &Identity) -> Option<Message> {
     };
     let message =
         telemetry(bag::set(&bag, bag::MESSAGE_TYPE, "Will"), Bytes::copy_from_slice(&will.payload), will.retain);
-    (message.bag.len() + message.body.len() <= MESSAGE_BYTES_MAX).then_some(message)
-}
-
-fn require_size(bytes: usize, most: usize) -> Result<(), CloseHub> {
-    if bytes > most { Err(CloseHub::TooLarge(bytes)) } else { Ok(()) }
+    delivery::as_telemetry(identity, &message).is_ok().then_some(message)
 }

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use model::message::MESSAGE_BYTES_MAX;
 use protocol::event::{Face, HubEvent, Subscriptions};
 use protocol::hub::bag;
+use protocol::hub::delivery::Undeliverable;
 use protocol::hub::topic::ParseTopicError;
 use protocol::hub::username::ParseUserNameError;
 use protocol::limits::{KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX};
@@ -138,7 +139,8 @@ fn messages_pass_up_to_their_limit() {
         Raw::accepted(connect()).send(Packet::Publish(packet))
     };
     assert_eq!(of_size(MESSAGE_BYTES_MAX - 3).unwrap().len(), 1);
-    assert_eq!(of_size(MESSAGE_BYTES_MAX - 2), Err(CloseHub::TooLarge(MESSAGE_BYTES_MAX + 1)));
+    let refused = CloseHub::Undeliverable(Undeliverable::Message { bytes: MESSAGE_BYTES_MAX + 1 });
+    assert_eq!(of_size(MESSAGE_BYTES_MAX - 2), Err(refused));
 }
 
 #[test]

@@ -6,7 +6,7 @@ pub enum SendError {
     /// The connection ended before every message was acknowledged: some may have arrived. Send all of them again.
     #[error("the connection ended before the messages were acknowledged")]
     Disconnected,
-    /// A message is larger than a hub takes, or there are too many in one call. Nothing was sent.
+    /// A message cannot be delivered (see `protocol::hub::delivery`), or there are too many in one call. Nothing was sent.
     #[error("a message is too large, or there are too many")]
     TooLarge,
     /// The client was stopped.

@@ -125,6 +125,10 @@ fn an_input_always_has_a_bag_every_sdk_can_read() {
         ("", "devices/dev1/modules/mod1/inputs/in1/%24.cdid=dev1"),
         ("flag&empty=", "devices/dev1/modules/mod1/inputs/in1/%24.cdid=dev1"),
         ("$.cdid=dev1&flag&a b=c/d", "devices/dev1/modules/mod1/inputs/in1/%24.cdid=dev1&a%20b=c%2Fd"),
+        // What the sender told its own hub is no property of the message for the next.
+        ("%24.on=out-1&zone=north", "devices/dev1/modules/mod1/inputs/in1/zone=north"),
+        ("$.on=o&$.ifid=i&%24.unknown=1&%24.ct=a&$.mid=7", "devices/dev1/modules/mod1/inputs/in1/%24.ct=a&%24.mid=7"),
+        ("%24.on=out-1", "devices/dev1/modules/mod1/inputs/in1/%24.cdid=dev1"),
     ];
     for (bag, topic) in table {
         assert_eq!(input(&module(), "in1", bag.as_bytes()), topic);

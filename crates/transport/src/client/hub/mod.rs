@@ -16,10 +16,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::identity::Identity;
-use model::message::{MESSAGE_BYTES_MAX, Message};
+use model::message::Message;
 use protocol::event::Subscriptions;
-use protocol::hub::bag;
-use protocol::limits::{ID_BYTES_MAX, TEXT_BYTES_MAX};
+use protocol::hub::{bag, delivery};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -65,14 +64,12 @@ pub struct HubClientOptions {
 /// Handle of a client. Cheap to clone; the client ends when it is stopped or every handle is gone.
 #[derive(Clone)]
 pub struct HubClient {
+    identity: Identity,
     sends: mpsc::Sender<SendCall>,
     requests: mpsc::Sender<Request>,
     state: watch::Receiver<LinkState>,
     stop: CancellationToken,
 }
-
-/// Longest bag that fits a topic behind the longest ids.
-const BAG_BYTES_MAX: usize = TEXT_BYTES_MAX - 3 * ID_BYTES_MAX;
 
 /// Messages to send, and whom to tell when all were acknowledged.
 struct SendCall {
@@ -94,6 +91,7 @@ impl HubClient {
         let (events, events_receiver) = mpsc::channel(CLIENT_EVENTS_MAX);
         let (state_sender, state) = watch::channel(LinkState::Connecting);
         let stop = CancellationToken::new();
+        let identity = options.identity.clone();
         let client = run::Client {
             member: options.reconnection.as_ref().map(Reconnection::member),
             options,
@@ -104,15 +102,13 @@ impl HubClient {
             stop: stop.clone(),
         };
         tokio::spawn(client.run());
-        (HubClient { sends, requests, state, stop }, events_receiver)
+        (HubClient { identity, sends, requests, state, stop }, events_receiver)
     }
 
     /// Sends telemetry at QoS 1, in order, and returns when every message was acknowledged. Waits for a connection if there
     /// is none. Dropping the future gives up waiting; what is on the way may still arrive.
     pub async fn send(&self, messages: Vec<Message>) -> Result<(), SendError> {
-        let too_large = |message: &Message| {
-            message.bag.len() > BAG_BYTES_MAX || message.bag.len() + message.body.len() > MESSAGE_BYTES_MAX
-        };
+        let too_large = |message: &Message| delivery::as_telemetry(&self.identity, message).is_err();
         if messages.len() > CLIENT_SEND_MESSAGES_MAX || messages.iter().any(too_large) {
             return Err(SendError::TooLarge);
         }

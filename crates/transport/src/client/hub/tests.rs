@@ -15,7 +15,8 @@ fn idle() -> (HubClient, mpsc::Receiver<SendCall>, mpsc::Receiver<Request>) {
     let (sends, sends_receiver) = mpsc::channel(CLIENT_SENDS_MAX);
     let (requests, requests_receiver) = mpsc::channel(CLIENT_REQUESTS_MAX);
     let (_, state) = watch::channel(LinkState::Connecting);
-    (HubClient { sends, requests, state, stop: CancellationToken::new() }, sends_receiver, requests_receiver)
+    let identity = Identity::device("d");
+    (HubClient { identity, sends, requests, state, stop: CancellationToken::new() }, sends_receiver, requests_receiver)
 }
 
 /// Futures are polled outside of tokio's budget, which is smaller than the queues.
