@@ -31,6 +31,19 @@ pub fn shows_device(identity: &Identity) -> bool {
     identity.module_id().is_none_or(|module| module == EDGE_AGENT)
 }
 
+/// How many devices an application has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeviceCounts {
+    /// All of them.
+    pub total: u64,
+    /// Those that may not connect.
+    pub blocked: u64,
+    /// Those that were ever heard of.
+    pub seen: u64,
+    /// Those that were, and may not connect now.
+    pub seen_blocked: u64,
+}
+
 /// The table of them. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct LastSeen {
@@ -44,21 +57,23 @@ struct Known {
     devices: HashMap<Arc<str>, Devices>,
 }
 
-/// Devices of one application, and how many they are.
+/// Devices of one application, and how many they are. Counted change by change; changes may be told in any order.
 #[derive(Debug, Default)]
 struct Devices {
+    /// All that were made and not deleted.
+    total: i64,
     /// Those that were ever heard of.
     seen: HashSet<String>,
-    /// How often each was blocked more than it was let in again. The two are told in any order, so a sum is kept; only one above
-    /// nothing is a blocked device.
-    blocked: HashMap<String, i32>,
+    /// How often each was blocked more than it was let in again; only a sum above nothing is a blocked device.
+    changes: HashMap<String, i32>,
+    blocked: usize,
     /// Those that are both.
     seen_blocked: usize,
 }
 
 impl Devices {
     fn is_blocked(&self, device_id: &str) -> bool {
-        self.blocked.get(device_id).is_some_and(|&sum| sum > 0)
+        self.changes.get(device_id).is_some_and(|&sum| sum > 0)
     }
 
     fn see(&mut self, device_id: &str) {
@@ -69,23 +84,24 @@ impl Devices {
 
     fn block(&mut self, device_id: &str, step: i32) {
         let before = self.is_blocked(device_id);
-        let sum = self.blocked.entry(device_id.to_owned()).or_default();
+        let sum = self.changes.entry(device_id.to_owned()).or_default();
         *sum += step;
         if *sum == 0 {
-            self.blocked.remove(device_id);
+            self.changes.remove(device_id);
         }
+        let seen = usize::from(self.seen.contains(device_id));
         match (before, self.is_blocked(device_id)) {
-            (false, true) if self.seen.contains(device_id) => self.seen_blocked += 1,
-            (true, false) if self.seen.contains(device_id) => self.seen_blocked -= 1,
+            (false, true) => (self.blocked, self.seen_blocked) = (self.blocked + 1, self.seen_blocked + seen),
+            (true, false) => (self.blocked, self.seen_blocked) = (self.blocked - 1, self.seen_blocked - seen),
             _ => {}
         }
     }
 
     fn forget(&mut self, device_id: &str) {
-        if self.seen.remove(device_id) && self.is_blocked(device_id) {
-            self.seen_blocked -= 1;
-        }
-        self.blocked.remove(device_id);
+        let (was_seen, was_blocked) = (self.seen.remove(device_id), self.is_blocked(device_id));
+        self.blocked -= usize::from(was_blocked);
+        self.seen_blocked -= usize::from(was_blocked && was_seen);
+        self.changes.remove(device_id);
     }
 }
 
@@ -115,12 +131,23 @@ impl LastSeen {
         self.known().identities.get(&(Arc::from(app), identity.clone())).and_then(Seen::ms)
     }
 
-    /// Forgets a deleted device and its modules.
+    /// Forgets a deleted device and its modules. Once for each that was deleted.
     pub fn forget_device(&self, app: &str, device_id: &str) {
         let mut known = self.known();
         known.identities.retain(|key, _| &*key.0 != app || key.1.device_id() != device_id);
         if let Some(devices) = known.devices.get_mut(app) {
+            devices.total -= 1;
             devices.forget(device_id);
+        }
+    }
+
+    /// Notes that a device was made, or that it was there at the start.
+    pub fn made(&self, app: &str, device_id: &str, is_blocked: bool) {
+        let mut known = self.known();
+        let devices = known.devices.entry(Arc::from(app)).or_default();
+        devices.total += 1;
+        if is_blocked {
+            devices.block(device_id, 1);
         }
     }
 
@@ -131,9 +158,16 @@ impl LastSeen {
         self.known().devices.entry(Arc::from(app)).or_default().block(device_id, step);
     }
 
-    /// How many devices of an application were ever heard of, and how many of those may not connect.
-    pub fn devices(&self, app: &str) -> (usize, usize) {
-        self.known().devices.get(app).map_or((0, 0), |devices| (devices.seen.len(), devices.seen_blocked))
+    /// How many devices an application has.
+    pub fn devices(&self, app: &str) -> DeviceCounts {
+        let known = self.known();
+        let Some(devices) = known.devices.get(app) else { return DeviceCounts::default() };
+        DeviceCounts {
+            total: u64::try_from(devices.total).unwrap_or(0),
+            blocked: devices.blocked as u64,
+            seen: devices.seen.len() as u64,
+            seen_blocked: devices.seen_blocked as u64,
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -153,31 +187,38 @@ mod tests {
             seen.touch("a", &identity, 7);
         }
         seen.touch("b", &Identity::device("d"), 7);
-        assert_eq!((seen.devices("a").0, seen.devices("b").0, seen.devices("c").0), (2, 1, 0));
+        let counted = |app: &str| seen.devices(app).seen;
+        assert_eq!((counted("a"), counted("b"), counted("c")), (2, 1, 0));
         seen.forget_device("a", "edge");
-        assert_eq!((seen.devices("a"), seen.get("a", &agent)), ((1, 0), None));
+        assert_eq!((counted("a"), seen.get("a", &agent)), (1, None));
     }
 
     #[test]
-    fn blocked_devices_are_counted_once_they_were_seen_in_whatever_order_it_is_told() {
+    fn devices_are_counted_in_whatever_order_changes_are_told() {
         let seen = LastSeen::default();
-        seen.block("a", "d", true);
-        assert_eq!(seen.devices("a"), (0, 0));
+        let counts = || {
+            let DeviceCounts { total, blocked, seen, seen_blocked } = seen.devices("a");
+            (total, blocked, seen, seen_blocked)
+        };
+        seen.made("a", "d", true);
+        assert_eq!(counts(), (1, 1, 0, 0));
         seen.touch("a", &Identity::device("d"), 7);
-        assert_eq!(seen.devices("a"), (1, 1));
+        assert_eq!(counts(), (1, 1, 1, 1));
         // Let in and blocked once more, the second told first.
         seen.block("a", "d", true);
         seen.block("a", "d", false);
-        assert_eq!(seen.devices("a"), (1, 1));
+        assert_eq!(counts(), (1, 1, 1, 1));
         seen.block("a", "d", false);
-        assert_eq!(seen.devices("a"), (1, 0));
+        assert_eq!(counts(), (1, 0, 1, 0));
         // Let in before it is told that it was blocked.
         seen.block("a", "d", false);
         seen.block("a", "d", true);
-        assert_eq!(seen.devices("a"), (1, 0));
+        assert_eq!(counts(), (1, 0, 1, 0));
         seen.block("a", "d", true);
         seen.forget_device("a", "d");
+        assert_eq!(counts(), (0, 0, 0, 0));
+        seen.made("a", "d", false);
         seen.touch("a", &Identity::device("d"), 7);
-        assert_eq!(seen.devices("a"), (1, 0));
+        assert_eq!(counts(), (1, 0, 1, 0));
     }
 }

@@ -200,9 +200,7 @@ impl Provisioning {
         };
         match self.registry.device_create(&enrollee.app, new).await {
             Ok(device) => {
-                if !device.enabled {
-                    self.last_seen.block(&enrollee.app, &device.id, true);
-                }
+                self.last_seen.made(&enrollee.app, &device.id, !device.enabled);
                 Ok(device)
             }
             // Two registrations at once: the other one made it.

@@ -142,10 +142,10 @@ pub(super) async fn get(
 }
 
 impl Registry {
-    /// Application and id of every device that may not connect.
-    pub async fn devices_blocked(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let sql = "SELECT application, id FROM devices WHERE NOT enabled";
-        self.engine.fetch_all(Statement::new("list the blocked devices", TABLE, sql)).await
+    /// Application and id of every device, and whether it may connect.
+    pub async fn devices_enabled(&self) -> Result<Vec<(String, String, bool)>, StoreError> {
+        let sql = "SELECT application, id, enabled FROM devices";
+        self.engine.fetch_all(Statement::new("list which devices may connect", TABLE, sql)).await
     }
 
     /// One device.

@@ -182,9 +182,7 @@ impl App {
             }
             done => done?,
         };
-        if !row.enabled {
-            self.last_seen().block(access.application(), id, true);
-        }
+        self.last_seen().made(access.application(), id, !row.enabled);
         if let Some(template) = template {
             self.write_initial_values(access, id, &template).await?;
         }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use api::enrollment::EnrollmentGroupType;
 use api::fleet::{DeviceStatus, FleetChild, FleetCounts, FleetDevice, FleetDeviceDetails};
 use events::clock::rfc3339_ms;
+use events::last_seen::DeviceCounts;
 use model::identity::Identity;
 use model::manifest::EDGE_AGENT;
 use model::twin::{Twin, format_time};
@@ -20,8 +21,11 @@ use time::OffsetDateTime;
 use super::page::{Cursor, Page};
 use super::{Access, App, AppError};
 
-/// Heads of devices read at once while looking for those that fit.
-const CHUNK_HEADS: u32 = 5_000;
+/// Heads of devices read at once while looking for those that fit: first so many times as are wanted, …
+const CHUNK_HEADS_FIRST: u32 = 4;
+
+/// … then twice as many each time, up to this.
+const CHUNK_HEADS_MAX: u32 = 5_000;
 
 /// What of the fleet is wanted.
 #[derive(Debug, Clone, Default)]
@@ -157,7 +161,7 @@ impl App {
                 None => self.fleet_by_connection(application, request, DeviceStatus::Connected).await?,
             },
             Some(status @ (DeviceStatus::Disconnected | DeviceStatus::Never)) => {
-                let counts = self.fleet_counts(access).await?;
+                let counts = self.fleet_counts(access);
                 let is_any = if status == DeviceStatus::Never { counts.never } else { counts.disconnected } > 0;
                 if is_any { self.fleet_by_connection(application, request, status).await? } else { Vec::new() }
             }
@@ -174,11 +178,12 @@ impl App {
         status: DeviceStatus,
     ) -> Result<Vec<DeviceRow>, AppError> {
         let wanted = request.size as usize + 1;
-        let mut heads = request.page(CHUNK_HEADS);
+        let mut heads = request.page(CHUNK_HEADS_FIRST * (request.size + 1));
         let mut ids = Vec::new();
         loop {
             let chunk = self.registry().device_heads(application, &heads).await?;
-            let is_last = chunk.len() < CHUNK_HEADS as usize;
+            let is_last = chunk.len() < heads.limit as usize;
+            heads.limit = (heads.limit * 2).min(CHUNK_HEADS_MAX);
             heads.after = chunk.last().map(|head| (head.display_name.clone(), head.id.clone()));
             let fits = |head: &DeviceHead| self.connection_status(application, &head.id, head.is_edge) == status;
             ids.extend(chunk.into_iter().filter(fits).map(|head| head.id).take(wanted - ids.len()));
@@ -212,20 +217,15 @@ impl App {
         Ok(self.registry().device_list(application, &only(page, ids)).await?)
     }
 
-    /// How many devices are in which state, over the whole fleet.
-    ///
-    /// Sessions and last-seen times keep their counts, the registry answers two from an index.
-    pub async fn fleet_counts(&self, access: &Access) -> Result<FleetCounts, AppError> {
+    /// How many devices are in which state, over the whole fleet: all of it is counted as it changes.
+    pub fn fleet_counts(&self, access: &Access) -> FleetCounts {
         let application = access.application();
-        let (total, blocked) = self.registry().device_totals(application).await?;
-        let (seen, seen_blocked) = self.last_seen().devices(application);
-        let connected = self.sessions().devices(application) as u64;
-        let seen = (seen - seen_blocked) as u64;
+        let DeviceCounts { total, blocked, seen, seen_blocked } = self.last_seen().devices(application);
         // Taken one after the other while the fleet moves: none may come out below nothing.
         let able = total.saturating_sub(blocked);
-        let connected = connected.min(able);
-        let disconnected = seen.saturating_sub(connected).min(able - connected);
-        Ok(FleetCounts { total, connected, disconnected, never: able - connected - disconnected, blocked })
+        let connected = (self.sessions().devices(application) as u64).min(able);
+        let disconnected = (seen - seen_blocked).saturating_sub(connected).min(able - connected);
+        FleetCounts { total, connected, disconnected, never: able - connected - disconnected, blocked }
     }
 
     /// Everything the head of a device's page shows.

@@ -61,8 +61,8 @@ impl LastSeenReader {
             };
             self.last_seen.touch(&row.application, &identity, row.last_seen_ms);
         }
-        for (application, device) in self.registry.devices_blocked().await? {
-            self.last_seen.block(&application, &device, true);
+        for (application, device, is_enabled) in self.registry.devices_enabled().await? {
+            self.last_seen.made(&application, &device, !is_enabled);
         }
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! Lists of devices.
 
 use super::{COLUMNS, DeviceRow, TABLE};
-use crate::engine::Statement;
 use crate::list::{Comparison, Condition, Field, ListFilter, ListPage};
 use crate::{Registry, StoreError};
 
@@ -110,13 +109,5 @@ impl Registry {
         let condition = Condition::new(&self.engine, Some(&filter));
         let sql = "SELECT id, provisioned, simulated FROM devices WHERE {rows}";
         self.engine.fetch_all(condition.statement("list the devices of a query", TABLE, sql, application)).await
-    }
-
-    /// How many devices there are, and how many of them may not connect. Answered from an index.
-    pub async fn device_totals(&self, application: &str) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT (SELECT COUNT(*) FROM devices WHERE application = $1), \
-                   (SELECT COUNT(*) FROM devices WHERE application = $1 AND enabled = FALSE)";
-        let totals = self.engine.fetch_optional(Statement::new("count devices", TABLE, sql).bind(application)).await?;
-        Ok(totals.map_or((0, 0), |(total, blocked): (i64, i64)| (total.unsigned_abs(), blocked.unsigned_abs())))
     }
 }

@@ -1,6 +1,7 @@
 //! What is stored is what the log says, and what replay gives back.
 #![allow(clippy::unwrap_used)]
 
+use events::last_seen::DeviceCounts;
 use events::record::Origin;
 use registry::{ApplicationRow, NewDevice};
 use storage::log::{LogOptions, Records};
@@ -57,7 +58,8 @@ async fn the_newest_time_of_each_identity_is_stored_and_given_back() {
     reader.restore().await.unwrap();
     assert_eq!(reader.start().await.unwrap().1, 6);
     assert_eq!(later.get("a", &Identity::device("d1")), Some(9));
-    assert_eq!(later.devices("a"), (1, 1), "of the two devices, which may not connect, one was heard of");
+    let counted = DeviceCounts { total: 2, blocked: 2, seen: 1, seen_blocked: 1 };
+    assert_eq!(later.devices("a"), counted);
     assert_eq!(later.get("a", &Identity::device("deleted")), None, "rows of deleted devices are not stored");
 }
 
