@@ -92,7 +92,8 @@ fn both(left: DeviceFilter, right: DeviceFilter) -> DeviceFilter {
     DeviceFilter::And(Box::new(left), Box::new(right))
 }
 
-/// The page with only these devices left.
+/// The page with only these devices left. To be asked for in the order of ids: for another one SQLite walks all devices in that
+/// order, as soon as the ids are more than a few.
 fn only(page: DevicePage, ids: Vec<String>) -> DevicePage {
     let these = DeviceFilter::OneOf(DeviceField::Id, ids);
     DevicePage { filter: Some(page.filter.into_iter().fold(these, both)), ..page }
@@ -201,8 +202,9 @@ impl App {
         request: &FleetRequest,
         ids: Vec<String>,
     ) -> Result<Vec<DeviceRow>, AppError> {
-        let page = DevicePage { after: None, ..request.page(LIST_TEXTS_MAX as u32) };
-        let heads = self.registry().device_heads(application, &only(page, ids)).await?;
+        let page = DevicePage { filter: request.filter(), limit: LIST_TEXTS_MAX as u32, ..DevicePage::default() };
+        let mut heads = self.registry().device_heads(application, &only(page, ids)).await?;
+        heads.sort_unstable_by(|left, right| (&left.display_name, &left.id).cmp(&(&right.display_name, &right.id)));
         let is_before = |head: &DeviceHead| {
             let place = (&head.display_name, &head.id);
             request.after.as_ref().is_some_and(|after| place <= (&after.name, &after.id))
@@ -213,8 +215,10 @@ impl App {
 
     /// These devices, by name.
     async fn fleet_rows(&self, application: &str, ids: Vec<String>) -> Result<Vec<DeviceRow>, AppError> {
-        let page = DevicePage { by_display_name: true, limit: LIST_TEXTS_MAX as u32, ..DevicePage::default() };
-        Ok(self.registry().device_list(application, &only(page, ids)).await?)
+        let page = DevicePage { limit: LIST_TEXTS_MAX as u32, ..DevicePage::default() };
+        let mut rows = self.registry().device_list(application, &only(page, ids)).await?;
+        rows.sort_unstable_by(|left, right| (&left.display_name, &left.id).cmp(&(&right.display_name, &right.id)));
+        Ok(rows)
     }
 
     /// How many devices are in which state, over the whole fleet: all of it is counted as it changes.
