@@ -179,6 +179,7 @@ impl EdgeHub {
         hub.tell_queues();
         hub.start_pumps();
         hub.start_progress();
+        hub.start_doubts();
         Ok(hub)
     }
 

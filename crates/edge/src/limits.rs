@@ -145,6 +145,21 @@ pub const SCOPE_IDENTITY_REFRESH_MIN: Duration = Duration::from_secs(10);
 /// Identities asked for one by one upstream within [`SCOPE_IDENTITY_REFRESH_MIN`]; a further one waits for its turn.
 pub const SCOPE_IDENTITIES_ASKED_MAX: usize = 256;
 
+/// Of these, identities that are not in scope.
+pub const SCOPE_STRANGERS_ASKED_MAX: usize = 16;
+
+/// How long nobody is asked for again whom the hub above does not know.
+pub const SCOPE_ABSENT_TIME: Duration = Duration::from_secs(30);
+
+/// So many of them are remembered; then it begins anew.
+pub const SCOPE_ABSENT_KEPT_MAX: usize = 1024;
+
+/// Identities in doubt that are looked up one by one; for more the whole scope is fetched.
+pub const SCOPE_DOUBTED_ASKED_MAX: usize = 16;
+
+/// Identities in doubt are looked up together, at most once in this time; the first at once.
+pub const SCOPE_DOUBT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The whole scope is fetched again after this time.
 pub const SCOPE_REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
 

@@ -59,22 +59,30 @@ impl Upstream<'_> {
                 return other;
             }
         }
-        let mut state = agent_client.state();
+        let (mut agent_state, mut hub_state) = (agent_client.state(), hub_client.state());
         loop {
-            let now = state.borrow_and_update().clone();
-            daemon.status.set("upstream", describe(&now));
-            if let LinkState::Refused { reason } = &now {
-                tracing::error!(reason, "the hub refuses $edgeAgent");
-                if let Some(other) = self.ensure().await {
-                    agent_client.stop().await;
-                    hub_client.stop().await;
-                    return other;
-                }
-            }
-            if state.changed().await.is_err() {
-                return std::future::pending().await;
+            let refused = tokio::select! {
+                Some(refused) = self.look_at(EDGE_AGENT, &mut agent_state) => refused,
+                Some(refused) = self.look_at(EDGE_HUB, &mut hub_state) => refused,
+                else => return std::future::pending().await,
+            };
+            daemon.status.set("upstream", describe(&agent_state.borrow(), &hub_state.borrow()));
+            if refused && let Some(other) = self.ensure().await {
+                agent_client.stop().await;
+                hub_client.stop().await;
+                return other;
             }
         }
+    }
+
+    /// Waits for a change of one of our own links; says whether the hub refuses it. `None` once it has ended.
+    async fn look_at(&self, module: &str, state: &mut watch::Receiver<LinkState>) -> Option<bool> {
+        state.changed().await.ok()?;
+        let now = state.borrow_and_update();
+        if let LinkState::Refused { reason } = &*now {
+            tracing::error!(reason, "the hub refuses {module}");
+        }
+        Some(matches!(*now, LinkState::Refused { .. }))
     }
 
     fn start<M: AnswerMethods>(
@@ -166,12 +174,27 @@ impl Upstream<'_> {
     }
 }
 
-fn describe(state: &LinkState) -> String {
-    match state {
-        LinkState::Connecting => "connecting".to_owned(),
-        LinkState::Connected => "connected".to_owned(),
-        LinkState::Waiting { reason, .. } => format!("not connected: {reason}"),
-        LinkState::Refused { reason } => format!("refused: {reason}"),
-        LinkState::Stopped => "stopped".to_owned(),
+/// How this device is connected: as `$edgeAgent` is, unless `$edgeHub` alone is refused.
+fn describe(agent: &LinkState, hub: &LinkState) -> String {
+    match (agent, hub) {
+        (LinkState::Refused { reason }, _) => format!("refused: {reason}"),
+        (_, LinkState::Refused { reason }) => format!("{EDGE_HUB} is refused: {reason}"),
+        (LinkState::Connecting, _) => "connecting".to_owned(),
+        (LinkState::Connected, _) => "connected".to_owned(),
+        (LinkState::Waiting { reason, .. }, _) => format!("not connected: {reason}"),
+        (LinkState::Stopped, _) => "stopped".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_one_of_both_is_refused_is_said() {
+        let refused = || LinkState::Refused { reason: "no".to_owned() };
+        assert_eq!(describe(&LinkState::Connected, &LinkState::Connected), "connected");
+        assert_eq!(describe(&LinkState::Connected, &refused()), "$edgeHub is refused: no");
+        assert_eq!(describe(&refused(), &LinkState::Connected), "refused: no");
     }
 }

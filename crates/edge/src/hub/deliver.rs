@@ -188,7 +188,7 @@ impl EdgeHub {
         if sender.device_id() == self.options.device.device_id {
             return false;
         }
-        let refreshed = self.scope.refresh_one(sender).await;
+        let refreshed = self.scope.look_up(sender).await;
         let usable = self.scope.get(sender).is_some_and(|identity| identity.enabled);
         refreshed == Refreshed::Known && !usable
     }

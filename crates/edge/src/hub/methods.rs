@@ -9,7 +9,7 @@ use transport::server::CloseReason;
 
 use super::EdgeHub;
 use crate::lifecycle::deployment::Deployment;
-use crate::limits::SCOPE_REFRESH_INTERVAL;
+use crate::limits::{SCOPE_DOUBT_INTERVAL, SCOPE_DOUBTED_ASKED_MAX, SCOPE_REFRESH_INTERVAL};
 use crate::twin_link::AnswerMethods;
 
 /// Answers the methods.
@@ -23,7 +23,7 @@ impl AnswerMethods for HubMethods {
         }
         let ids = payload.get("deviceIds").and_then(Value::as_array).cloned().unwrap_or_default();
         for id in ids.iter().filter_map(Value::as_str) {
-            self.0.scope.refresh_one(&Identity::from_client_id(id)).await;
+            self.0.look_up_again(&Identity::from_client_id(id)).await;
         }
         (200, None)
     }
@@ -45,15 +45,49 @@ impl EdgeHub {
 
     async fn refresh_scope(&self) {
         match self.scope.refresh().await {
-            Ok(gone) => {
-                for identity in gone {
-                    if let Some(session) = self.sessions.get(&identity) {
-                        tracing::warn!(%identity, "disconnected: no longer in scope, or disabled");
-                        session.close(CloseReason::Disabled);
-                    }
-                }
-            }
+            Ok(changed) => changed.iter().for_each(|identity| self.end_sessions(identity)),
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the scope could not be fetched"),
+        }
+    }
+
+    /// Starts to look up who is in doubt.
+    pub(super) fn start_doubts(&self) {
+        let hub = self.me.clone();
+        let follow = async move {
+            if let Some(hub) = hub.upgrade() {
+                hub.follow_doubts().await;
+            }
+        };
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(follow));
+    }
+
+    async fn follow_doubts(&self) {
+        loop {
+            let in_doubt = self.scope.doubted().await;
+            if in_doubt.len() > SCOPE_DOUBTED_ASKED_MAX {
+                self.refresh_scope().await;
+            } else {
+                crate::join_all(in_doubt.iter().map(|identity| self.look_up_again(identity))).await;
+            }
+            tokio::time::sleep(SCOPE_DOUBT_INTERVAL).await;
+        }
+    }
+
+    /// Asks the hub above for an identity, and ends its sessions if it is not what they came in as. Without an answer what is
+    /// known stands.
+    async fn look_up_again(&self, identity: &Identity) {
+        let before = self.scope.get(identity);
+        self.scope.look_up(identity).await;
+        if before.is_some() && before != self.scope.get(identity) {
+            self.end_sessions(identity);
+        }
+    }
+
+    /// Ends the sessions of an identity, and of the modules of a device: they may come again with what is known now.
+    fn end_sessions(&self, changed: &Identity) {
+        for (identity, session) in self.sessions.of(changed) {
+            tracing::warn!(%identity, "disconnected: its keys were changed, it was disabled, or it left the scope");
+            session.close(CloseReason::Disabled);
         }
     }
 }

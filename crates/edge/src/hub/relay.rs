@@ -10,7 +10,7 @@ use model::twin::{Twin, desired_notification, diff, validate_patch};
 use protocol::hub::bag::{self, BagBuilder};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use transport::client::{ClientEvent, MethodCall, RequestError};
+use transport::client::{ClientEvent, LinkState, MethodCall, RequestError};
 use transport::server::{HubError, InvokeError};
 
 use super::EdgeHub;
@@ -35,6 +35,14 @@ impl EdgeHub {
             tokio::spawn(stop.run_until_cancelled_owned(follow(self.me(), followed, events)));
         }
         link
+    }
+
+    /// The hub above ended or refused the link of somebody: whether that one may still come in here is asked at once. Of this
+    /// device's own modules nobody knows better than we do.
+    fn doubt(&self, identity: &Identity) {
+        if identity.device_id() != self.options.device.device_id {
+            self.scope.doubt(identity);
+        }
     }
 
     /// The twin for a client: the hub's if it can be had, else what is known of it.
@@ -195,6 +203,7 @@ impl EdgeHub {
 /// Handles what the hub above says to one client, and closes the link when nobody has needed it for a while.
 async fn follow(hub: Arc<EdgeHub>, link: Arc<Link>, mut events: mpsc::Receiver<ClientEvent>) {
     let mut users = link.users();
+    let mut state = link.client.state();
     let mut unused_since: Option<tokio::time::Instant> = None;
     loop {
         unused_since = match *users.borrow_and_update() {
@@ -206,6 +215,11 @@ async fn follow(hub: Arc<EdgeHub>, link: Arc<Link>, mut events: mpsc::Receiver<C
                 Some(event) => take(&hub, &link, event).await,
                 None => break,
             },
+            Ok(()) = state.changed() => {
+                if matches!(*state.borrow_and_update(), LinkState::Refused { .. }) {
+                    hub.doubt(&link.identity);
+                }
+            }
             // Also when it was used for a moment and is unused again.
             changed = users.changed() => match changed {
                 Ok(()) => unused_since = None,
@@ -232,6 +246,7 @@ async fn take(hub: &Arc<EdgeHub>, link: &Arc<Link>, event: ClientEvent) {
         }
         ClientEvent::Disconnected { reason } => {
             tracing::info!(identity = %link.identity, reason, "upstream link ended");
+            hub.doubt(&link.identity);
         }
         ClientEvent::Desired { version, patch } => hub.desired_changed(link, version, patch).await,
         ClientEvent::Method(call) => {

@@ -3,9 +3,13 @@
 //!
 //! The whole scope is fetched when the upstream link comes up and every hour; a single identity when somebody unknown
 //! knocks or a signature does not fit, at most every ten seconds each. Of a scope larger than is fetched whole, the rest is
-//! known by this second way only.
+//! known by this second way only. Who is not in scope is remembered for a while, and few unknown names are asked for at a time:
+//! whoever knocks under many names costs the hub above no call each.
+//!
+//! A change above is told by nobody, but it ends the link of the identity it concerns, or refuses it: then it is *in doubt* and
+//! looked up at once, many together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -14,11 +18,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use model::identity::Identity;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::identity::Device;
 use crate::identity::hub_api::{HubApi, HubApiError};
-use crate::limits::{SCOPE_IDENTITIES_ASKED_MAX, SCOPE_IDENTITY_REFRESH_MIN, SCOPE_PAGE_SIZE, SCOPE_PAGES_MAX};
+use crate::limits::{
+    SCOPE_ABSENT_KEPT_MAX, SCOPE_ABSENT_TIME, SCOPE_IDENTITIES_ASKED_MAX, SCOPE_IDENTITY_REFRESH_MIN, SCOPE_PAGE_SIZE,
+    SCOPE_PAGES_MAX, SCOPE_STRANGERS_ASKED_MAX,
+};
 use crate::state::{self, State, StateError, StateKind};
 
 /// An identity in scope.
@@ -80,14 +88,27 @@ pub(super) struct Scope {
     /// The chain of this device speaking for itself: its own id.
     auth_chain: String,
     known: Mutex<BTreeMap<String, ScopedIdentity>>,
-    asked: Mutex<HashMap<Identity, Instant>>,
+    asked: Mutex<HashMap<Identity, Asked>>,
+    /// Who the hub said is not there, and when.
+    absent: Mutex<HashMap<Identity, Instant>>,
+    in_doubt: Mutex<BTreeSet<Identity>>,
+    doubted: Notify,
+}
+
+/// When an identity was last asked for because somebody knocked.
+struct Asked {
+    at: Instant,
+    /// Whether it was not in scope then.
+    stranger: bool,
 }
 
 impl Scope {
     pub(super) fn open(path: PathBuf, source: Arc<dyn ScopeSource>, device: &Device) -> Result<Self, StateError> {
         let known: BTreeMap<_, _> = state::open(&path)?.unwrap_or_default();
         let auth_chain = device.device_id.clone();
-        Ok(Self { path, source, auth_chain, known: Mutex::new(known), asked: Mutex::default() })
+        let known = Mutex::new(known);
+        let (asked, absent, in_doubt) = <(Mutex<_>, Mutex<_>, Mutex<_>)>::default();
+        Ok(Self { path, source, auth_chain, known, asked, absent, in_doubt, doubted: Notify::new() })
     }
 
     /// An identity as last seen.
@@ -95,8 +116,8 @@ impl Scope {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&identity.to_string()).cloned()
     }
 
-    /// Fetches everything anew. What is no longer in scope is forgotten, which is returned. When the scope is larger than is
-    /// fetched, nobody can be said to have left it.
+    /// Fetches everything anew. What is no longer in scope is forgotten. Returns who left, or is known otherwise now: whoever
+    /// came in as it was before has to come again. When the scope is larger than is fetched, nobody can be said to have left it.
     pub(super) async fn refresh(&self) -> Result<Vec<Identity>, HubApiError> {
         let mut fresh = BTreeMap::new();
         let mut link = Value::Null;
@@ -114,11 +135,12 @@ impl Scope {
                 break;
             }
         }
-        let gone = {
+        let changed = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let left = known.keys().filter(|id| fresh.get(*id).map_or(complete, |identity| !identity.enabled));
-            left.map(|id| Identity::from_client_id(id)).collect()
+            let differs = |(id, was): &(&String, &ScopedIdentity)| fresh.get(*id).map_or(complete, |now| now != *was);
+            known.iter().filter(differs).map(|(id, _)| Identity::from_client_id(id)).collect()
         };
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).clear();
         tracing::debug!(identities = fresh.len(), "scope fetched");
         if complete {
             self.replace(|known| *known = fresh);
@@ -129,25 +151,68 @@ impl Scope {
             );
             self.replace(|known| known.extend(fresh));
         }
-        Ok(gone)
+        Ok(changed)
     }
 
-    /// Fetches one identity; of a module, its device too.
+    /// Asks for an identity somebody knocks as; of a module, its device too. Not each time: the hub above answers the same for a
+    /// while, and has more to do.
     pub(super) async fn refresh_one(&self, identity: &Identity) -> Refreshed {
+        if self.is_absent(identity) {
+            return Refreshed::Known;
+        }
         {
+            let stranger = self.get(identity).is_none();
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            asked.retain(|_, at| at.elapsed() < SCOPE_IDENTITY_REFRESH_MIN);
-            // Whoever knocks under many names makes the hub no busier than this.
-            if asked.contains_key(identity) || asked.len() >= SCOPE_IDENTITIES_ASKED_MAX {
+            asked.retain(|_, asked| asked.at.elapsed() < SCOPE_IDENTITY_REFRESH_MIN);
+            let strangers = asked.values().filter(|asked| asked.stranger).count();
+            // Strangers have a share of their own: they keep nobody out whose key was changed.
+            let (asking, most) = match stranger {
+                true => (strangers, SCOPE_STRANGERS_ASKED_MAX),
+                false => (asked.len() - strangers, SCOPE_IDENTITIES_ASKED_MAX),
+            };
+            if asked.contains_key(identity) || asking >= most {
                 return Refreshed::TooSoon;
             }
-            asked.insert(identity.clone(), Instant::now());
+            asked.insert(identity.clone(), Asked { at: Instant::now(), stranger });
         }
+        self.look_up(identity).await
+    }
+
+    /// Whether the hub said a while ago that there is no such identity.
+    fn is_absent(&self, identity: &Identity) -> bool {
+        let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        absent.retain(|_, at| at.elapsed() < SCOPE_ABSENT_TIME);
+        absent.contains_key(identity)
+    }
+
+    /// The hub above ended or refused the link of an identity: what is known of it may be old.
+    pub(super) fn doubt(&self, identity: &Identity) {
+        self.in_doubt.lock().unwrap_or_else(PoisonError::into_inner).insert(identity.clone());
+        self.doubted.notify_one();
+    }
+
+    /// Waits until somebody is in doubt; takes all who are.
+    pub(super) async fn doubted(&self) -> BTreeSet<Identity> {
+        loop {
+            self.doubted.notified().await;
+            let in_doubt = std::mem::take(&mut *self.in_doubt.lock().unwrap_or_else(PoisonError::into_inner));
+            if !in_doubt.is_empty() {
+                return in_doubt;
+            }
+        }
+    }
+
+    /// Asks for one identity, now; of a module, its device too.
+    pub(super) async fn look_up(&self, identity: &Identity) -> Refreshed {
         let mut body = json!({ "targetDeviceId": identity.device_id(), "authChain": self.auth_chain });
         if let Some(module) = identity.module_id() {
             body["targetModuleId"] = module.into();
         }
         match self.source.one(&body).await.and_then(|answer| read_identities(&answer)) {
+            // Said neither to be there nor not to be: this is no answer.
+            Ok(found) if identity.module_id().is_none() && !found.contains_key(identity.device_id()) => {
+                Refreshed::Unreachable
+            }
             Ok(found) => {
                 self.replace(|known| {
                     known.remove(&identity.to_string());
@@ -156,8 +221,13 @@ impl Scope {
                 Refreshed::Known
             }
             // Another refusal is of us, or of now: it says nothing of the identity, whose messages would be dropped.
-            Err(HubApiError::Refused { status: 400 | 404, .. }) => {
+            Err(HubApiError::Refused { status: 404, .. }) => {
                 self.replace(|known| drop(known.remove(&identity.to_string())));
+                let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+                if absent.len() >= SCOPE_ABSENT_KEPT_MAX {
+                    absent.clear();
+                }
+                absent.insert(identity.clone(), Instant::now());
                 Refreshed::Known
             }
             Err(error) => {

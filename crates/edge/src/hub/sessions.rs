@@ -92,6 +92,17 @@ impl Sessions {
         self.with(|live| live.links.get(identity).map(|(_, link)| link.clone()))
     }
 
+    /// The live sessions of an identity; of a device, those of its modules too.
+    pub(super) fn of(&self, identity: &Identity) -> Vec<(Identity, SessionLink)> {
+        let is_of = |found: &Identity| {
+            found == identity || (identity.module_id().is_none() && found.device_id() == identity.device_id())
+        };
+        self.with(|live| {
+            let of = live.links.iter().filter(|(found, _)| is_of(found));
+            of.map(|(found, (_, link))| (found.clone(), link.clone())).collect()
+        })
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.with(|live| live.links.len())

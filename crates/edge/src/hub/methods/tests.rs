@@ -41,3 +41,35 @@ async fn the_scope_is_fetched_again_after_its_time_and_with_each_desired_section
     assert_eq!(halves.len(), expected.len(), "{halves:?}");
     assert!(halves.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 0.1), "{halves:?}");
 }
+
+/// Nobody is known, whoever asks is counted.
+#[derive(Default)]
+struct Looked(Mutex<(usize, usize)>);
+
+impl ScopeSource for Looked {
+    fn page<'a>(&'a self, _: &'a Value) -> ScopeAnswer<'a> {
+        self.0.lock().unwrap().0 += 1;
+        Box::pin(async { Ok(json!({ "devices": [], "modules": [] })) })
+    }
+
+    fn one<'a>(&'a self, _: &'a Value) -> ScopeAnswer<'a> {
+        self.0.lock().unwrap().1 += 1;
+        Box::pin(async { Ok(json!({})) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_in_doubt_are_looked_up_at_once_and_many_with_one_question() {
+    let looked = Arc::new(Looked::default());
+    let alone = Alone::with_scope(Arc::clone(&looked) as Arc<dyn ScopeSource>);
+    let doubt = |number: usize| (0..number).for_each(|n| alone.hub.scope.doubt(&Identity::device(&format!("d{n}"))));
+    let settled = || tokio::time::sleep(Duration::from_millis(1));
+    doubt(SCOPE_DOUBTED_ASKED_MAX);
+    settled().await;
+    assert_eq!(*looked.0.lock().unwrap(), (0, SCOPE_DOUBTED_ASKED_MAX));
+    doubt(SCOPE_DOUBTED_ASKED_MAX + 1);
+    settled().await;
+    assert_eq!(*looked.0.lock().unwrap(), (0, SCOPE_DOUBTED_ASKED_MAX), "not more often than that");
+    tokio::time::sleep(SCOPE_DOUBT_INTERVAL).await;
+    assert_eq!(*looked.0.lock().unwrap(), (1, SCOPE_DOUBTED_ASKED_MAX));
+}

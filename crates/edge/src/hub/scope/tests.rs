@@ -168,7 +168,7 @@ impl ScopeSource for Refuses {
 async fn an_identity_is_gone_when_the_hub_says_so_and_not_when_it_refuses_us() {
     let a = Identity::device("a");
     for (status, expected) in [
-        (400, Refreshed::Known),
+        (400, Refreshed::Unreachable),
         (404, Refreshed::Known),
         (401, Refreshed::Unreachable),
         (403, Refreshed::Unreachable),
@@ -185,17 +185,92 @@ async fn an_identity_is_gone_when_the_hub_says_so_and_not_when_it_refuses_us() {
     }
 }
 
-#[tokio::test]
-async fn so_many_identities_are_asked_for_at_a_time() {
-    let dir = tempfile::tempdir().unwrap();
-    let edge = Device { hub_host: "hub".into(), device_id: "edge".into() };
-    let scope = Scope::open(dir.path().join("scope.json"), Arc::new(Refuses(404)), &edge).unwrap();
-    for number in 0..SCOPE_IDENTITIES_ASKED_MAX {
-        assert_eq!(scope.refresh_one(&Identity::device(&format!("d{number}"))).await, Refreshed::Known);
+/// A source that says of nobody that it is there, and counts.
+#[derive(Default)]
+struct Counts(std::sync::atomic::AtomicUsize, u16);
+
+impl Counts {
+    fn asked(&self) -> usize {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
-    let one_more = Identity::device("one-more");
+}
+
+impl ScopeSource for Counts {
+    fn page<'a>(&'a self, _: &'a Value) -> ScopeAnswer<'a> {
+        let devices: Vec<_> =
+            (0..=SCOPE_IDENTITIES_ASKED_MAX).map(|number| device(&format!("d{number}"), "enabled")).collect();
+        Box::pin(async move { Ok(json!({ "devices": devices, "modules": [] })) })
+    }
+
+    fn one<'a>(&'a self, _: &'a Value) -> ScopeAnswer<'a> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Box::pin(async { Err(HubApiError::Refused { act: "test", status: self.1, message: String::new() }) })
+    }
+}
+
+fn counted(dir: &std::path::Path, status: u16) -> (Arc<Counts>, Scope) {
+    let edge = Device { hub_host: "hub".into(), device_id: "edge".into() };
+    let counts = Arc::new(Counts(0.into(), status));
+    let scope = Scope::open(dir.join("scope.json"), Arc::clone(&counts) as Arc<dyn ScopeSource>, &edge).unwrap();
+    (counts, scope)
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_names_cost_the_hub_above_few_calls_and_keep_out_nobody_who_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let (counts, scope) = counted(dir.path(), 404);
+    scope.refresh().await.unwrap();
+    let stranger = |number: usize| Identity::device(&format!("stranger{number}"));
+    for number in 0..10 * SCOPE_STRANGERS_ASKED_MAX {
+        let expected = if number < SCOPE_STRANGERS_ASKED_MAX { Refreshed::Known } else { Refreshed::TooSoon };
+        assert_eq!(scope.refresh_one(&stranger(number)).await, expected);
+    }
+    assert_eq!(counts.asked(), SCOPE_STRANGERS_ASKED_MAX);
+    // Those that are known have their own share.
+    for number in 0..SCOPE_IDENTITIES_ASKED_MAX {
+        scope.refresh_one(&Identity::device(&format!("d{number}"))).await;
+    }
+    assert_eq!(counts.asked(), SCOPE_STRANGERS_ASKED_MAX + SCOPE_IDENTITIES_ASKED_MAX);
+    let one_more = Identity::device(&format!("d{SCOPE_IDENTITIES_ASKED_MAX}"));
     assert_eq!(scope.refresh_one(&one_more).await, Refreshed::TooSoon);
-    let earlier = Instant::now().checked_sub(SCOPE_IDENTITY_REFRESH_MIN).unwrap();
-    scope.asked.lock().unwrap().insert(Identity::device("d0"), earlier);
-    assert_eq!(scope.refresh_one(&one_more).await, Refreshed::Known, "when the time of another is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_there_is_not_asked_for_again_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let (counts, scope) = counted(dir.path(), 404);
+    let stranger = Identity::device("stranger");
+    assert_eq!(scope.refresh_one(&stranger).await, Refreshed::Known);
+    tokio::time::advance(SCOPE_ABSENT_TIME - Duration::from_millis(1)).await;
+    assert_eq!(scope.refresh_one(&stranger).await, Refreshed::Known);
+    assert_eq!(counts.asked(), 1);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    scope.refresh_one(&stranger).await;
+    assert_eq!(counts.asked(), 2);
+    for number in 0..=SCOPE_ABSENT_KEPT_MAX {
+        scope.look_up(&Identity::device(&format!("s{number}"))).await;
+        assert!(scope.absent.lock().unwrap().len() <= SCOPE_ABSENT_KEPT_MAX);
+    }
+}
+
+#[tokio::test]
+async fn of_an_answer_without_the_device_nothing_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = json!({ "devices": [device("a", "enabled")], "modules": [] });
+    let nobody = json!({ "devices": [], "modules": [] });
+    let scope = scope(dir.path(), vec![Some(all), Some(nobody)]);
+    scope.refresh().await.unwrap();
+    assert_eq!(scope.look_up(&Identity::device("a")).await, Refreshed::Unreachable);
+    assert!(scope.get(&Identity::device("a")).is_some());
+}
+
+#[tokio::test]
+async fn whose_key_was_changed_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut changed = device("a", "enabled");
+    changed["authentication"]["symmetricKey"]["primaryKey"] = "bmV3".into();
+    let page = |first: Value| json!({ "devices": [first, device("b", "enabled")], "modules": [] });
+    let scope = scope(dir.path(), vec![Some(page(device("a", "enabled"))), Some(page(changed))]);
+    scope.refresh().await.unwrap();
+    assert_eq!(scope.refresh().await.unwrap(), [Identity::device("a")]);
 }

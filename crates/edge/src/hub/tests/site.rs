@@ -29,6 +29,7 @@ use super::alone::{HeldClock, hold_clock};
 use crate::hub::scope::ScopeAnswer;
 use crate::hub::{EdgeHub, HubOptions, ScopeSource};
 use crate::identity::Signer as _;
+use crate::identity::hub_api::HubApiError;
 use crate::identity::testing::{self, HUB_HOST};
 use crate::lifecycle::deployment::Deployment;
 use crate::management::DaemonStatus;
@@ -163,32 +164,40 @@ impl HubHandler for Upstream {
     }
 }
 
-/// Two leaves are in scope, one of them disabled.
-struct FixedScope;
+/// Two leaves are in scope, one of them disabled, each with one module.
+pub struct FixedScope(Mutex<(String, &'static str)>);
 
 impl FixedScope {
-    fn answer() -> Value {
-        let device = |id: &str, status: &str| json!({ "deviceId": id, "status": status, "authentication": { "symmetricKey": { "primaryKey": LEAF_KEY } } });
+    /// Key and status of the other one.
+    pub fn set_leaf(&self, key: &str, status: &'static str) {
+        *self.0.lock().unwrap() = (key.to_owned(), status);
+    }
+
+    fn answer(&self) -> Value {
+        let (key, status) = self.0.lock().unwrap().clone();
+        let device = |id: &str, status: &str| json!({ "deviceId": id, "status": status, "authentication": { "symmetricKey": { "primaryKey": key } } });
         let module =
             |device: &str| json!({ "deviceId": device, "moduleId": "known", "authentication": { "type": "none" } });
-        json!({ "devices": [device("leaf", "enabled"), device("disabled", "disabled")], "modules": [module("leaf"), module("disabled")], "continuationLink": null })
+        json!({ "devices": [device("leaf", status), device("disabled", "disabled")], "modules": [module("leaf"), module("disabled")], "continuationLink": null })
     }
 }
 
 impl ScopeSource for FixedScope {
     fn page<'a>(&'a self, _: &'a Value) -> ScopeAnswer<'a> {
-        Box::pin(async { Ok(Self::answer()) })
+        Box::pin(async { Ok(self.answer()) })
     }
 
     fn one<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
-        let mut answer = Self::answer();
+        let mut answer = self.answer();
         let devices = answer["devices"].as_array_mut().unwrap();
         devices.retain(|device| device["deviceId"] == body["targetDeviceId"]);
+        let found = !devices.is_empty();
         let modules = answer["modules"].as_array_mut().unwrap();
         modules.retain(|module| {
             module["deviceId"] == body["targetDeviceId"] && module["moduleId"] == body["targetModuleId"]
         });
-        Box::pin(async { Ok(answer) })
+        let not_found = || HubApiError::Refused { act: "test", status: 404, message: String::new() };
+        Box::pin(async move { found.then_some(answer).ok_or_else(not_found) })
     }
 }
 
@@ -210,6 +219,7 @@ impl Running {
 
 pub struct Site {
     pub upstream: Arc<Upstream>,
+    pub scope: Arc<FixedScope>,
     upstream_address: SocketAddr,
     upstream_running: Option<Running>,
     edge: Option<(Arc<EdgeHub>, SocketAddr, Running)>,
@@ -233,6 +243,7 @@ impl Site {
     pub async fn unconfigured() -> Self {
         let mut site = Self {
             upstream: Arc::default(),
+            scope: Arc::new(FixedScope(Mutex::new((LEAF_KEY.to_owned(), "enabled")))),
             upstream_address: "127.0.0.1:0".parse().unwrap(),
             upstream_running: None,
             edge: None,
@@ -282,7 +293,7 @@ impl Site {
             upstream_port: self.upstream_address.port(),
             tls: self.client_tls(),
             reconnection: Reconnection::default(),
-            scope: Arc::new(FixedScope),
+            scope: Arc::clone(&self.scope) as _,
             dir: self.dir.path().join("hub"),
             queues_disk_bytes_max: self.queues_disk_bytes_max,
             status: Arc::new(DaemonStatus::default()),

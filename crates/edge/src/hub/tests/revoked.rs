@@ -1,0 +1,72 @@
+//! What is changed above counts here as soon as the hub above ends the link of whom it concerns.
+
+use transport::server::CloseReason;
+
+use super::*;
+
+const NEW_KEY: &str = "bmV3IGtleQ==";
+const ENDED: &str = "disconnected: its keys were changed, it was disabled, or it left the scope identity=leaf";
+
+async fn connected(client: &transport::client::HubClient) {
+    soon(client.state().wait_for(|state| *state == LinkState::Connected)).await.unwrap();
+}
+
+async fn refused(client: &transport::client::HubClient) {
+    soon(client.state().wait_for(|state| matches!(state, LinkState::Refused { .. }))).await.unwrap();
+}
+
+/// The hub above ends the link of a device, which stood.
+async fn end_link(site: &Site, identity: &Identity) {
+    let link = site.hub().link(identity);
+    soon(link.client.state().wait_for(|state| *state == LinkState::Connected)).await.unwrap();
+    site.upstream.link(identity).await.close(CloseReason::Disabled);
+}
+
+#[tokio::test]
+async fn a_device_that_is_blocked_above_is_out_at_once_and_nothing_more_of_it_is_acknowledged() {
+    let site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream" })).await;
+    site.complaints.expect(ENDED);
+    site.complaints.expect("connection refused identity=leaf");
+    let leaf = Identity::device("leaf");
+    let (client, _events) = site.client(&leaf);
+    connected(&client).await;
+    site.scope.set_leaf(site::LEAF_KEY, "disabled");
+    end_link(&site, &leaf).await;
+    refused(&client).await;
+    let sent = timeout(Duration::from_millis(50), client.send(vec![numbered(1)])).await;
+    assert!(!matches!(sent, Ok(Ok(()))), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_device_with_a_new_key_is_in_with_that_one_only() {
+    let site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream" })).await;
+    site.complaints.expect(ENDED);
+    site.complaints.expect("connection refused identity=leaf");
+    let leaf = Identity::device("leaf");
+    let (old, _events) = site.client(&leaf);
+    connected(&old).await;
+    site.scope.set_leaf(NEW_KEY, "enabled");
+    end_link(&site, &leaf).await;
+    refused(&old).await;
+    let (new, _new_events) = site.client_with_key(&leaf, NEW_KEY);
+    connected(&new).await;
+    soon(new.send(vec![numbered(1)])).await.unwrap();
+    assert_eq!(numbers(&site.upstream_received(1).await, &leaf), [1]);
+}
+
+#[tokio::test]
+async fn a_link_that_broke_ends_nobodys_session() {
+    let mut site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream" })).await;
+    let leaf = Identity::device("leaf");
+    let (client, mut events) = site.client(&leaf);
+    connected(&client).await;
+    end_link(&site, &leaf).await;
+    site.stop_upstream().await;
+    soon(site.upstream_link_down(&leaf)).await;
+    soon(client.send(vec![numbered(1)])).await.unwrap();
+    site.start_upstream().await;
+    site.upstream_received(1).await;
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, ClientEvent::Disconnected { .. }), "{event:?}");
+    }
+}
