@@ -4,6 +4,7 @@ Runs inside a network namespace of its own (see `xtask/src/steps.rs`): ports 443
 `central.test` and `edge.test` are two loopback addresses, so that Central and the edge can both have port 8883.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -16,6 +17,7 @@ import subprocess
 import threading
 import time
 
+from azure.iot.device import MethodResponse
 import pytest
 import requests
 
@@ -190,6 +192,49 @@ class Edge(Program):
     def ca_pem(self) -> str:
         """What a downstream device must trust: the roots the edge's own certificate leads to."""
         return (self.data / "identity/ca.pem").read_text()
+
+
+class ServedForGood:
+    """A client of the Python SDK that listens to all there is, and whether all of it arrives.
+
+    The SDK subscribes once, when a handler is set or a twin first read, and never again however often it reconnects.
+    """
+
+    def __init__(self, central: Central, client, device_id: str):
+        self.central, self.client, self.device_id = central, client, device_id
+        self.patches, self.connections, self.number = asyncio.Queue(), asyncio.Queue(), 0
+        loop = asyncio.get_running_loop()
+        put = lambda queue, item: loop.call_soon_threadsafe(queue.put_nowait, item)
+        client.on_twin_desired_properties_patch_received = lambda patch: put(self.patches, patch)
+        client.on_connection_state_change = lambda: put(self.connections, client.connected)
+        client.on_method_request_received = self.answer
+
+    async def answer(self, request):
+        await self.client.send_method_response(MethodResponse.create_from_method_request(request, 200, request.payload))
+
+    async def reconnects(self, times: int):
+        """Waits until the client has come back so often, from now on."""
+        while not self.connections.empty():
+            self.connections.get_nowait()
+        async with asyncio.timeout(READY_SECS_MAX):
+            for _ in range(times):
+                while await self.connections.get():
+                    pass
+                while not await self.connections.get():
+                    pass
+
+    async def check(self):
+        """A twin answer, a command and a desired property reach the client."""
+        self.number += 1
+        async with asyncio.timeout(READY_SECS_MAX):
+            await self.client.get_twin()
+            command, properties = f"/api/devices/{self.device_id}/commands/echo", f"/api/devices/{self.device_id}/properties"
+            request = {"request": self.number, "connectionTimeout": 10, "responseTimeout": 10}
+            result = await asyncio.to_thread(self.central.call, "POST", command, request, 201)
+            assert (result["responseCode"], result["response"]) == (200, self.number)
+            await asyncio.to_thread(self.central.call, "PATCH", f"{properties}?unmodeled=true", {"target": self.number}, 202)
+            while (await self.patches.get()).get("target") != self.number:
+                pass
 
 
 def new_complaints() -> list[str]:

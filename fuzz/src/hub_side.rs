@@ -55,6 +55,7 @@ pub fn run(bytes: &[u8]) {
 fn answer(hub: &mut HubConnection, now: Instant, event: HubEvent) {
     match event {
         HubEvent::Connect(_) | HubEvent::DpsConnect(_) => hub.accept(now, false, Subscriptions::default(), None),
+        HubEvent::SubscriptionsChanged(_) => hub.confirm_subscriptions(),
         HubEvent::Telemetry { receipt: Some(id), .. } => hub.acknowledge(id),
         HubEvent::TwinGet(request) => hub.reply_twin(request, b"{}"),
         HubEvent::TwinPatch(request, _) => hub.reply_patch(request, 2),

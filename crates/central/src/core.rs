@@ -12,6 +12,7 @@ use events::last_seen::LastSeen;
 use events::live::Live;
 use events::queue::EventQueue;
 use hub::applications::Applications;
+use hub::kept_sessions::KeptSessions;
 use hub::metrics::HubMetrics;
 use hub::provisioning::Provisioning;
 use hub::sessions::Sessions;
@@ -50,6 +51,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// Twins.
     pub twins: Twins,
+    /// What sessions are subscribed to, over a restart too.
+    pub kept_sessions: KeptSessions,
     /// Telemetry.
     pub telemetry: TimeSeries,
     /// Provisioning.

@@ -25,6 +25,7 @@ use events::queue::EventQueue;
 use hub::applications::Applications;
 use hub::device_http::HubHttp;
 use hub::gateway::Gateway;
+use hub::kept_sessions::KeptSessions;
 use hub::metrics::{HubGauges, HubMetrics};
 use hub::provisioning::Provisioning;
 use hub::relay::{Relay, StartRelayError};
@@ -228,6 +229,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     let hub_metrics = HubMetrics::register(&mut metrics);
     let events = Events::new(log.clone(), live.clone(), EventMetrics::register(&mut metrics), &health);
     let (connections, queue_writer) = EventQueue::new(events.clone());
+    let (kept_sessions, kept_session_writer) = KeptSessions::new(registry.clone());
     let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone());
     let provisioning =
         Provisioning::new(registry.clone(), applications.clone(), last_seen.clone(), hub_metrics.clone());
@@ -253,6 +255,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     };
     background.tasks.spawn(queue_writer.run(background.stop_events.clone()));
     background.tasks.spawn(relay.run(background.stop_events.clone()));
+    background.tasks.spawn(kept_session_writer.run(background.stop_events.clone()));
     background.tasks.spawn(twin_writer.run(background.stop_events.clone()));
     start_readers(&runner, &background, last_seen_reader, telemetry_reader);
     let registry_health = health.condition("registry");
@@ -270,6 +273,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         last_seen,
         sessions,
         twins,
+        kept_sessions,
         telemetry,
         provisioning,
         health,
@@ -391,6 +395,7 @@ fn gateway(core: &Core) -> Gateway {
         applications: core.applications.clone(),
         sessions: core.sessions.clone(),
         twins: core.twins.clone(),
+        kept_sessions: core.kept_sessions.clone(),
         events: core.events.clone(),
         connections: core.connections.clone(),
         metrics: core.hub_metrics.clone(),

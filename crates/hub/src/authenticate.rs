@@ -4,6 +4,7 @@
 use model::identity::Identity;
 use protocol::auth::judge::{self, Admitted, Authentication, Case, Claim, Denied, DeviceFacts, Facts, SignedBy};
 use registry::{DeviceRow, ModuleAuthentication, ModuleRow, Registry, StoreError};
+use transport::server::Subscriptions;
 
 /// Checks credentials against the registry. Cheap to clone.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct Principal {
     pub signed_by: SignedBy,
     /// When a session has to end, Unix seconds.
     pub session_ends_at_secs: u64,
+    /// What its session is subscribed to, as far as it is kept.
+    pub subscriptions: Subscriptions,
 }
 
 /// Why a claim is not believed. Clients are told only that, or to try again.
@@ -64,9 +67,13 @@ impl Authenticator {
         let Found { facts, device, module } = self.look_up(application, identity, &case).await?;
         let admitted = case.decide(&facts)?;
         let device = device.ok_or_else(|| Denied::Unknown(identity.clone()))?;
-        let generation = module.map_or_else(|| device.generation_id.clone(), |module| module.generation_id);
+        let (generation, subscriptions) = match module {
+            Some(module) => (module.generation_id, module.subscriptions),
+            None => (device.generation_id.clone(), device.subscriptions),
+        };
+        let subscriptions = Subscriptions::from_bits(subscriptions);
         let Admitted { signed_by, session_ends_at_secs } = admitted;
-        Ok(Principal { device, generation, signed_by, session_ends_at_secs })
+        Ok(Principal { device, generation, signed_by, session_ends_at_secs, subscriptions })
     }
 
     /// Looks up what the case needs. Shared access policies are not in the registry: none is found.

@@ -11,6 +11,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 use events::clock::{now_ms, now_secs};
@@ -27,11 +28,12 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use transport::server::{
     Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, ProvisioningHandler,
-    Refusal, TelemetryBatch,
+    Refusal, SessionLink, Subscriptions, TelemetryBatch,
 };
 
 use crate::applications::Applications;
 use crate::authenticate::{AuthenticateError, Authenticator, Principal};
+use crate::kept_sessions::{KeepSessionError, KeptSessions};
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
 use crate::metrics::HubMetrics;
 use crate::provisioning::{Enrollee, Provisioning};
@@ -64,6 +66,8 @@ pub struct Gateway {
     pub sessions: Sessions,
     /// Twins.
     pub twins: Twins,
+    /// What sessions are subscribed to, over a restart too.
+    pub kept_sessions: KeptSessions,
     /// The log.
     pub events: Events,
     /// Where connections tell of themselves.
@@ -94,6 +98,18 @@ pub struct Speaker {
 pub struct HubSession {
     speaker: Speaker,
     id: SessionId,
+    link: SessionLink,
+    /// What is kept of its subscriptions; a session that ends with its connection has none.
+    kept: Option<AtomicU8>,
+}
+
+/// A client that may connect.
+struct AdmittedClient {
+    speaker: Speaker,
+    /// Unix seconds.
+    session_ends_at_secs: u64,
+    /// Of its session, as far as it is kept.
+    subscriptions: Subscriptions,
 }
 
 impl HubHandler for Gateway {
@@ -102,15 +118,19 @@ impl HubHandler for Gateway {
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<HubSession>, Refusal> {
         let admitted = self.admit(&request).await;
         self.metrics.connect(admitted.is_ok());
-        let (speaker, session_ends_at_secs) = admitted?;
+        let AdmittedClient { speaker, session_ends_at_secs, subscriptions } = admitted?;
+        let kept = self.resume(&speaker, subscriptions, request.clean_session).await?;
         let link = request.link;
+        link.restore_subscriptions(kept);
         // A place for the event first: what cannot be told later is not begun.
         let place = tokio::time::timeout(AUTHENTICATION_WAIT, self.connections.place()).await;
         let place = place.map_err(|_| Refusal::Unavailable)?.map_err(|_| Refusal::Unavailable)?;
         let Source { application, identity, .. } = &speaker.source;
         let told = Event::connection(&speaker.source, now_ms(), true);
         let id = self.sessions.register(application, identity, link.clone(), || place.fill(told));
-        let session = HubSession { speaker, id };
+        let is_kept = !request.clean_session;
+        let kept_bits = is_kept.then(|| AtomicU8::new(kept.to_bits()));
+        let session = HubSession { speaker, id, link: link.clone(), kept: kept_bits };
         // Disabled between the check and the registration: nobody else would have found the session to cut it.
         let is_enabled = self.is_still_enabled(&session).await;
         if !matches!(is_enabled, Ok(true)) {
@@ -118,7 +138,8 @@ impl HubHandler for Gateway {
             link.close(CloseReason::Disabled);
             return Err(is_enabled.err().unwrap_or(Refusal::NotAuthorized));
         }
-        Ok(Accepted { session, session_present: false, expires_at_secs: Some(session_ends_at_secs) })
+        let session_present = kept != Subscriptions::default();
+        Ok(Accepted { session, session_present, expires_at_secs: Some(session_ends_at_secs) })
     }
 
     async fn telemetry(&self, session: &HubSession, batch: TelemetryBatch) -> Result<(), HubError> {
@@ -145,8 +166,17 @@ impl HubHandler for Gateway {
         patched.map_err(|error| refused_patch(&source.identity, &error))
     }
 
-    async fn subscriptions_changed(&self, _session: &HubSession) {
+    async fn subscriptions_changed(&self, session: &HubSession) -> Result<(), HubError> {
+        let Source { application, identity, .. } = &session.speaker.source;
+        let subscriptions = session.link.subscriptions();
+        if let Some(kept) = session.kept.as_ref().filter(|kept| kept.load(Ordering::Acquire) != subscriptions.to_bits())
+        {
+            let stored = self.kept_sessions.keep(application, identity, subscriptions).await;
+            stored.map_err(|error| session_not_kept(identity, &error))?;
+            kept.store(subscriptions.to_bits(), Ordering::Release);
+        }
         self.sessions.subscriptions_changed();
+        Ok(())
     }
 
     async fn disconnected(&self, session: HubSession, graceful: bool) {
@@ -242,8 +272,20 @@ impl Gateway {
         turn.ok().and_then(Result::ok)
     }
 
-    /// Who connects, and when its session has to end (Unix seconds).
-    async fn admit(&self, request: &ConnectRequest) -> Result<(Speaker, u64), Refusal> {
+    /// What an earlier session of the client leaves to this one; a client that wants none has the earlier one forgotten.
+    async fn resume(&self, speaker: &Speaker, kept: Subscriptions, clean: bool) -> Result<Subscriptions, Refusal> {
+        let nothing = Subscriptions::default();
+        if !clean || kept == nothing {
+            return Ok(kept);
+        }
+        let Source { application, identity, .. } = &speaker.source;
+        let forgotten = self.kept_sessions.keep(application, identity, nothing).await;
+        forgotten.map_err(|error| session_not_kept(identity, &error)).map_err(|_| Refusal::Unavailable)?;
+        Ok(nothing)
+    }
+
+    /// Who connects, when its session has to end, and what is kept of an earlier one.
+    async fn admit(&self, request: &ConnectRequest) -> Result<AdmittedClient, Refusal> {
         let identity = &request.identity;
         let refused = |reason: &dyn std::fmt::Display| {
             tracing::info!(%identity, peer = %request.peer, "connection refused: {reason}");
@@ -269,9 +311,10 @@ impl Gateway {
             AuthenticateError::Busy => Refusal::Unavailable,
             AuthenticateError::Store(error) => failed(&error),
         })?;
-        let session_ends_at_secs = principal.session_ends_at_secs;
+        let Principal { session_ends_at_secs, subscriptions, .. } = principal;
         let speaker = self.speaker(&application.id.as_str().into(), identity, principal, request.model_id.clone());
-        Ok((speaker.map_err(|error| refused(&error))?, session_ends_at_secs))
+        let speaker = speaker.map_err(|error| refused(&error))?;
+        Ok(AdmittedClient { speaker, session_ends_at_secs, subscriptions })
     }
 
     async fn is_still_enabled(&self, session: &HubSession) -> Result<bool, Refusal> {
@@ -287,7 +330,7 @@ impl Gateway {
     /// Waits for a place in the queue of the log first, however long: the session stays listed until its end can be told. At a
     /// stop nobody waits; all sessions end with the process.
     async fn end(&self, session: &HubSession) -> bool {
-        let HubSession { speaker: Speaker { source, .. }, id } = session;
+        let HubSession { speaker: Speaker { source, .. }, id, .. } = session;
         let place = self.connections.place().await.ok();
         let told = Event::connection(source, now_ms(), false);
         let tell = || {
@@ -309,6 +352,17 @@ fn without_stamps(properties: Bytes) -> Bytes {
         .map(|(name, _)| name.into_owned())
         .collect();
     stamps.iter().fold(properties, |properties, name| bag::remove(&properties, name))
+}
+
+fn session_not_kept(identity: &Identity, error: &KeepSessionError) -> HubError {
+    let is_news = match error {
+        KeepSessionError::Store(error) => !error.is_passing(),
+        KeepSessionError::Stopping => false,
+    };
+    if is_news {
+        tracing::error!(%identity, error = error as &dyn std::error::Error, "subscriptions were not kept");
+    }
+    HubError { status: 503, message: "the subscriptions could not be kept".into() }
 }
 
 fn not_stored(identity: &Identity, error: &(dyn std::error::Error + 'static)) -> HubError {

@@ -4,6 +4,7 @@
 //!   transport ──► gateway ─┐
 //!   front ──► device_http ─┼─► authenticate, provisioning ──► registry
 //!                          ├─► twins ──► registry, sessions
+//!                          ├─► kept_sessions ──► registry
 //!                          └─► events (the log) ◄── relay ◄── registry (outbox)
 //!   people's side ──► sessions (methods, desired properties, disconnect), twins
 //! ```
@@ -15,6 +16,7 @@ pub mod applications;
 mod authenticate;
 pub mod device_http;
 pub mod gateway;
+pub mod kept_sessions;
 pub mod limits;
 pub mod metrics;
 pub mod provisioning;

@@ -14,6 +14,12 @@ pub const TWIN_CHANGES_QUEUED_MAX: usize = 1_024;
 /// Twin changes committed with one `fsync`.
 pub const TWIN_CHANGES_PER_COMMIT_MAX: usize = 128;
 
+/// Sessions that wait to be kept; beyond it their clients wait for the answer to SUBSCRIBE.
+pub const SESSIONS_KEPT_QUEUED_MAX: usize = 1_024;
+
+/// Sessions kept with one `fsync`.
+pub const SESSIONS_KEPT_PER_COMMIT_MAX: usize = 128;
+
 /// How long a session may take none of its waiting desired patches before it is cut: it reads the whole twin when it comes back.
 pub const DESIRED_NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
 

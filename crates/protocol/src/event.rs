@@ -89,7 +89,8 @@ pub enum HubEvent {
     },
     /// Took a delivery.
     Delivered(Receipt),
-    /// Changed what it is subscribed to; the protocol's own answer is in the output.
+    /// Wants its subscriptions changed to these. Confirm with `confirm_subscriptions` once they are kept as long as the session
+    /// has to last: whoever was told yes does not ask again. Nothing else comes before that.
     SubscriptionsChanged(Subscriptions),
     /// Registers.
     DpsRegister(PendingRequest, Bytes),
@@ -244,6 +245,9 @@ pub trait Face: Send {
 
     /// Keeps the client out. The connection closes once the output is written.
     fn refuse(&mut self, refusal: Refusal) -> Self::Close;
+
+    /// Answers [`HubEvent::SubscriptionsChanged`].
+    fn confirm_subscriptions(&mut self);
 
     /// Acknowledges telemetry or a method's answer: to be called in the order they came.
     fn acknowledge(&mut self, receipt: Receipt);

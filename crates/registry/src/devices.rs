@@ -13,7 +13,8 @@ const TABLE: &str = "devices";
 
 /// Every column, in the order of the table.
 const COLUMNS: &str = "id, generation_id, etag, display_name, template, enabled, provisioned, awaiting_approval, simulated, \
-     is_edge, organization, primary_key, secondary_key, enrollment_group, gateway, gateway_relationship, created_ms, updated_ms";
+     is_edge, organization, primary_key, secondary_key, enrollment_group, gateway, gateway_relationship, created_ms, updated_ms, \
+     subscriptions";
 
 /// A pair of symmetric keys in base64.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -65,6 +66,9 @@ pub struct DeviceRow {
     pub created_ms: i64,
     /// When the record last changed.
     pub updated_ms: i64,
+    /// What its session is subscribed to, in the hub's own bits; 0 when no session is kept. No part of the record: the etag stays.
+    #[sqlx(try_from = "i64")]
+    pub subscriptions: u8,
 }
 
 /// What a new device is made from; the rest is generated.
@@ -157,7 +161,7 @@ impl Registry {
     pub async fn device_create(&self, application: &str, device: NewDevice) -> Result<DeviceRow, StoreError> {
         let sql = format!(
             "INSERT INTO devices (application, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, $9, $10, $11, \
-             $13, $14, NULL, NULL, NULL, $12, $12) RETURNING {COLUMNS}"
+             $13, $14, NULL, NULL, NULL, $12, $12, 0) RETURNING {COLUMNS}"
         );
         let name = if device.display_name.is_empty() { &device.id } else { &device.display_name };
         let statement = Statement::new("create a device", TABLE, sql)

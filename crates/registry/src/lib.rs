@@ -28,6 +28,7 @@ mod random;
 mod relationships;
 mod resource;
 mod segments;
+mod sessions;
 mod templates;
 mod twins;
 mod users;
@@ -58,6 +59,7 @@ pub use random::{new_etag, new_generation_id, new_id, new_symmetric_keys, random
 pub use relationships::RelationshipRow;
 pub use resource::{Acts, CountMax, Precondition, Resource};
 pub use segments::{LastSeenRow, SegmentRow};
+pub use sessions::KeptSession;
 pub use templates::{TemplateField, TemplateRow};
 pub use twins::{OwnedTwin, TwinTransaction};
 pub use users::UserRow;

@@ -6,8 +6,7 @@ use super::engine::{Locks, Statement, Transaction, retried};
 use super::{Registry, StoreError, SymmetricKeys, devices, lifecycle, new_etag, new_generation_id};
 
 const TABLE: &str = "modules";
-const COLUMNS: &str =
-    "device, id, generation_id, etag, managed_by, auth_type, primary_key, secondary_key, created_ms, updated_ms";
+const COLUMNS: &str = "device, id, generation_id, etag, managed_by, auth_type, primary_key, secondary_key, created_ms, updated_ms, subscriptions";
 
 /// How a module proves who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +37,9 @@ pub struct ModuleRow {
     pub created_ms: i64,
     /// When it last changed.
     pub updated_ms: i64,
+    /// What its session is subscribed to, in the hub's own bits; 0 when no session is kept. No part of the record: the etag stays.
+    #[sqlx(try_from = "i64")]
+    pub subscriptions: u8,
 }
 
 /// What a write of a module identity sets; `None` leaves a member as it is.
@@ -119,7 +121,7 @@ impl Registry {
         };
         let sql = format!(
             "INSERT INTO modules (application, {COLUMNS}) \
-             VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, 'none'), $8, $9, $10, $10) \
+             VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, 'none'), $8, $9, $10, $10, 0) \
              ON CONFLICT (application, device, id) DO UPDATE SET etag = $5, managed_by = COALESCE($6, modules.managed_by), \
              auth_type = COALESCE($7, modules.auth_type), \
              primary_key = CASE WHEN $7 IS NULL THEN modules.primary_key ELSE $8 END, \

@@ -56,6 +56,7 @@ struct State {
     polls: BTreeMap<String, u32>,
     unavailable: bool,
     fail_telemetry: bool,
+    fail_subscriptions: bool,
     stalled: bool,
     expires_at_secs: Option<u64>,
 }
@@ -92,6 +93,11 @@ impl MemoryHub {
     /// Fails every telemetry call, or stops doing so.
     pub fn set_fail_telemetry(&self, fail: bool) {
         self.state().fail_telemetry = fail;
+    }
+
+    /// Fails every change of subscriptions, or stops doing so.
+    pub fn set_fail_subscriptions(&self, fail: bool) {
+        self.state().fail_subscriptions = fail;
     }
 
     /// Never answers telemetry, nor says that a session ended, or does so again.
@@ -215,8 +221,12 @@ impl HubHandler for MemoryHub {
         Ok(*version)
     }
 
-    async fn subscriptions_changed(&self, _session: &MemorySession) {
+    async fn subscriptions_changed(&self, _session: &MemorySession) -> Result<(), HubError> {
+        if self.state().fail_subscriptions {
+            return Err(HubError { status: 503, message: "the store is not available".to_owned() });
+        }
         self.count(|counts| counts.subscriptions += 1);
+        Ok(())
     }
 
     async fn disconnected(&self, session: MemorySession, graceful: bool) {

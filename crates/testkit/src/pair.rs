@@ -133,6 +133,9 @@ impl Pair {
 
     fn poll_hub(&mut self, now: Instant) -> Result<(), CloseHub> {
         while let Some(event) = self.hub.poll(now, &mut self.to_hub.arrived)? {
+            if matches!(event, HubEvent::SubscriptionsChanged(_)) {
+                self.hub.confirm_subscriptions();
+            }
             self.hub_events.push_back(event);
         }
         self.hub.handle_timeout(now)

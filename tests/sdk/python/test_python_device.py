@@ -7,7 +7,7 @@ from azure.iot.device import Message, MethodResponse
 from azure.iot.device.aio import IoTHubDeviceClient, ProvisioningDeviceClient
 import pytest
 
-from conftest import Central, derive_key, wait_until
+from conftest import Central, ServedForGood, derive_key, wait_until
 
 MODEL_ID = "dtmi:com:example:Thermostat;1"
 
@@ -24,13 +24,14 @@ async def provision(central: Central, device_id: str, key: str, payload=None):
     return await client.register()
 
 
-async def connect(central: Central, device_id: str, key: str, host: str | None = None):
+async def connect(central: Central, device_id: str, key: str, host: str | None = None, **options):
     client = IoTHubDeviceClient.create_from_symmetric_key(
         symmetric_key=key,
         hostname=host or central.HOST,
         device_id=device_id,
         server_verification_cert=central.ca_pem,
         product_info=MODEL_ID,
+        **options,
     )
     await client.connect()
     return client
@@ -129,3 +130,45 @@ async def test_blocked_device_is_cut_and_refused(shared_central):
     await client.shutdown()
     with pytest.raises(Exception):
         await connect(central, "py-blocked", key)
+
+
+async def served_for_good(central: Central, device_id: str):
+    """A device that listens to all there is, and a check that it is served: it subscribes once in its life."""
+    key = derive_key(central.group_key(), device_id)
+    await provision(central, device_id, key)
+    # The SDK renews its token, by reconnecting, two minutes before its end: two seconds from now, and again.
+    client = await connect(central, device_id, key, sastoken_ttl=122, connection_retry_interval=1)
+    return client, ServedForGood(central, client, device_id)
+
+
+async def test_everything_still_arrives_when_the_token_was_renewed(shared_central):
+    client, served = await served_for_good(shared_central, "py-renewal")
+    await served.check()
+    await served.reconnects(2)
+    await served.check()
+    await client.shutdown()
+
+
+async def test_everything_still_arrives_when_the_connection_was_cut(shared_central):
+    central = shared_central
+    client, served = await served_for_good(central, "py-cut")
+    await served.check()
+    reconnected = asyncio.create_task(served.reconnects(1))
+    # Whoever connects under the same name takes the place.
+    other = await connect(central, "py-cut", derive_key(central.group_key(), "py-cut"))
+    await other.disconnect()
+    await other.shutdown()
+    await reconnected
+    await served.check()
+    await client.shutdown()
+
+
+async def test_everything_still_arrives_when_central_was_started_again(central):
+    client, served = await served_for_good(central, "py-restart")
+    await served.check()
+    reconnected = asyncio.create_task(served.reconnects(1))
+    await asyncio.to_thread(central.stop)
+    await asyncio.to_thread(central.start)
+    await reconnected
+    await served.check()
+    await client.shutdown()

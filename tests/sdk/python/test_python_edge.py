@@ -9,7 +9,7 @@ from azure.iot.device import Message, MethodResponse
 from azure.iot.device.aio import IoTHubDeviceClient
 import pytest
 
-from conftest import Central, Edge, wait_until
+from conftest import Central, Edge, ServedForGood, wait_until
 from deployments import apply_manifest, device_key, manifest
 
 HERE = pathlib.Path(__file__).parent
@@ -38,7 +38,7 @@ def site(shared_central, tmp_path_factory):
     edge.stop()
 
 
-async def connect_leaf(central: Central, edge: Edge):
+async def connect_leaf(central: Central, edge: Edge, **options):
     wait_until(lambda: (edge.data / "identity/ca.pem").exists(), "the edge's CA")
 
     async def attempt():
@@ -48,6 +48,7 @@ async def connect_leaf(central: Central, edge: Edge):
             gateway_hostname=edge.HOST,
             device_id="leaf-1",
             server_verification_cert=edge.ca_pem,
+            **options,
         )
         try:
             await client.connect()
@@ -129,4 +130,19 @@ async def test_route_into_a_module_and_out_again(site):
     assert echoed[0]["body"] == {"hello": 1}
     assert echoed[0]["properties"]["via"] == "in1"
     assert not [m for m in central.messages("leaf-1") if m["body"] == {"hello": 1}], "the route did not name $upstream"
+    await client.shutdown()
+
+
+async def test_everything_still_arrives_when_the_leaf_renewed_its_token_and_the_edge_was_started_again(site):
+    central, edge = site
+    client = await connect_leaf(central, edge, sastoken_ttl=122, connection_retry_interval=1)
+    served = ServedForGood(central, client, "leaf-1")
+    await served.check()
+    await served.reconnects(2)
+    await served.check()
+    reconnected = asyncio.create_task(served.reconnects(1))
+    await asyncio.to_thread(edge.stop)
+    edge.start()
+    await reconnected
+    await served.check()
     await client.shutdown()

@@ -9,4 +9,5 @@ mod hub_http;
 mod postgres;
 mod provisioning;
 mod rest;
+mod sessions;
 mod start;

@@ -37,6 +37,9 @@ impl HubHandler for EdgeHub {
         let kept = if request.clean_session { None } else { self.sessions.kept(&identity) };
         if let Some(subscriptions) = kept {
             request.link.restore_subscriptions(subscriptions);
+        } else if let Err(error) = self.sessions.keep(&identity, None) {
+            // It would come back with the next session that is not new.
+            tracing::warn!(%identity, error = &error as &dyn std::error::Error, "cannot forget subscriptions");
         }
         tracing::info!(%identity, peer = %request.peer, client = request.client_type, "client connected");
         self.clients.connected(&identity);
@@ -60,9 +63,12 @@ impl HubHandler for EdgeHub {
         self.patch_reported(&session.identity, patch).await
     }
 
-    async fn subscriptions_changed(&self, session: &Session) {
+    async fn subscriptions_changed(&self, session: &Session) -> Result<(), HubError> {
         let subscriptions = Some(session.link.subscriptions()).filter(|_| !session.clean);
-        self.sessions.keep(&session.identity, subscriptions);
+        self.sessions.keep(&session.identity, subscriptions).map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot keep subscriptions");
+            HubError { status: 503, message: "the subscriptions could not be kept".into() }
+        })
     }
 
     async fn disconnected(&self, session: Session, graceful: bool) {

@@ -127,8 +127,8 @@ impl Sessions {
         self.with(|live| live.kept.get(&identity.to_string()).copied()).map(Subscriptions::from_bits)
     }
 
-    /// Keeps (or, with `None`, forgets) what an identity is subscribed to.
-    pub(super) fn keep(&self, identity: &Identity, subscriptions: Option<Subscriptions>) {
+    /// Keeps (or, with `None`, forgets) what an identity is subscribed to. `Ok` means durable.
+    pub(super) fn keep(&self, identity: &Identity, subscriptions: Option<Subscriptions>) -> Result<(), StateError> {
         let changed = self.with(|live| {
             let before = live.kept.clone();
             match subscriptions {
@@ -138,12 +138,9 @@ impl Sessions {
             live.forget_one_too_many(identity);
             (before != live.kept).then(|| live.kept.clone())
         });
-        if let Some(kept) = changed
-            && let Err(error) = state::write(&self.path, &kept)
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep subscriptions");
-        }
+        let written = changed.map_or(Ok(()), |kept| state::write(&self.path, &kept));
         self.changed();
+        written
     }
 }
 
@@ -173,10 +170,10 @@ mod tests {
         let path = dir.path().join("sessions.json");
         let identity = Identity::module("d", "m");
         let subscriptions = Subscriptions { methods: true, inputs: true, ..Subscriptions::default() };
-        Sessions::open(path.clone()).unwrap().keep(&identity, Some(subscriptions));
+        Sessions::open(path.clone()).unwrap().keep(&identity, Some(subscriptions)).unwrap();
         let again = Sessions::open(path.clone()).unwrap();
         assert_eq!(again.kept(&identity), Some(subscriptions));
-        again.keep(&identity, None);
+        again.keep(&identity, None).unwrap();
         assert_eq!(Sessions::open(path).unwrap().kept(&identity), None);
     }
 
@@ -207,9 +204,9 @@ mod tests {
         // As an earlier run left it: the file is not written once more for each.
         sessions.with(|live| live.kept.extend(absent.iter().map(|id| (id.to_string(), subscriptions.to_bits()))));
         sessions.insert(&first, SessionLink::detached().0).unwrap();
-        sessions.keep(&first, Some(subscriptions));
+        sessions.keep(&first, Some(subscriptions)).unwrap();
         assert_eq!(sessions.kept(&absent[0]), Some(subscriptions), "so many are kept");
-        sessions.keep(&newest, Some(subscriptions));
+        sessions.keep(&newest, Some(subscriptions)).unwrap();
         assert_eq!(sessions.kept(&absent[0]), None);
         for kept in [&first, &newest, &absent[1], absent.last().unwrap()] {
             assert_eq!(sessions.kept(kept), Some(subscriptions), "{kept}");
@@ -225,7 +222,7 @@ mod tests {
         sessions.insert(&identity, link).unwrap();
         tokio::join!(sessions.with_inputs(&identity), async {
             far_end.set_subscriptions(Subscriptions { inputs: true, ..Subscriptions::default() });
-            sessions.keep(&identity, Some(far_end.subscriptions()));
+            sessions.keep(&identity, Some(far_end.subscriptions())).unwrap();
         });
     }
 }

@@ -15,7 +15,7 @@ use model::message::Message;
 use protocol::hub::bag;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use transport::client::{ClientEvent, LinkState, SendError};
+use transport::client::{ClientEvent, LinkState, SendError, Subscriptions};
 
 use site::{Site, module, soon};
 
@@ -209,6 +209,41 @@ async fn a_method_from_above_reaches_the_client_and_its_answer_goes_back() {
     let answer = site.invoke_until_subscribed(&link, "reset", Bytes::from_static(b"{\"x\":1}")).await;
     assert_eq!((answer.status, &answer.payload[..]), (207, b"{\"done\":true}".as_slice()));
     drop(soon(answering).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_client_that_subscribed_once_is_served_for_good_also_after_a_restart() {
+    let mut site = Site::new(json!({})).await;
+    let leaf = Identity::device("leaf");
+    let (client, _events) = site.client(&leaf);
+    soon(client.state().wait_for(|state| *state == LinkState::Connected)).await.unwrap();
+    client.stop().await;
+    for restart in [false, true] {
+        if restart {
+            site.restart_edge().await;
+        }
+        // As the Python SDK comes back: it subscribes to nothing.
+        let (client, mut events) = site.client_subscribing(&leaf, site::LEAF_KEY, Subscriptions::default());
+        let first = soon(events.recv()).await.unwrap();
+        assert!(matches!(first, ClientEvent::Connected { session_present: true }), "{first:?}");
+        soon(client.twin()).await.unwrap();
+        let link = site.upstream.link(&leaf).await;
+        let answering = async {
+            let ClientEvent::Method(call) = soon(events.recv()).await.unwrap() else { panic!("a method was expected") };
+            call.reply(200, Bytes::new()).await;
+            soon(events.recv()).await.unwrap()
+        };
+        let asking = async {
+            let answer = site.invoke_until_subscribed(&link, "reset", Bytes::new()).await;
+            assert_eq!(answer.status, 200);
+            site.upstream.set_desired(&leaf, json!({ "rate": 5, "$version": 2 }));
+            link.desired_patch(2, Bytes::from_static(b"{\"rate\":5,\"$version\":2}")).await.unwrap();
+        };
+        let (told, ()) = tokio::join!(answering, asking);
+        assert!(matches!(told, ClientEvent::Desired { version: 2, .. }), "{told:?}");
+        client.stop().await;
+        site.upstream.set_desired(&leaf, json!({ "$version": 1 }));
+    }
 }
 
 #[tokio::test]

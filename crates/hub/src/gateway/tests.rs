@@ -23,6 +23,7 @@ async fn gateway(folder: &std::path::Path) -> Gateway {
     let events = Events::new(log, Live::default(), metrics, &Health::default());
     let (sessions, metrics) = (Sessions::default(), HubMetrics::default());
     Gateway {
+        kept_sessions: KeptSessions::new(registry.clone()).0,
         twins: Twins::new(registry.clone(), sessions.clone()).0,
         connections: EventQueue::new(events.clone()).0,
         provisioning: Provisioning::new(registry.clone(), applications.clone(), LastSeen::default(), metrics.clone()),

@@ -106,6 +106,8 @@ pub struct HubConnection {
     last_received: Instant,
     expires_at: Option<Instant>,
     subscriptions: Subscriptions,
+    /// SUBACK or UNSUBACK that waits for the owner's word.
+    unconfirmed: Option<Box<Packet>>,
     inputs_qos: QoS,
     will: Option<Box<Message>>,
     deliveries: VecDeque<u16>,
@@ -125,6 +127,7 @@ impl Face for HubConnection {
             last_received: now,
             expires_at: None,
             subscriptions: Subscriptions::default(),
+            unconfirmed: None,
             inputs_qos: QoS::AtMostOnce,
             will: None,
             deliveries: VecDeque::new(),
@@ -135,7 +138,7 @@ impl Face for HubConnection {
     }
 
     fn poll(&mut self, now: Instant, input: &mut BytesMut) -> Result<Option<HubEvent>, CloseHub> {
-        while !matches!(self.phase, Phase::Deciding { .. } | Phase::Closed) {
+        while !matches!(self.phase, Phase::Deciding { .. } | Phase::Closed) && self.unconfirmed.is_none() {
             let packet = match decode(input) {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return Ok(None),
@@ -167,6 +170,12 @@ impl Face for HubConnection {
             Refusal::Unavailable => ConnectReturnCode::ServerUnavailable,
         };
         self.refuse_with(code, CloseHub::Refused(code))
+    }
+
+    fn confirm_subscriptions(&mut self) {
+        if let Some(answer) = self.unconfirmed.take() {
+            self.write(&answer);
+        }
     }
 
     fn acknowledge(&mut self, receipt: Receipt) {
@@ -375,8 +384,7 @@ impl HubConnection {
 
     fn take_subscribe(&mut self, packet_id: u16, filters: &[(Text, QoS)]) -> Option<HubEvent> {
         let granted: Vec<Option<QoS>> = filters.iter().map(|(filter, qos)| self.subscribe(filter, *qos)).collect();
-        self.write(&Packet::SubAck { packet_id, granted });
-        matches!(self.phase, Phase::Hub).then_some(HubEvent::SubscriptionsChanged(self.subscriptions))
+        self.answer_subscribe(Packet::SubAck { packet_id, granted })
     }
 
     fn subscribe(&mut self, filter: &str, qos: QoS) -> Option<QoS> {
@@ -403,8 +411,17 @@ impl HubConnection {
                 *flag(&mut self.subscriptions, filter) = false;
             }
         }
-        self.write(&Packet::UnsubAck(packet_id));
-        matches!(self.phase, Phase::Hub).then_some(HubEvent::SubscriptionsChanged(self.subscriptions))
+        self.answer_subscribe(Packet::UnsubAck(packet_id))
+    }
+
+    /// A hub client's answer waits for the owner; provisioning keeps no subscriptions.
+    fn answer_subscribe(&mut self, answer: Packet) -> Option<HubEvent> {
+        if self.phase != Phase::Hub {
+            self.write(&answer);
+            return None;
+        }
+        self.unconfirmed = Some(Box::new(answer));
+        Some(HubEvent::SubscriptionsChanged(self.subscriptions))
     }
 
     fn refuse_with(&mut self, code: ConnectReturnCode, close: CloseHub) -> CloseHub {

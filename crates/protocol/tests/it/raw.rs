@@ -42,6 +42,10 @@ impl Raw {
     fn receive(&mut self, mut bytes: BytesMut) -> Result<Vec<HubEvent>, CloseHub> {
         let mut events = Vec::new();
         while let Some(event) = self.hub.poll(self.now, &mut bytes)? {
+            if matches!(event, HubEvent::SubscriptionsChanged(_)) {
+                assert_eq!(self.hub.output_len(), 0, "nothing is said before they are kept");
+                self.hub.confirm_subscriptions();
+            }
             events.push(event);
         }
         Ok(events)
@@ -209,6 +213,22 @@ fn subscriptions_are_granted_reduced_or_refused_one_by_one() {
     let events = raw.send(Packet::Unsubscribe { packet_id: 10, filters }).unwrap();
     assert_eq!(events, [HubEvent::SubscriptionsChanged(Subscriptions { methods: false, ..subscribed })]);
     assert_eq!(raw.answers(), [Packet::UnsubAck(10)]);
+}
+
+#[test]
+fn what_follows_a_subscription_waits_until_it_is_confirmed() {
+    let mut raw = Raw::accepted(connect());
+    let mut bytes = BytesMut::new();
+    let filters = vec![("$iothub/methods/POST/#".into(), QoS::AtLeastOnce)];
+    encode(&Packet::Subscribe { packet_id: 9, filters }, &mut bytes).unwrap();
+    encode(&Packet::PingReq, &mut bytes).unwrap();
+    assert!(matches!(raw.hub.poll(raw.now, &mut bytes), Ok(Some(HubEvent::SubscriptionsChanged(_)))));
+    assert_eq!(raw.hub.poll(raw.now, &mut bytes), Ok(None));
+    assert!(raw.answers().is_empty());
+    raw.hub.confirm_subscriptions();
+    assert_eq!(raw.hub.poll(raw.now, &mut bytes), Ok(None));
+    let granted = vec![Some(QoS::AtLeastOnce)];
+    assert_eq!(raw.answers(), [Packet::SubAck { packet_id: 9, granted }, Packet::PingResp]);
 }
 
 #[test]

@@ -123,8 +123,9 @@ pub trait HubHandler: Send + Sync + 'static {
         patch: Bytes,
     ) -> impl Future<Output = Result<u64, HubError>> + Send;
 
-    /// The set of subscriptions changed; called after the protocol's answer was queued.
-    fn subscriptions_changed(&self, session: &Self::Session) -> impl Future<Output = ()> + Send;
+    /// The set of subscriptions changed. Ok means that it is kept as long as the session has to last, over a restart too: the
+    /// transport confirms right after. An error closes the connection without confirming, so that the client asks again.
+    fn subscriptions_changed(&self, session: &Self::Session) -> impl Future<Output = Result<(), HubError>> + Send;
 
     /// The connection is over; called exactly once for each accepted session. `graceful` when the client took leave.
     fn disconnected(&self, session: Self::Session, graceful: bool) -> impl Future<Output = ()> + Send;

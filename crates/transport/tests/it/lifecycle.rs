@@ -104,6 +104,19 @@ async fn a_shutdown_ends_sessions_without_their_will() {
 }
 
 #[tokio::test]
+async fn a_subscription_that_cannot_be_kept_is_not_confirmed_and_the_connection_ends() {
+    let hub = Arc::new(MemoryHub::default());
+    hub.set_fail_subscriptions(true);
+    let (mut client, serving, _) = in_memory(&hub).await;
+    let filters = vec![("$iothub/methods/POST/#".into(), protocol::mqtt::QoS::AtLeastOnce)];
+    send(&mut client, &Packet::Subscribe { packet_id: 1, filters }).await;
+    let mut answers = Vec::new();
+    client.read_to_end(&mut answers).await.unwrap();
+    assert_eq!(answers, [0_u8; 0]);
+    serving.await.unwrap();
+}
+
+#[tokio::test]
 async fn telemetry_before_an_error_is_taken_and_acknowledged() {
     let hub = Arc::new(MemoryHub::default());
     let (mut client, serving, _) = in_memory(&hub).await;

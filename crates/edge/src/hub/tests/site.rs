@@ -157,7 +157,9 @@ impl HubHandler for Upstream {
         patched.map_err(|error| HubError { status: 400, message: error.to_string() })
     }
 
-    async fn subscriptions_changed(&self, _: &Identity) {}
+    async fn subscriptions_changed(&self, _: &Identity) -> Result<(), HubError> {
+        Ok(())
+    }
 
     async fn disconnected(&self, session: Identity, _: bool) {
         self.with(|state| state.links.remove(&session));
@@ -364,6 +366,16 @@ impl Site {
     }
 
     pub fn client_with_key(&self, identity: &Identity, key: &str) -> (HubClient, mpsc::Receiver<ClientEvent>) {
+        let all = if identity.module_id().is_some() { Subscriptions::module() } else { Subscriptions::device() };
+        self.client_subscribing(identity, key, all)
+    }
+
+    pub fn client_subscribing(
+        &self,
+        identity: &Identity,
+        key: &str,
+        subscribe: Subscriptions,
+    ) -> (HubClient, mpsc::Receiver<ClientEvent>) {
         let address = self.edge.as_ref().unwrap().1;
         HubClient::start(HubClientOptions {
             host: address.ip().to_string(),
@@ -377,7 +389,7 @@ impl Site {
             client_type: "test".to_owned(),
             tls: self.client_tls(),
             keep_alive: Duration::from_secs(60),
-            subscribe: if identity.module_id().is_some() { Subscriptions::module() } else { Subscriptions::device() },
+            subscribe,
             reconnection: None,
         })
     }

@@ -207,7 +207,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
             }
             HubEvent::SubscriptionsChanged(subscriptions) => {
                 self.far.set_subscriptions(subscriptions);
-                self.serving(Box::pin(handler.subscriptions_changed(session))).await?;
+                self.serving(Box::pin(handler.subscriptions_changed(session))).await??;
+                self.wire.face.confirm_subscriptions();
             }
             HubEvent::Disconnect => return Err(End::Disconnect),
             HubEvent::Telemetry { .. }
