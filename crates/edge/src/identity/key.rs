@@ -1,7 +1,5 @@
 //! A symmetric key: signs and verifies, and shows itself to nobody outside this room.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use protocol::auth::sas::{self, SasToken};
 
 use super::master_key::hmac_sha256;
@@ -34,7 +32,7 @@ impl SharedAccessKey {
 
     /// HMAC-SHA256 of the data.
     pub(super) fn hmac(&self, data: &[u8]) -> Result<[u8; 32], SignError> {
-        let key = STANDARD.decode(&self.0).map_err(|_| SignError::NotBase64)?;
+        let key = sas::decode_base64(&self.0).map_err(|_| SignError::NotBase64)?;
         Ok(hmac_sha256(&key, data))
     }
 }

@@ -13,7 +13,9 @@
 use std::borrow::Cow;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::{DecodeError, alphabet};
 use hmac::{Hmac, Mac};
 use model::identity::Identity;
 use sha2::Sha256;
@@ -25,6 +27,17 @@ type HmacSha256 = Hmac<Sha256>;
 
 /// The word a token begins with; compared exactly.
 pub const SCHEME: &str = "SharedAccessSignature";
+
+/// Reads base64 with or without its closing `=`: keys are copied without them, and some clients leave them out of signatures.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The bytes of a key or signature in base64; a closing `=` may be left out.
+pub fn decode_base64(text: &str) -> Result<Vec<u8>, DecodeError> {
+    LENIENT.decode(text.trim())
+}
 
 /// A token that is well formed. Whether it is genuine is for [`SasToken::verify`] to say.
 #[derive(Clone, PartialEq, Eq)]
@@ -103,9 +116,7 @@ impl SasToken {
             resource,
             expiry_secs: expiry.parse().map_err(|_| ParseTokenError::Expiry)?,
             expiry,
-            signature: STANDARD
-                .decode(bag::decode(signature.as_bytes()).as_bytes())
-                .map_err(|_| ParseTokenError::Signature)?,
+            signature: decode_base64(&bag::decode(signature.as_bytes())).map_err(|_| ParseTokenError::Signature)?,
             policy: policy.map(|text| bag::decode(text.as_bytes()).into_owned()).filter(|name| !is_blank(name)),
         })
     }
@@ -147,19 +158,34 @@ impl SasToken {
             }
             _ => false,
         };
-        self.scopes().iter().any(|scope| covers(bare(scope)))
+        self.is_any_scope(covers)
     }
 
     /// Whether the token's scope is just this resource, read as by [`covers`](Self::covers).
     pub fn is_for(&self, resource: &str) -> bool {
-        self.scopes().iter().any(|scope| bare(scope).eq_ignore_ascii_case(resource))
+        self.is_any_scope(|scope| scope.eq_ignore_ascii_case(resource))
     }
 
-    /// The scope decoded, and as it stands: ids may hold `%`, and not everybody escapes.
-    fn scopes(&self) -> [Cow<'_, str>; 2] {
-        [bag::decode(self.resource.as_bytes()), Cow::Borrowed(&self.resource)]
+    /// Whether one of the readings of the scope is right: as it stands, since not everybody escapes and ids may hold `%`;
+    /// decoded; and decoded twice, since the C# SDK escapes the id and then the whole. Whatever it is read as, only who has the
+    /// key can have signed it.
+    fn is_any_scope(&self, right: impl Fn(&str) -> bool) -> bool {
+        let mut scope = Cow::Borrowed(self.resource.as_str());
+        for _ in 0..=RESOURCE_ESCAPES_MAX {
+            if right(bare(&scope)) {
+                return true;
+            }
+            match bag::decode(scope.as_bytes()) {
+                decoded if decoded == scope => return false,
+                decoded => scope = Cow::Owned(decoded.into_owned()),
+            }
+        }
+        false
     }
 }
+
+/// How often a token's resource may be escaped.
+const RESOURCE_ESCAPES_MAX: usize = 2;
 
 /// A scope without a trailing slash or `api-version`.
 fn bare(scope: &str) -> &str {
@@ -175,7 +201,7 @@ fn is_blank(policy: &str) -> bool {
 }
 
 fn keyed(key_base64: &str) -> Option<HmacSha256> {
-    let key = STANDARD.decode(key_base64.trim()).ok()?;
+    let key = decode_base64(key_base64).ok()?;
     // An empty key would let everybody sign.
     if key.is_empty() { None } else { HmacSha256::new_from_slice(&key).ok() }
 }

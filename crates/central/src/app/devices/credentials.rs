@@ -1,10 +1,8 @@
 //! How a device proves who it is: its own attestation, and the credentials it ends up with.
 
 use api::device::{Attestation, DeviceCredentials, SymmetricKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use events::clock::now_ms;
-use protocol::auth::sas::derive_device_key;
+use protocol::auth::sas::{self, derive_device_key};
 use registry::{AttestationRow, SymmetricKeys};
 use serde_json::{Map, Value};
 
@@ -18,7 +16,7 @@ pub fn keys_to_api(keys: SymmetricKeys) -> SymmetricKey {
 /// Checks keys a caller chose: base64 of 16 to 64 bytes, as the hub's own rule is.
 pub fn check_keys(pointer: &str, keys: &SymmetricKey) -> Result<SymmetricKeys, AppError> {
     for (name, key) in [("primaryKey", &keys.primary_key), ("secondaryKey", &keys.secondary_key)] {
-        let is_key = STANDARD.decode(key).is_ok_and(|bytes| (16..=64).contains(&bytes.len()));
+        let is_key = sas::decode_base64(key).is_ok_and(|bytes| (16..=64).contains(&bytes.len()));
         if !is_key {
             return Err(AppError::fault(format!("{pointer}/{name}"), "a key is base64 of 16 to 64 bytes"));
         }

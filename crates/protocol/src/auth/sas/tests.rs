@@ -124,6 +124,12 @@ fn a_scope_covers_itself_and_what_is_below() {
         ("/", module, false),
         ("hub.t/devices/50%25", "hub.t/devices/50%25", true),
         ("hub.t/devices/50%25", "hub.t/devices/50%", true),
+        // As the C# SDK writes it: the id is escaped, then the whole.
+        ("hub.t%2Fdevices%2FAA%253ABB", "hub.t/devices/AA:BB", true),
+        ("hub.t%2Fdevices%2Fa%2525b", "hub.t/devices/a%b", true),
+        // Three times is nobody's way.
+        ("hub.t%2Fdevices%2FAA%25253ABB", "hub.t/devices/AA:BB", false),
+        ("hub.t%2Fdevices%2FAA%253ABB", "hub.t/devices/AA:B", false),
     ];
     for (scope, resource, covered) in table {
         let token = SasToken::parse(&format!("{SCHEME} sr={scope}&sig=AAAA&se=1")).unwrap();
@@ -138,7 +144,61 @@ fn expiry_allows_for_skew() {
     assert!(token.is_expired(1001 + CLOCK_SKEW.as_secs()));
 }
 
+/// A token for a resource as it stands, signed.
+fn signed(resource: &str) -> SasToken {
+    let mut mac = keyed(KEY).unwrap();
+    mac.update(string_to_sign(resource, EXPIRY).as_bytes());
+    SasToken::parse(&assemble(resource, &STANDARD.encode(mac.finalize().into_bytes()), EXPIRY, None)).unwrap()
+}
+
+/// One device or module id, of all the characters there may be in one.
+const ID: &str = "[A-Za-z0-9._:!#$%()*+,;=?@'~-]{1,40}";
+
+#[test]
+fn keys_and_signatures_may_come_without_their_closing_signs() {
+    for bytes in 1..48_usize {
+        let key = STANDARD.encode(vec![7; bytes]);
+        let text = sign("hub.t", &key, EXPIRY, None).unwrap();
+        assert!(SasToken::parse(&text).unwrap().verify(key.trim_end_matches('=')), "a key of {bytes} bytes");
+        assert_eq!(sign("hub.t", key.trim_end_matches('='), EXPIRY, None), Ok(text));
+    }
+    let (resource, signature) = VECTORS[1];
+    for signature in [signature.trim_end_matches('=').to_owned(), signature.replace('=', "%3d")] {
+        let token = SasToken::parse(&format!("{SCHEME} sr={resource}&sig={signature}&se={EXPIRY}")).unwrap();
+        assert!(token.verify(KEY.trim_end_matches('=')), "{signature}");
+    }
+    assert_eq!(derive_device_key(KEY.trim_end_matches('='), DEVICE), derive_device_key(KEY, DEVICE));
+    // Without the `=`, not with anything else instead of it.
+    for text in ["AAAA!", "A", "AAA*", "AA=A"] {
+        assert!(decode_base64(text).is_err(), "{text}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_token_is_for_its_identity_however_often_it_was_escaped(
+        device in ID,
+        module in proptest::option::of(ID),
+        ids in 0..2_usize,
+        whole in 0..2_usize,
+    ) {
+        let identity = match &module {
+            Some(module) => Identity::module(&device, module),
+            None => Identity::device(&device),
+        };
+        let escaped = |text: &str, times: usize| (0..times).fold(text.to_owned(), |text, _| bag::encode(&text).into_owned());
+        let id = |text: &str| escaped(text, ids);
+        let resource = match &module {
+            Some(module) => format!("hub.t/devices/{}/modules/{}", id(&device), id(module)),
+            None => format!("hub.t/devices/{}", id(&device)),
+        };
+        let token = signed(&escaped(&resource, whole));
+        prop_assert!(token.verify(KEY));
+        prop_assert!(token.is_for(&audience("hub.t", &identity)), "{}", token.literal_resource());
+        prop_assert!(token.covers(&audience("hub.t", &identity)));
+        prop_assert!(!token.is_for("hub.t/devices/another"));
+    }
+
     #[test]
     fn what_is_signed_verifies(audience in "[ -~]{1,40}", expiry in any::<u32>()) {
         let token = SasToken::parse(&sign(&audience, KEY, expiry.into(), None).unwrap()).unwrap();
