@@ -33,13 +33,12 @@ pub fn audience(id_scope: &str, registration_id: &str) -> String {
 /// The policy name that goes with tokens for provisioning.
 pub const POLICY: &str = "registration";
 
-/// Whether a text may be a registration id: 1 to 128 letters, digits, `-`, `.`, `_`, `:`, the first and last a letter or digit.
+/// Whether a text may be a registration id: 1 to 128 letters, digits, `-`, `.`, `_`, `:`, the last a letter,
+/// a digit or a dash.
 pub fn is_registration_id(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     bytes.len() <= crate::limits::ID_BYTES_MAX
-        && ends(bytes.first())
-        && ends(bytes.last())
+        && bytes.last().is_some_and(|last| last.is_ascii_alphanumeric() || *last == b'-')
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(byte))
 }
 

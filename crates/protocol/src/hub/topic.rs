@@ -39,6 +39,9 @@ pub enum ParseTopicError {
     /// No topic of the hub's, or one of another identity's.
     #[error("the topic is unknown or another identity's")]
     Unknown,
+    /// A wildcard of filters stands where no id does: no topic to publish to.
+    #[error("the topic has a wildcard, # or +, that is not escaped")]
+    Wildcard,
     /// The request id is missing, empty or too long.
     #[error("the topic has no usable $rid")]
     RequestId,
@@ -142,6 +145,8 @@ pub struct DpsReply {
 
 /// Reads a topic a client published to its hub, as that identity.
 pub fn parse_client_topic(topic: &Bytes, identity: &Identity) -> Result<ClientTopic, ParseTopicError> {
+    // Ids are never escaped and may hold either sign.
+    require_no_wildcard(after_identity(topic, identity).unwrap_or(topic))?;
     if let Some(bag) = under_identity(topic, identity, b"/messages/events") {
         return Ok(ClientTopic::Telemetry { bag });
     }
@@ -160,6 +165,7 @@ pub fn parse_client_topic(topic: &Bytes, identity: &Identity) -> Result<ClientTo
 
 /// Reads a topic a device published to the provisioning service.
 pub fn parse_dps_topic(topic: &Bytes) -> Result<DpsTopic, ParseTopicError> {
+    require_no_wildcard(topic)?;
     if let Some(query) = after(topic, DPS_PUT) {
         return Ok(DpsTopic::Register { request_id: request_id(&query)? });
     }
@@ -410,6 +416,10 @@ fn under_identity(topic: &Bytes, identity: &Identity, place: &[u8]) -> Option<By
         _ => return None,
     };
     Some(if rest.is_empty() { Bytes::new() } else { topic.slice_ref(rest) })
+}
+
+fn require_no_wildcard(topic: &[u8]) -> Result<(), ParseTopicError> {
+    memchr::memchr2(b'#', b'+', topic).map_or(Ok(()), |_| Err(ParseTopicError::Wildcard))
 }
 
 fn after(topic: &Bytes, prefix: &[u8]) -> Option<Bytes> {

@@ -306,13 +306,9 @@ impl HubConnection {
         let Some(user_name) = &connect.user_name else {
             return Err(self.refuse_with(ConnectReturnCode::NotAuthorized, CloseHub::NoUserName));
         };
-        let user = UserName::parse(user_name, &connect.client_id).map_err(|error| {
-            let code = match error {
-                ParseUserNameError::ClientId | ParseUserNameError::Mismatch => ConnectReturnCode::IdentifierRejected,
-                ParseUserNameError::ApiVersion | ParseUserNameError::ModelId => ConnectReturnCode::NotAuthorized,
-            };
-            self.refuse_with(code, error.into())
-        })?;
+        // Whoever cannot say who he is, is not authorized: 2 would read as a broken protocol to SDKs.
+        let user = UserName::parse(user_name, &connect.client_id)
+            .map_err(|error| self.refuse_with(ConnectReturnCode::NotAuthorized, error.into()))?;
         let asked = if connect.keep_alive_secs == 0 { KEEP_ALIVE_SECS_MAX } else { connect.keep_alive_secs };
         self.silence_max = Duration::from_secs(asked.min(KEEP_ALIVE_SECS_MAX).into()) * 3 / 2;
         let password = connect.password.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());

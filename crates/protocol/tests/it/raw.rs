@@ -86,9 +86,9 @@ fn the_first_packet_is_connect_and_the_only_one() {
 fn refused_connects_are_answered_as_sdks_expect() {
     let cases: [(&str, Option<&str>, CloseHub, u8); 4] = [
         ("dev1", None, CloseHub::NoUserName, 5),
-        ("dev2", Some("h/dev1/?api-version=1"), CloseHub::UserName(ParseUserNameError::Mismatch), 2),
+        ("dev2", Some("h/dev1/?api-version=1"), CloseHub::UserName(ParseUserNameError::Mismatch), 5),
         ("dev1", Some("h/dev1/?x=1"), CloseHub::UserName(ParseUserNameError::ApiVersion), 5),
-        ("", Some("h//?api-version=1"), CloseHub::UserName(ParseUserNameError::ClientId), 2),
+        ("", Some("h//?api-version=1"), CloseHub::UserName(ParseUserNameError::ClientId), 5),
     ];
     for (client_id, user_name, close, code) in cases {
         let mut raw = Raw::new();
@@ -123,6 +123,7 @@ fn publishes_the_hub_cannot_take_close_the_connection() {
         ("devices/dev1/messages/events/", QoS::ExactlyOnce, CloseHub::QoS2),
         ("devices/dev2/messages/events/", QoS::AtLeastOnce, unknown()),
         ("some/topic", QoS::AtMostOnce, unknown()),
+        ("devices/dev1/messages/events/a=#", QoS::AtLeastOnce, CloseHub::Topic(ParseTopicError::Wildcard)),
         ("$dps/registrations/PUT/iotdps-register/?$rid=1", QoS::AtMostOnce, unknown()),
         ("$iothub/twin/GET/", QoS::AtMostOnce, CloseHub::Topic(ParseTopicError::RequestId)),
     ];

@@ -62,12 +62,21 @@ fn requests_and_answers_are_read() {
 
 #[test]
 fn what_is_not_the_clients_own_is_refused() {
-    use ParseTopicError::{Number, RequestId, Unknown};
+    use ParseTopicError::{Number, RequestId, Unknown, Wildcard};
     let long = "r".repeat(REQUEST_ID_BYTES_MAX + 1);
     let table = [
         ("", device(), Unknown),
         ("devices/dev2/messages/events/", device(), Unknown),
         ("devices/dev12/messages/events/", device(), Unknown),
+        ("devices/dev1/messages/events/a=#", device(), Wildcard),
+        ("devices/dev1/messages/events/#=a", device(), Wildcard),
+        ("devices/dev1/messages/events/a=+", device(), Wildcard),
+        ("devices/dev1/messages/+/a=b", device(), Wildcard),
+        ("devices/dev1/modules/mod1/messages/events/+", module(), Wildcard),
+        ("devices/+/messages/events/", device(), Wildcard),
+        ("#", device(), Wildcard),
+        ("$iothub/twin/GET/?$rid=1+1", device(), Wildcard),
+        ("$iothub/methods/res/200/?$rid=#", device(), Wildcard),
         ("devices/dev1/messages/eventsx", device(), Unknown),
         ("devices/dev1/messages/devicebound/", device(), Unknown),
         ("devices/dev1/modules/mod1/messages/events/", device(), Unknown),
