@@ -8,9 +8,16 @@ pub const RAW_MESSAGES_PER_DEVICE_MAX: usize = 100;
 /// Bytes of raw messages kept in memory over all devices; the oldest go first.
 pub const RAW_MESSAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Values of one message that are indexed. Further ones stay in the message, in the log and among the newest raw messages, and
-/// are counted.
-pub const VALUES_PER_MESSAGE_MAX: usize = 1_000;
+/// Values of one message, or of one element of it, that are indexed. Further ones stay in the message, in the log and among the
+/// newest raw messages, and are counted.
+pub const VALUES_PER_ROW_MAX: usize = 1_000;
+
+/// Elements of one message that are indexed; for further ones the same holds.
+pub const ROWS_PER_MESSAGE_MAX: usize = 4_096;
+
+/// Rows after which what was read is inserted: with those of one more message they fit into the memory of the newest rows, whatever
+/// the messages of one read hold.
+pub const ROWS_PER_INSERT_MAX: usize = 65_536;
 
 /// Log records handed to a reader at a time.
 pub const RECORDS_PER_READ_MAX: usize = 1_024;

@@ -1,6 +1,7 @@
 //! The newest value of every name of every device, kept beside the files so that a value shown on a page costs no read.
 //!
-//! Newest is by telemetry time, then by log offset: what a gateway forwards late does not replace what came after it.
+//! Newest is by [`Row::newest_by`]: what a gateway forwards late does not replace what came after it, and a time that lies ahead
+//! counts as that of the arrival. Of the elements of one message the last one counts.
 //!
 //! Bounded: when full, the devices that sent nothing for longest are forgotten here. What is held is the newest of what was seen
 //! since then; the files may have something newer if what came after was late. [`TelemetryStore::last_value`] looks there once and
@@ -27,8 +28,8 @@ pub struct LastValue {
     pub name: Arc<str>,
     /// Telemetry time.
     pub ts_ms: i64,
-    /// Log offset of its message.
-    pub offset: u64,
+    /// What makes it the newest: time and log offset of its message.
+    pub newest_by: (i64, u64),
     /// The value.
     pub value: Value,
 }
@@ -66,7 +67,7 @@ struct DeviceValues {
 #[derive(Debug)]
 struct Entry {
     ts_ms: i64,
-    offset: u64,
+    newest_by: (i64, u64),
     value: Value,
     /// The files are known to have nothing newer.
     confirmed: bool,
@@ -81,11 +82,10 @@ impl LastValues {
     /// Takes the values of a row.
     pub fn observe(&self, row: &Row) {
         let mut held = self.lock();
-        // From behind: of equal names the last one counts, and what is the same message does not replace it.
-        for (name, value) in row.values.iter().rev() {
+        for (name, value) in &row.values {
             let key = (row.module.clone(), row.component.clone(), name.clone());
-            let (ts_ms, offset, value) = (row.ts_ms, row.offset, value.clone());
-            held.put(&row.device, key, Entry { ts_ms, offset, value, confirmed: false });
+            let (ts_ms, newest_by, value) = (row.ts_ms, row.newest_by(), value.clone());
+            held.put(&row.device, key, Entry { ts_ms, newest_by, value, confirmed: false });
         }
         held.forget_silent(self.entries_max);
     }
@@ -112,9 +112,9 @@ impl LastValues {
     /// Takes the newest entry of memory and files together. What comes later is compared with it.
     pub(crate) fn confirm(&self, entry: LastValue) {
         let key = (entry.module, entry.component, entry.name);
-        let LastValue { ts_ms, offset, value, .. } = entry;
+        let LastValue { ts_ms, newest_by, value, .. } = entry;
         let mut held = self.lock();
-        held.put(&entry.device, key.clone(), Entry { ts_ms, offset, value, confirmed: true });
+        held.put(&entry.device, key.clone(), Entry { ts_ms, newest_by, value, confirmed: true });
         if let Some(entry) = held.devices.get_mut(&entry.device).and_then(|values| values.values.get_mut(&key)) {
             entry.confirmed = true;
         }
@@ -150,7 +150,7 @@ impl Held {
         let values = self.devices.entry(device.clone()).or_default();
         values.heard_at = self.clock;
         match values.values.get_mut(&key) {
-            Some(known) if (known.ts_ms, known.offset) >= (entry.ts_ms, entry.offset) => {}
+            Some(known) if known.newest_by > entry.newest_by => {}
             Some(known) => *known = Entry { confirmed: known.confirmed || entry.confirmed, ..entry },
             None => {
                 values.values.insert(key, entry);
@@ -179,7 +179,7 @@ fn last_value(device: &Arc<str>, (module, component, name): &Key, entry: &Entry)
         component: component.clone(),
         name: name.clone(),
         ts_ms: entry.ts_ms,
-        offset: entry.offset,
+        newest_by: entry.newest_by,
         value: entry.value.clone(),
     }
 }

@@ -72,7 +72,8 @@ impl Value {
 /// Two counters in front of every shared string.
 const ARC_BYTES: usize = 16;
 
-/// One telemetry message of a device, module or component.
+/// One telemetry message of a device, module or component, or one element of it: a message that is an array of objects is as many
+/// rows of the same offset, in its order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// Device id.
@@ -97,6 +98,12 @@ impl Row {
     /// The value of `name`.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.values.iter().rev().find(|(own, _)| own.as_ref() == name).map(|(_, value)| value)
+    }
+
+    /// What newest is decided by: the telemetry time, but none after the arrival, and the offset. A clock that is ahead makes
+    /// nothing the newest for longer than until the next message.
+    pub fn newest_by(&self) -> (i64, u64) {
+        (self.ts_ms.min(self.enqueued_ms), self.offset)
     }
 
     /// Whether `module` and `component` are exactly those of the row; `None` is the device itself.

@@ -22,8 +22,8 @@ use crate::segment::{ReadSegmentError, SegmentMeta, WriteSegmentError, write_seg
 use crate::selection::{Devices, Names, Part, Selection, TimeRange};
 use crate::series::{ReadSeriesError, Series, SeriesRequest};
 use footers::Footers;
-use scan::{MessageCollector, RangeCollector};
-pub(crate) use scan::{SegmentOrder, Visitor, time_key};
+use scan::{LastCollector, MessageCollector, RangeCollector};
+pub(crate) use scan::{SegmentOrder, Visitor, ties, time_key};
 
 /// Telemetry could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -158,24 +158,22 @@ impl TelemetryStore {
             Some((held, false)) => Some(held),
             None => None,
         };
-        let from_ms = held.as_ref().map_or(i64::MIN, |held| held.ts_ms);
-        let request = RangeRequest {
-            selection: Selection {
-                devices: Devices::one(device),
-                module: Part::exactly(module),
-                component: Part::exactly(component),
-                range: TimeRange { from_ms, ..TimeRange::ALL },
-            },
-            names: Names::listed([name]),
-            order: Order::NewestFirst,
-            limit: 1,
+        // No row counts as newer than its own time.
+        let from_ms = held.as_ref().map_or(i64::MIN, |held| held.newest_by.0);
+        let selection = Selection {
+            devices: Devices::one(device),
+            module: Part::exactly(module),
+            component: Part::exactly(component),
+            range: TimeRange { from_ms, ..TimeRange::ALL },
         };
-        let stored = self.range(&request)?.into_iter().next().and_then(|mut row| {
-            let (name, value) = row.values.pop()?;
-            let Row { device, module, component, ts_ms, offset, .. } = row;
-            Some(LastValue { device, module, component, name, ts_ms, offset, value })
+        let names = Names::listed([name]);
+        let row = self.scan(&selection, &names, || LastCollector::new(&names))?.into_row();
+        let stored = row.and_then(|mut row| {
+            let ((name, value), newest_by) = (row.values.pop()?, row.newest_by());
+            let Row { device, module, component, ts_ms, .. } = row;
+            Some(LastValue { device, module, component, name, ts_ms, newest_by, value })
         });
-        let newest = held.into_iter().chain(stored).max_by_key(|last| (last.ts_ms, last.offset));
+        let newest = held.into_iter().chain(stored).max_by_key(|last| last.newest_by);
         if let Some(newest) = &newest {
             self.last_values.confirm(newest.clone());
         }

@@ -34,7 +34,8 @@ export function LatestValues({ deviceId, scopes }: { deviceId: string; scopes: S
   const latest = (row: Telemetry): { value: unknown; time: string | undefined } => {
     const event = live.get(keyOf(row, row.capability.name))
     const known = stored.data?.get(keyOf(row, row.capability.name))
-    const storedMs = known?.timestamp ? Date.parse(known.timestamp) : 0
+    // A device's clock may be ahead; what was stored is no newer than the moment it was read.
+    const storedMs = known?.timestamp ? Math.min(Date.parse(known.timestamp), stored.dataUpdatedAt) : 0
     if (event && event.ts >= storedMs) return { value: event.values[row.capability.name], time: new Date(event.ts).toISOString() }
     return { value: known?.value, time: known?.timestamp }
   }

@@ -48,7 +48,8 @@ pub(super) fn for_upstream(stored: &StoredMessage) -> Message {
     let StoredMessage { sender, stored_at_ms, message: Message { bag, body } } = stored;
     let stored_at_ms = *stored_at_ms;
     let bag = bag::remove(&bag::remove(bag, bag::CONNECTION_DEVICE_ID), bag::CONNECTION_MODULE_ID);
-    let is_dated = bag::get_ignore_case(&bag, bag::CREATION_TIME_UTC).is_some();
+    let is_dated =
+        bag::get_ignore_case(&bag, bag::CREATION_TIME_UTC).is_some() || bag::get(&bag, bag::CREATION_TIME).is_some();
     if !is_dated && stored_at_ms >= CLOCK_MIN_SECS * 1_000 {
         let bag = bag::append(&bag, bag::CREATION_TIME_UTC, &rfc3339(stored_at_ms));
         let dated = Message { bag, body: body.clone() };
@@ -93,6 +94,9 @@ mod tests {
                 now,
                 "iothub-creation-time-utc=2020-01-01T00%3A00%3A00Z",
             ),
+            // As SDKs name it that have a property for it.
+            ("%24.ctime=2020-01-01T00%3A00%3A00Z", now, "%24.ctime=2020-01-01T00%3A00%3A00Z"),
+            ("a=1&$.ctime=2020-01-01T00%3A00%3A00Z", now, "a=1&$.ctime=2020-01-01T00%3A00%3A00Z"),
             // A clock that was never set knows nothing.
             ("a=1&%24.cdid=edge", 5_000, "a=1"),
         ] {

@@ -21,10 +21,10 @@ use telemetry::newest::NewestLimits;
 use tokio::time::Instant;
 
 use super::compaction::CompactionWanted;
-use super::decode::{KnownSource, KnownSources, SharedTexts, decode, json_values, row};
+use super::decode::{KnownSource, KnownSources, SharedTexts, decode, json_values, rows};
 use super::raw_messages::RawMessage;
 use super::{CatalogSegment, TelemetryConfig, TimeSeries};
-use crate::limits::{REPLAYED_RECORDS_MAX, TEMPLATE_CACHE_AGE, TEMPLATE_CACHE_DEVICES_MAX};
+use crate::limits::{REPLAYED_RECORDS_MAX, ROWS_PER_INSERT_MAX, TEMPLATE_CACHE_AGE, TEMPLATE_CACHE_DEVICES_MAX};
 use crate::metrics::TelemetryMetrics;
 use crate::positions::{Begin, Position, ReaderName};
 use crate::runner::{COMMIT_RETRY_PAUSE, Reader, ReaderError, Run, is_in_doubt};
@@ -80,6 +80,9 @@ pub struct TelemetryRun {
     sources: KnownSources,
 }
 
+/// Rows by application.
+type Rows = HashMap<Arc<str>, Vec<telemetry::Row>>;
+
 /// A flush that did not happen; the rows stay in memory and in the log.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
@@ -131,10 +134,15 @@ impl Reader for TelemetryReader {
 
 impl Run for TelemetryRun {
     async fn handle(&mut self, batch: &[Record]) -> Result<(), ReaderError> {
-        let mut rows: HashMap<Arc<str>, Vec<telemetry::Row>> = HashMap::new();
+        let mut rows = Rows::default();
         let mut told: Vec<(Arc<str>, LiveEvent)> = Vec::new();
+        let mut first = batch.first().map_or(self.stored, |first| first.offset.0);
         for logged in batch {
             let offset = logged.offset.0;
+            if rows.values().map(Vec::len).sum::<usize>() >= ROWS_PER_INSERT_MAX {
+                self.insert(std::mem::take(&mut rows), first).await?;
+                first = offset;
+            }
             let record = RecordParts::decode(logged.payload.clone());
             let known = record.and_then(|record| Ok((self.sources.get(&record.source, &mut self.texts)?, record)));
             if offset >= self.stored {
@@ -151,7 +159,6 @@ impl Run for TelemetryRun {
                 }
             }
         }
-        let first = batch.first().map_or(self.stored, |first| first.offset.0);
         self.insert(rows, first).await?;
         // Told only now: whoever hears of a value can read it.
         for (app, event) in told {
@@ -176,7 +183,7 @@ impl Run for TelemetryRun {
 
 impl TelemetryRun {
     /// Inserts the rows of a batch that begins with the record `first`: those of every application, or none.
-    async fn insert(&mut self, rows: HashMap<Arc<str>, Vec<telemetry::Row>>, first: u64) -> Result<(), ReaderError> {
+    async fn insert(&mut self, rows: Rows, first: u64) -> Result<(), ReaderError> {
         let mut waiting: Vec<(Arc<TelemetryStore>, Vec<telemetry::Row>)> = Vec::with_capacity(rows.len());
         for (app, rows) in rows {
             waiting.push((self.parts.telemetry.application(&app)?, rows));
@@ -208,7 +215,7 @@ impl TelemetryRun {
         record: &RecordParts,
         known: &KnownSource,
         offset: u64,
-        rows: &mut HashMap<Arc<str>, Vec<telemetry::Row>>,
+        into: &mut Rows,
     ) -> Option<(Arc<str>, LiveEvent)> {
         let KnownSource { source, app, device, .. } = known;
         let decoded = decode(record);
@@ -218,14 +225,15 @@ impl TelemetryRun {
             return None;
         }
         let template = self.template(app, device, offset).await;
-        if let Some((row, left_out)) = row(record, known, &decoded, offset, template, &mut self.texts) {
-            self.parts.metrics.values_left_out.inc_by(left_out);
-            rows.entry(Arc::clone(app)).or_default().push(row);
+        let (mut rows, left_out) = rows(record, known, &decoded, offset, template.as_ref(), &mut self.texts);
+        self.parts.metrics.values_left_out.inc_by(left_out);
+        if !rows.is_empty() {
+            into.entry(Arc::clone(app)).or_default().append(&mut rows);
         }
         if !self.parts.events.live().is_watched(app, device) {
             return None;
         }
-        let values = json_values(record, &decoded);
+        let values = json_values(record);
         if values.is_empty() {
             return None;
         }
@@ -233,7 +241,8 @@ impl TelemetryRun {
             device: device.to_string(),
             module: source.identity.module_id().map(str::to_owned),
             component: decoded.component,
-            ts_ms: decoded.ts_ms,
+            // Nothing is newer than its arrival: whoever watches compares by this time.
+            ts_ms: decoded.ts_ms.min(record.enqueued_ms),
             values,
             offset,
         };

@@ -9,7 +9,7 @@ fn row(device: &str, ts_ms: i64, offset: u64, value: i64) -> Row {
         module: None,
         component: None,
         ts_ms,
-        enqueued_ms: 0,
+        enqueued_ms: ts_ms,
         offset,
         template: None,
         values: vec![("a".into(), Value::Integer(value))],
@@ -27,6 +27,30 @@ fn what_comes_late_does_not_replace_what_happened_later() {
     values.observe(&row("d", 100, 2, 2));
     assert_eq!(last(&values, "d"), Some(Value::Integer(1)));
     values.observe(&row("d", 200, 3, 3));
+    assert_eq!(last(&values, "d"), Some(Value::Integer(3)));
+}
+
+#[test]
+fn a_time_that_lies_ahead_is_the_newest_until_the_next_message_only() {
+    let values = LastValues::default();
+    values.observe(&row("d", 200, 1, 1));
+    values.observe(&Row { enqueued_ms: 300, ..row("d", i64::MAX, 2, 2) });
+    let ahead = values.get("d", None, None, "a").unwrap();
+    assert_eq!((ahead.value, ahead.ts_ms), (Value::Integer(2), i64::MAX), "it is shown as it came");
+    values.observe(&row("d", 299, 3, 3));
+    assert_eq!(last(&values, "d"), Some(Value::Integer(2)), "what happened before that arrived");
+    values.observe(&row("d", 301, 4, 4));
+    assert_eq!(last(&values, "d"), Some(Value::Integer(4)));
+}
+
+#[test]
+fn of_the_elements_of_a_message_and_of_equal_names_the_last_one_counts() {
+    let values = LastValues::default();
+    values.observe(&row("d", 200, 1, 1));
+    values.observe(&Row {
+        values: vec![("a".into(), Value::Integer(2)), ("a".into(), Value::Integer(3))],
+        ..row("d", 200, 1, 0)
+    });
     assert_eq!(last(&values, "d"), Some(Value::Integer(3)));
 }
 

@@ -67,7 +67,7 @@ impl Accumulator {
                 }
             }
             Accumulator::Last(last) => {
-                if last.as_ref().is_none_or(|(ts, at, _)| (ts_ms, offset) > (*ts, *at)) {
+                if last.as_ref().is_none_or(|(ts, at, _)| (ts_ms, offset) >= (*ts, *at)) {
                     *last = Some((ts_ms, offset, value.clone()));
                 }
             }

@@ -15,7 +15,7 @@ use crate::limits::QUERY_ACCUMULATORS_MAX;
 use crate::row::{Row, Value};
 use crate::segment::SegmentMeta;
 use crate::store::top::Top;
-use crate::store::{Order, ScanError, SegmentOrder, Visitor, time_key};
+use crate::store::{Order, ScanError, SegmentOrder, Visitor, ties, time_key};
 use model::timestamp::format_timestamp;
 
 /// The devices met so far: each is asked for once.
@@ -138,7 +138,7 @@ impl<'a> MessageRows<'a> {
             has_ts: plan.items.iter().any(|item| item.source == Source::Ts),
             leading_time: (plan.order.is_empty() || time == Some(0)).then_some(tie),
             tie,
-            top: Top::new(plan.rows_max),
+            top: Top::new(plan.rows_max, ties(tie)),
         }
     }
 

@@ -60,8 +60,13 @@ pub fn compact(folder: &Path, application: &str, inputs: &[SegmentMeta]) -> Resu
     let mut output =
         SegmentFile::create(folder, application, name, &counts.into_columns()).map_err(CompactSegmentsError::Write)?;
     let mut merge = Merge::open(folder, inputs).map_err(CompactSegmentsError::Read)?;
-    while let Some(row) = merge.next().map_err(CompactSegmentsError::Read)? {
-        output.append(&row).map_err(CompactSegmentsError::Write)?;
+    // A message's rows are all in one file; what another one has of it is the same again.
+    let mut previous: Option<(u64, usize)> = None;
+    while let Some(Head { row, input }) = merge.next().map_err(CompactSegmentsError::Read)? {
+        if previous.is_none_or(|(offset, of)| offset != row.offset || of == input) {
+            output.append(&row).map_err(CompactSegmentsError::Write)?;
+            previous = Some((row.offset, input));
+        }
     }
     output.finish().map_err(CompactSegmentsError::Write)
 }
@@ -98,10 +103,10 @@ impl Merge {
         Ok(merge)
     }
 
-    fn next(&mut self) -> Result<Option<Row>, ReadSegmentError> {
+    fn next(&mut self) -> Result<Option<Head>, ReadSegmentError> {
         let Some(Reverse(head)) = self.heads.pop() else { return Ok(None) };
         self.advance(head.input)?;
-        Ok(Some(head.row))
+        Ok(Some(head))
     }
 
     fn advance(&mut self, input: usize) -> Result<(), ReadSegmentError> {

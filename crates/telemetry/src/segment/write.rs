@@ -41,7 +41,7 @@ pub enum WriteSegmentError {
     },
 }
 
-/// Sorts `rows` and writes them as a segment of generation 0 into `folder`. Rows given twice (same offset) are written once.
+/// Sorts `rows` and writes them as a segment of generation 0 into `folder`. The rows of one message stay in their order.
 pub fn write_segment<R: Borrow<Row>>(
     folder: &Path,
     application: &str,
@@ -51,7 +51,7 @@ pub fn write_segment<R: Borrow<Row>>(
     if i64::try_from(last).is_err() {
         return Err(WriteSegmentError::OffsetTooLarge(last));
     }
-    rows.sort_unstable_by(|left, right| left.borrow().storage_order(right.borrow()));
+    rows.sort_by(|left, right| left.borrow().storage_order(right.borrow()));
     let mut counts = ColumnCounts::default();
     for row in rows.iter() {
         counts.add_row(row.borrow());
@@ -92,7 +92,6 @@ pub(super) struct SegmentFile {
     writer: ArrowWriter<ChecksumWriter>,
     encoder: Encoder,
     summary: Summary,
-    previous_offset: Option<u64>,
 }
 
 impl SegmentFile {
@@ -114,16 +113,12 @@ impl SegmentFile {
         let writer = ArrowWriter::try_new_with_options(ChecksumWriter::new(file), encoder.schema(), options)
             .map_err(|source| failed(source.into()))?;
         let summary = Summary::new(columns);
-        Ok(Self { folder: folder.to_owned(), name, temporary, writer, encoder, summary, previous_offset: None })
+        Ok(Self { folder: folder.to_owned(), name, temporary, writer, encoder, summary })
     }
 
-    /// Adds the next row in storage order; a row given twice in a row is added once.
+    /// Adds the next row in storage order.
     pub fn append(&mut self, row: &Row) -> Result<(), WriteSegmentError> {
-        if self.previous_offset == Some(row.offset) {
-            return Ok(());
-        }
         let offset = i64::try_from(row.offset).map_err(|_| WriteSegmentError::OffsetTooLarge(row.offset))?;
-        self.previous_offset = Some(row.offset);
         self.summary.add(row);
         self.encoder.append(row, offset);
         if self.encoder.rows() >= BATCH_ROWS { self.encode() } else { Ok(()) }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::top::Top;
+use super::top::{Ties, Top};
 use super::{Order, ScanError, TelemetryStore};
 use crate::limits::SCAN_ATTEMPTS_MAX;
 use crate::row::Row;
@@ -155,7 +155,7 @@ pub(super) struct RangeCollector<'a> {
 
 impl<'a> RangeCollector<'a> {
     pub fn new(order: Order, limit: usize, names: &'a Names) -> Self {
-        Self { order, names, top: Top::new(limit) }
+        Self { order, names, top: Top::new(limit, ties(order)) }
     }
 
     pub fn into_rows(self) -> Vec<Row> {
@@ -168,6 +168,14 @@ pub(crate) fn time_key(order: Order, ts_ms: i64, offset: u64) -> (i64, u64) {
     match order {
         Order::OldestFirst => (ts_ms, offset),
         Order::NewestFirst => (!ts_ms, !offset),
+    }
+}
+
+/// The rows of one message come in the order they have in it.
+pub(crate) fn ties(order: Order) -> Ties {
+    match order {
+        Order::OldestFirst => Ties::OldestFirst,
+        Order::NewestFirst => Ties::NewestFirst,
     }
 }
 
@@ -201,6 +209,43 @@ impl Visitor for RangeCollector<'_> {
     }
 }
 
+/// The newest row that has a name, by [`Row::newest_by`].
+pub(super) struct LastCollector<'a> {
+    names: &'a Names,
+    last: Option<Row>,
+}
+
+impl<'a> LastCollector<'a> {
+    pub fn new(names: &'a Names) -> Self {
+        Self { names, last: None }
+    }
+
+    pub fn into_row(self) -> Option<Row> {
+        self.last
+    }
+}
+
+impl Visitor for LastCollector<'_> {
+    fn segment_order(&self) -> SegmentOrder {
+        SegmentOrder::Time(Order::NewestFirst)
+    }
+
+    fn wants(&self, segment: &SegmentMeta) -> bool {
+        // No row counts as newer than its own time.
+        self.last.as_ref().is_none_or(|last| segment.ts_max_ms >= last.newest_by().0)
+    }
+
+    fn visit(&mut self, row: Cow<'_, Row>) -> Result<(), ScanError> {
+        let is_newer = self.last.as_ref().is_none_or(|last| row.newest_by() >= last.newest_by());
+        if is_newer && row.values.iter().any(|(name, _)| self.names.contains(name)) {
+            let mut row = row.into_owned();
+            row.values.retain(|(name, _)| self.names.contains(name));
+            self.last = Some(row);
+        }
+        Ok(())
+    }
+}
+
 /// The newest messages.
 pub(super) struct MessageCollector {
     before: Option<u64>,
@@ -209,7 +254,7 @@ pub(super) struct MessageCollector {
 
 impl MessageCollector {
     pub fn new(before: Option<u64>, limit: usize) -> Self {
-        Self { before, top: Top::new(limit) }
+        Self { before, top: Top::new(limit, Ties::NewestFirst) }
     }
 
     pub fn into_rows(self) -> Vec<Row> {

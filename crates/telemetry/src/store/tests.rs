@@ -132,6 +132,37 @@ fn a_row_in_memory_and_in_a_file_is_one_row() {
 }
 
 #[test]
+fn the_rows_of_one_message_are_all_read_in_their_order_wherever_they_are() {
+    let fixture = Fixture::new();
+    let element = |offset, n: i64| row("d", 5, offset, &[("n", Value::Integer(n))]);
+    let read = |order| -> Vec<Value> {
+        let rows = fixture.store.range(&RangeRequest { order, ..request("d") }).unwrap();
+        rows.into_iter().map(|row| row.values[0].1.clone()).collect()
+    };
+    let numbers = |numbers: &[i64]| -> Vec<Value> { numbers.iter().copied().map(Value::Integer).collect() };
+    let check = |place: &str| {
+        assert_eq!(read(Order::OldestFirst), numbers(&[1, 2, 2, 3]), "{place}");
+        assert_eq!(read(Order::NewestFirst), numbers(&[3, 2, 2, 1]), "{place}");
+        let last = || fixture.store.last_value("d", None, None, "n").unwrap().unwrap().value;
+        assert_eq!(last(), Value::Integer(3), "{place}");
+        fixture.store.last_values().remove_device("d");
+        if place != "in memory" {
+            assert_eq!(last(), Value::Integer(3), "{place}, once forgotten");
+        }
+    };
+    fixture.store.insert(vec![element(1, 1), element(1, 2), element(1, 2), element(1, 3)]).unwrap();
+    check("in memory");
+    fixture.flush(false);
+    check("in memory and in a file");
+    fixture.release();
+    check("in a file");
+    fixture.store.insert(vec![row("other", 1, 2, &[])]).unwrap();
+    fixture.flush(true);
+    fixture.compact(2);
+    check("in a compacted file");
+}
+
+#[test]
 fn a_compaction_under_a_read_starts_it_again() {
     let fixture = Fixture::new();
     fixture.store.insert(counted(2)).unwrap();

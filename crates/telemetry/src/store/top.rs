@@ -2,27 +2,41 @@
 
 use std::collections::BTreeMap;
 
-/// Keeps the `limit` entries with the smallest keys. Equal keys are the same entry.
+/// Which of the entries with equal keys comes first: the rows of one message have the same time and offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ties {
+    /// What was inserted first.
+    OldestFirst,
+    /// What was inserted last.
+    NewestFirst,
+}
+
+/// Keeps the `limit` entries with the smallest keys.
 pub(crate) struct Top<K, V> {
     limit: usize,
-    entries: BTreeMap<K, V>,
+    ties: Ties,
+    inserted: i64,
+    entries: BTreeMap<(K, i64), V>,
 }
 
 impl<K: Ord, V> Top<K, V> {
-    pub fn new(limit: usize) -> Self {
-        Self { limit, entries: BTreeMap::new() }
+    pub fn new(limit: usize, ties: Ties) -> Self {
+        Self { limit, ties, inserted: 0, entries: BTreeMap::new() }
     }
 
     /// Whether an entry with this key would be kept.
     pub fn wants(&self, key: &K) -> bool {
-        self.entries.len() < self.limit || self.entries.last_key_value().is_some_and(|(last, _)| key < last)
+        let is_before = |last: &K| key < last || (self.ties == Ties::NewestFirst && key == last);
+        self.entries.len() < self.limit || self.entries.last_key_value().is_some_and(|((last, _), _)| is_before(last))
     }
 
     pub fn insert(&mut self, key: K, value: impl FnOnce() -> V) {
         if !self.wants(&key) {
             return;
         }
-        self.entries.entry(key).or_insert_with(value);
+        self.inserted += 1;
+        let place = if self.ties == Ties::OldestFirst { self.inserted } else { -self.inserted };
+        self.entries.insert((key, place), value());
         if self.entries.len() > self.limit {
             self.entries.pop_last();
         }
@@ -41,13 +55,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_keys_stay_once_each() {
-        for (limit, expected) in [(0, vec![]), (1, vec![1]), (3, vec![1, 2, 3]), (9, vec![1, 2, 3, 5])] {
-            let mut top = Top::new(limit);
-            for key in [5, 2, 1, 2, 3, 1, 5] {
-                top.insert(key, || key);
+    fn the_smallest_keys_stay_and_of_equal_ones_those_that_come_first() {
+        for (limit, oldest_first, newest_first) in [
+            (0, "", ""),
+            (1, "1c", "1f"),
+            (3, "1c 1f 2b", "1f 1c 2d"),
+            (4, "1c 1f 2b 2d", "1f 1c 2d 2b"),
+            (9, "1c 1f 2b 2d 3e 5a 5g", "1f 1c 2d 2b 3e 5g 5a"),
+        ] {
+            for (ties, expected) in [(Ties::OldestFirst, oldest_first), (Ties::NewestFirst, newest_first)] {
+                let mut top = Top::new(limit, ties);
+                for (key, name) in [5, 2, 1, 2, 3, 1, 5].into_iter().zip('a'..) {
+                    top.insert(key, || format!("{key}{name}"));
+                }
+                assert_eq!(top.into_values().collect::<Vec<_>>().join(" "), expected, "limit {limit}, {ties:?}");
             }
-            assert_eq!(top.into_values().collect::<Vec<_>>(), expected, "limit {limit}");
         }
     }
 }

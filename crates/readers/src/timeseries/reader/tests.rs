@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::limits::VALUES_PER_MESSAGE_MAX;
+use crate::limits::{ROWS_PER_MESSAGE_MAX, VALUES_PER_ROW_MAX};
 use crate::metrics::RunnerMetrics;
 use crate::positions::Positions;
 use crate::runner::{Runner, condition};
@@ -110,7 +110,7 @@ async fn after_a_start_it_looks_at_as_many_records_again_as_it_may() {
 #[tokio::test]
 async fn values_beyond_the_limit_of_a_message_are_counted_and_nothing_else_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let members: Vec<String> = (0..=VALUES_PER_MESSAGE_MAX).map(|n| format!(r#""n{n}":{n}"#)).collect();
+    let members: Vec<String> = (0..=VALUES_PER_ROW_MAX).map(|n| format!(r#""n{n}":{n}"#)).collect();
     let body = format!("{{{}}}", members.join(","));
     let log = log_with(folder.path(), [("d", body.as_str()), ("next", r#"{"a":1}"#)]).await;
     let batch = log.reader(Offset(0)).try_next_batch(10, 1 << 20).unwrap();
@@ -119,7 +119,7 @@ async fn values_beyond_the_limit_of_a_message_are_counted_and_nothing_else_is_lo
     run.handle(&batch).await.unwrap();
 
     let last = |device| bench.telemetry.application("a").unwrap().last_values().of_device(device);
-    assert_eq!(last("d").len(), VALUES_PER_MESSAGE_MAX);
+    assert_eq!(last("d").len(), VALUES_PER_ROW_MAX);
     assert_eq!(last("next").len(), 1);
     assert_eq!(bench.telemetry.messages("a", "d", None, None, 1)[0].body, body.as_bytes(), "it is all in the message");
     let mut shown = String::new();
@@ -127,6 +127,24 @@ async fn values_beyond_the_limit_of_a_message_are_counted_and_nothing_else_is_lo
     assert!(shown.contains("tidegate_telemetry_values_left_out_total 1\n"), "{shown}");
     run.commit(2).await.unwrap();
     assert_eq!(bench.telemetry.catalog().of_application("a")[0].rows, 2);
+}
+
+#[tokio::test]
+async fn messages_read_together_may_hold_more_rows_than_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = format!("[{}]", vec![r#"{"a":1}"#; ROWS_PER_MESSAGE_MAX].join(","));
+    let messages = telemetry::limits::NEWEST_ROWS_MAX / ROWS_PER_MESSAGE_MAX + 2;
+    let log = log_with(folder.path(), vec![("d", body.as_str()); messages]).await;
+    let batch = log.reader(Offset(0)).try_next_batch(messages, usize::MAX).unwrap();
+    assert_eq!(batch.len(), messages);
+    let mut bench = Bench::open(folder.path(), log, 0).await;
+    let (mut run, _) = bench.reader().start().await.unwrap();
+    run.handle(&batch).await.unwrap();
+    run.commit(messages as u64).await.unwrap();
+    let stored: u64 = bench.telemetry.catalog().of_application("a").iter().map(|segment| segment.rows).sum();
+    assert_eq!(stored, (messages * ROWS_PER_MESSAGE_MAX) as u64);
+    let largest = bench.telemetry.catalog().of_application("a").iter().map(|segment| segment.rows).max().unwrap();
+    assert!(largest as usize >= ROWS_PER_INSERT_MAX, "many are inserted at once: {largest}");
 }
 
 fn device_key(device: &str) -> DeviceKey {
