@@ -135,9 +135,9 @@ fn the_service_refuses_what_devices_forgive() {
     check(
         &format!("{AGENT}/runtime/settings/registryCredentials"),
         json!({
-            "my#id": {"address": "r.io", "username": "u", "password": "p"}
+            "my+id": {"address": "r.io", "username": "u", "password": "p"}
         }),
-        &[(Code::BadName, &format!("{AGENT}/runtime/settings/registryCredentials/my#id"))],
+        &[(Code::BadName, &format!("{AGENT}/runtime/settings/registryCredentials/my+id"))],
     );
     check(&format!("{HUB}/routs"), json!({}), &[(Code::UnknownMember, &format!("{HUB}/routs"))]);
     check(&format!("{HUB}/routes"), Value::Null, &[(Code::MissingMember, HUB)]);

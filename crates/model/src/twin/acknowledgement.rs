@@ -26,17 +26,19 @@ pub struct Acknowledgement {
 }
 
 impl Acknowledgement {
-    /// Reads the envelope. `None` for anything else: a plain value, or an object that merely has such a member.
+    /// Reads the envelope: an object with code and version, and the value. `None` for anything else: a plain value, or an object
+    /// that merely has such a member. Further members are not looked at.
     pub fn recognize(reported: &Value) -> Option<Self> {
         let envelope = reported.as_object()?;
-        if !envelope.keys().all(|name| matches!(name.as_str(), "value" | "ac" | "av" | "ad")) {
+        // An acknowledged null was deleted by the merge that stored it; then there is nothing but the envelope's own.
+        let is_bare = || envelope.keys().all(|name| matches!(name.as_str(), "ac" | "av" | "ad"));
+        if !envelope.contains_key("value") && !is_bare() {
             return None;
         }
         Some(Self {
-            // An acknowledged null was deleted by the merge that stored it.
             value: envelope.get("value").cloned().unwrap_or(Value::Null),
-            ac: envelope.get("ac")?.as_i64()?,
-            av: envelope.get("av")?.as_i64()?,
+            ac: whole_number(envelope.get("ac")?)?,
+            av: whole_number(envelope.get("av")?)?,
             ad: envelope.get("ad").and_then(Value::as_str).map(str::to_owned),
         })
     }
@@ -52,6 +54,12 @@ impl Acknowledgement {
         }
         Value::Object(envelope)
     }
+}
+
+/// A number without a fraction, however it is written.
+fn whole_number(value: &Value) -> Option<i64> {
+    let whole = |number: f64| (number.fract() == 0.0 && number.abs() < 2f64.powi(53)).then_some(number as i64);
+    value.as_i64().or_else(|| value.as_f64().and_then(whole))
 }
 
 /// Whether a member of a twin section is a component, by its marker.

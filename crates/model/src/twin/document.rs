@@ -4,7 +4,8 @@
 //! |---|---|
 //! | size | desired and reported 32 KiB each, tags 8 KiB, `$` members not counted |
 //! | depth | 10 objects or arrays inside one another below the section |
-//! | key | not empty, ≤ 1 KiB UTF-8, no control character, `.`, `$`, space |
+//! | key | not empty, ≤ 1 KiB UTF-8, no control character, white space, `.`, `$`, `#` |
+//! | null | deletes a member; none in an array, nor in an object there |
 //! | string | ≤ 4 KiB UTF-8 |
 //! | integer | −4503599627370496 … 4503599627370495 |
 //!
@@ -36,9 +37,12 @@ pub enum TwinErrorKind {
     /// The section or patch is something other than a JSON object.
     #[error("twin properties must be a JSON object")]
     NotAnObject,
-    /// A key is empty or holds a control character, `.`, `$` or space.
-    #[error("key must not be empty nor hold control characters, '.', '$' or spaces")]
+    /// A key is empty or holds a control character, white space, `.`, `$` or `#`.
+    #[error("key must not be empty nor hold control characters, white space, '.', '$' or '#'")]
     BadKey,
+    /// A null in an array or below, where there is nothing to delete.
+    #[error("an array must not hold null, nor what is in it")]
+    NullInArray,
     /// A key is longer than 1 KiB.
     #[error("key is longer than {TWIN_KEY_BYTES_MAX} bytes")]
     KeyTooLong,
@@ -67,7 +71,7 @@ pub enum TwinErrorKind {
 /// # Errors
 /// The first rule that is broken, and where.
 pub fn validate_patch(patch: &Value) -> Result<(), TwinError> {
-    check_object(patch, &Pointer::root(""), 0)?;
+    check_object(patch, &Pointer::root(""), 0, false)?;
     check_size(patch, TWIN_SECTION_BYTES_MAX)
 }
 
@@ -76,13 +80,14 @@ pub fn validate_patch(patch: &Value) -> Result<(), TwinError> {
 /// # Errors
 /// The first rule that is broken, and where.
 pub fn validate_tags(tags: &Value) -> Result<(), TwinError> {
-    check_object(tags, &Pointer::root(""), 0)?;
+    check_object(tags, &Pointer::root(""), 0, false)?;
     check_size(tags, TWIN_TAGS_BYTES_MAX)
 }
 
-/// Checks a merged section: depth and size can be broken by the sum of patches that are each fine.
+/// Checks a merged section: the size can be broken by the sum of patches that are each fine. What an earlier version stored by looser
+/// rules stays: a device could not patch its twin any more.
 pub(super) fn validate_section(section: &Value) -> Result<(), TwinError> {
-    validate_patch(section)
+    check_size(section, TWIN_SECTION_BYTES_MAX)
 }
 
 /// Size of a document as the limits count it.
@@ -109,7 +114,7 @@ fn check_size(document: &Value, limit: usize) -> Result<(), TwinError> {
     Ok(())
 }
 
-fn check_object(value: &Value, at: &Pointer<'_>, depth: usize) -> Result<(), TwinError> {
+fn check_object(value: &Value, at: &Pointer<'_>, depth: usize, in_array: bool) -> Result<(), TwinError> {
     let Value::Object(members) = value else { return Err(error(at, TwinErrorKind::NotAnObject)) };
     for (name, member) in members {
         if depth == 0 && (name == "$version" || name == "$metadata") {
@@ -117,18 +122,19 @@ fn check_object(value: &Value, at: &Pointer<'_>, depth: usize) -> Result<(), Twi
         }
         let at = at.key(name);
         check_key(name).map_err(|kind| error(&at, kind))?;
-        check_value(member, &at, depth)?;
+        check_value(member, &at, depth, in_array)?;
     }
     Ok(())
 }
 
 /// `depth` counts the objects and arrays around `value`, not counting the section itself.
-fn check_value(value: &Value, at: &Pointer<'_>, depth: usize) -> Result<(), TwinError> {
+fn check_value(value: &Value, at: &Pointer<'_>, depth: usize, in_array: bool) -> Result<(), TwinError> {
     match value {
         Value::Object(_) | Value::Array(_) if depth == TWIN_DEPTH_MAX => Err(error(at, TwinErrorKind::TooDeep)),
-        Value::Object(_) => check_object(value, at, depth + 1),
+        Value::Null if in_array => Err(error(at, TwinErrorKind::NullInArray)),
+        Value::Object(_) => check_object(value, at, depth + 1, in_array),
         Value::Array(items) => {
-            items.iter().enumerate().try_for_each(|(index, item)| check_value(item, &at.index(index), depth + 1))
+            items.iter().enumerate().try_for_each(|(index, item)| check_value(item, &at.index(index), depth + 1, true))
         }
         Value::String(text) if text.len() > TWIN_STRING_BYTES_MAX => Err(error(at, TwinErrorKind::StringTooLong)),
         Value::Number(number) => {
@@ -147,7 +153,7 @@ fn check_key(name: &str) -> Result<(), TwinErrorKind> {
     if name.len() > TWIN_KEY_BYTES_MAX {
         return Err(TwinErrorKind::KeyTooLong);
     }
-    let forbidden = |c: char| c.is_control() || matches!(c, '.' | '$' | ' ');
+    let forbidden = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '.' | '$' | '#');
     if name.is_empty() || name.contains(forbidden) {
         return Err(TwinErrorKind::BadKey);
     }

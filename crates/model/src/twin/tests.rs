@@ -142,9 +142,33 @@ fn keys() {
     check_patch(keyed("a b"), Err(("/outer/a b", BadKey)));
     check_patch(keyed("$a"), Err(("/outer/$a", BadKey)));
     check_patch(keyed("a\u{7}"), Err(("/outer/a\u{7}", BadKey)));
+    for forbidden in ['#', '\t', '\n', '\u{a0}', '\u{2003}', '\u{3000}', '\u{7f}', '\u{85}'] {
+        let key = format!("a{forbidden}b");
+        check_patch(keyed(&key), Err((&format!("/outer/{key}"), BadKey)));
+    }
+    check_patch(keyed("a/b:c-d_e~f!%&'()*+,;=?@[]{}|\"\\"), Ok(()));
     check_patch(keyed("$version"), Err(("/outer/$version", BadKey)));
     check_patch(json!({"$version": 7, "$metadata": {"a.b": 1}, "a": 1}), Ok(()));
     check_patch(json!({"in": [{"a.b": 1}]}), Err(("/in/0/a.b", BadKey)));
+}
+
+#[test]
+fn a_null_deletes_and_is_nothing_an_array_can_hold() {
+    use TwinErrorKind::NullInArray;
+    check_patch(json!({"a": null, "b": {"c": null}}), Ok(()));
+    check_patch(json!({"a": [], "b": [[], {}], "c": [{"d": [1]}]}), Ok(()));
+    check_patch(json!({"a": [1, null]}), Err(("/a/1", NullInArray)));
+    check_patch(json!({"o": {"a": [[1], [2, null]]}}), Err(("/o/a/1/1", NullInArray)));
+    check_patch(json!({"a": [{"b": null}]}), Err(("/a/0/b", NullInArray)));
+    check_patch(json!({"a": [{"b": {"c": [{"d": null}]}}]}), Err(("/a/0/b/c/0/d", NullInArray)));
+}
+
+#[test]
+fn what_earlier_rules_let_in_does_not_close_the_twin() {
+    let old = json!({"a": [null], "b#c": 1});
+    let mut section = TwinSection { properties: old.as_object().cloned().unwrap(), ..TwinSection::default() };
+    assert_eq!(section.patch(Section::Reported, &json!({"d": 2}), NOON), Ok(2));
+    assert_eq!(Value::Object(section.properties), json!({"a": [null], "b#c": 1, "d": 2}));
 }
 
 #[test]
@@ -284,12 +308,17 @@ fn acknowledgements_are_told_from_values() {
     assert_eq!(Acknowledgement::recognize(&short).unwrap().to_json(), short);
     // A null that was acknowledged is not stored.
     assert_eq!(Acknowledgement::recognize(&json!({"ac": 200, "av": 2})).unwrap().value, Value::Null);
+    // Some serializers write every number with a fraction, some devices more than there is to say.
+    let verbose = json!({"value": 22, "ac": 200.0, "av": 4.0, "ad": {"text": "no text"}, "more": 1});
+    let read = Acknowledgement::recognize(&verbose).unwrap();
+    assert_eq!((read.value, read.ac, read.av, read.ad), (json!(22), 200, 4, None));
     for other in [
         json!(22),
         json!({"value": 22}),
         json!({"value": 22, "ac": "200", "av": 4}),
         json!({"value": 22, "ac": 200}),
-        json!({"value": 22, "ac": 200, "av": 4, "more": 1}),
+        json!({"value": 22, "ac": 200.5, "av": 4}),
+        json!({"ac": 200, "av": 4, "more": 1}),
         json!([200]),
     ] {
         assert_eq!(Acknowledgement::recognize(&other), None, "{other}");
