@@ -175,9 +175,13 @@ fn read_outside<'v>(
         }
     }
     if let Some(id) = object.get("@id")
-        && !id.as_str().is_some_and(dtmi::is_user_dtmi)
+        && !id.as_str().is_some_and(dtmi::is_template_id)
     {
-        reader.add(&at.key("@id"), code::BAD_DTMI, "@id must be a DTMI: dtmi:<segment>[:<segment>…];<version>");
+        reader.add(
+            &at.key("@id"),
+            code::BAD_DTMI,
+            "@id must be a DTMI: dtmi:<segment>[:<segment>…], with ;<version> or without",
+        );
     }
     if !reader.context(object, at) {
         return None;

@@ -13,7 +13,7 @@ use api::device::{Collection, CollectionItem};
 use api::error::ErrorContext;
 use api::template::{DeviceTemplate as ApiTemplate, TemplateFromManifestRequest, TemplateFromManifestResponse};
 use events::clock::now_ms;
-use model::dtdl::dtmi::is_user_dtmi;
+use model::dtdl::dtmi::is_template_id;
 use model::template::{DeviceTemplate, Element, TemplateError};
 use registry::{CountMax, Precondition, StoreError, TemplateField, TemplateRow};
 use serde_json::Value;
@@ -103,7 +103,7 @@ impl Edited for Templates {
         wanted: ApiTemplate,
         precondition: Precondition,
     ) -> Result<ApiTemplate, AppError> {
-        if !is_user_dtmi(id) {
+        if !is_template_id(id) {
             return Err(AppError::BadRequest(format!("'{id}' is not a DTMI such as dtmi:factory:pump;1.")));
         }
         let document = document_of(&wanted);
@@ -245,7 +245,7 @@ impl App {
         _access: &Access,
         request: &TemplateFromManifestRequest,
     ) -> Result<TemplateFromManifestResponse, AppError> {
-        if !is_user_dtmi(&request.id) {
+        if !is_template_id(&request.id) {
             return Err(AppError::fault("/id", "id must be a DTMI such as dtmi:factory:pump;1"));
         }
         let manifest = manifests::parse(&request.data)?;

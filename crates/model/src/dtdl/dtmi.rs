@@ -13,7 +13,7 @@ const RESERVED: &[&str] = &["dtdl", "standard"];
 
 /// Whether a text is an id that a document may define.
 pub fn is_user_dtmi(text: &str) -> bool {
-    is_user_dtmi_syntax(text) && !RESERVED.contains(&segments(text).next().unwrap_or_default())
+    is_user_dtmi_syntax(text) && !is_reserved(text)
 }
 
 /// Whether a text has the form of a user id, whoever owns its prefix.
@@ -22,6 +22,24 @@ pub fn is_user_dtmi_syntax(text: &str) -> bool {
         return false;
     };
     is_version(version) && path.split(':').all(is_user_segment)
+}
+
+/// Whether a text may be the id of a device template. IoT Central makes them of random segments, and without a version.
+pub fn is_template_id(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("dtmi:") else { return false };
+    let (path, version) = rest.split_once(';').unwrap_or((rest, "1"));
+    let is_segment =
+        |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_version(version) && path.split(':').all(is_segment) && !is_reserved(text)
+}
+
+/// Whether a text may be an id inside a device template. IoT Central takes any there, and makes such of its own.
+pub fn is_template_element_id(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control()) && !is_reserved(text)
+}
+
+fn is_reserved(text: &str) -> bool {
+    text.starts_with("dtmi:") && RESERVED.contains(&segments(text).next().unwrap_or_default())
 }
 
 /// The segments of an id between `dtmi:` and `;`.

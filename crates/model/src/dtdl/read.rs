@@ -26,7 +26,7 @@ pub(crate) enum Rules {
     /// The language's own: nothing undefined passes.
     Language,
     /// A device template's: both contexts are taken for granted, undefined members are kept and ignored, an interface
-    /// may be inlined more than once, a semantic type may lack its unit, and edge modules are named like modules.
+    /// may be inlined more than once, a semantic type may lack its unit, edge modules are named like modules, and an id is any text.
     Template,
 }
 

@@ -112,6 +112,7 @@ fn the_outside() {
     check(with("@id", json!("dtmi:modelDefinition:thing;1")), &[]);
     check(with("etag", json!("\"x\"")), &[]);
     check(json!([]), &[(code::WRONG_TYPE, "")]);
+    check(with("@id", json!("dtmi:modelDefinition:abcde1fg:hijk2lmn")), &[]);
     check(with("@id", json!("thing")), &[(code::BAD_DTMI, "/@id")]);
     check(with("@type", json!(["DeviceModel"])), &[(code::UNKNOWN_TYPE, "")]);
     check(with("@type", Value::Null), &[(code::UNKNOWN_TYPE, ""), (code::UNKNOWN_TYPE, "")]);
@@ -169,6 +170,35 @@ fn what_templates_may_and_plain_documents_may_not() {
     check(two("a", "a"), &[]);
     check(two("a", "b"), &[(code::DUPLICATE_ID, "/capabilityModel/contents/1/schema/@id")]);
     assert_eq!(column_names(&DeviceTemplate::parse(two("a", "a")).unwrap()), ["left.a", "right.a"]);
+}
+
+#[test]
+fn ids_inside_a_template_are_any_text() {
+    let with_ids = |ids: [&str; 8]| {
+        let [root, telemetry, property, component, part, module, inner, field] = ids;
+        json!({
+            "@type": ["ModelDefinition", "DeviceModel"],
+            "capabilityModel": {"@id": root, "@type": "Interface", "contents": [
+                {"@id": telemetry, "@type": "Telemetry", "name": "t", "schema": "double"},
+                {"@id": property, "@type": "Property", "name": "p", "schema":
+                    {"@id": field, "@type": "Object", "fields": [{"name": "f", "schema": "double"}]}},
+                {"@id": component, "@type": "Component", "name": "c", "schema":
+                    {"@id": part, "@type": "Interface", "contents": [{"@type": "Telemetry", "name": "x", "schema": "double"}]}},
+                {"@id": module, "@type": ["Relationship", "EdgeModule"], "name": "m", "target":
+                    [{"@id": inner, "@type": "Interface", "contents": [{"@type": "Telemetry", "name": "y", "schema": "double"}]}]},
+            ]},
+        })
+    };
+    for ids in [
+        ["dtmi:a:b", "dtmi:a:b:t", "dtmi:a:b:_p", "dtmi:a:b:c", "dtmi:a:c", "dtmi:a:b:m", "dtmi:a:m", "dtmi:a:f"],
+        ["urn:a:b:1", "t", "1", "{3f2a}", "urn:part", "dtmi:m-1;x", "urn:inner", "dtmi:1:2"],
+    ] {
+        let template = DeviceTemplate::parse(with_ids(ids)).unwrap();
+        assert_eq!(template.model_id(), ids[0]);
+        assert_eq!(column_names(&template), ["t", "c.x", "m.y"]);
+    }
+    let gap = ["dtmi:a b", "t", "p", "c", "d", "m", "i", "f"];
+    check(with_ids(gap), &[(code::BAD_DTMI, "/capabilityModel/@id")]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::Rest;
-use crate::central::{TestCentral, data};
+use crate::central::{TestCentral, await_live, data, is_telemetry, message};
 
 pub const PUMP: &str = "dtmi:modelDefinition:plant:pump;1";
 
@@ -50,6 +50,46 @@ async fn a_template_is_kept_as_it_was_sent() {
     assert_eq!(rest.refused("PUT", &path(), json!({ "etag": "\"0\"", "@type": pump()["@type"], "@context": pump()["@context"], "capabilityModel": pump()["capabilityModel"] })).await.0, 412);
     rest.delete(&path()).await;
     assert_eq!(rest.refused("GET", &path(), Value::Null).await.0, 404);
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn templates_have_the_ids_iot_central_gives_them() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let rest = Rest::new(&central);
+    for (n, id) in [
+        "dtmi:modelDefinition:abcde1fg:hijk2lmn",
+        "dtmi:abc1defgh:ijk2lmnop",
+        "dtmi:abc1defgh:PumpTemplate;2",
+        "dtmi:modelDefinition:1bcde2fg:3ijk;1",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut template = pump();
+        template["@id"] = id.into();
+        // Ids inside are whatever its makers wrote.
+        template["capabilityModel"]["@id"] = format!("dtmi:abc1defgh:pump{n}").into();
+        template["capabilityModel"]["contents"][0]["@id"] = "flow-1".into();
+        rest.put(&format!("/api/deviceTemplates/{id}"), template).await;
+        assert_eq!(rest.get(&format!("/api/deviceTemplates/{id}")).await["@id"], id);
+        let device = format!("d{n}");
+        rest.put(&format!("/api/devices/{device}"), json!({ "template": id, "simulated": false })).await;
+        let (client, _events) = central.connect(&central.provision(&device).await).await;
+        let mut live = central.watch(&device);
+        let elements = r#"[{"flow":11.5},{"flow":22.5}]"#;
+        client.send(vec![message(elements)]).await.unwrap();
+        await_live(&mut live, is_telemetry).await;
+        let query = format!("SELECT TOP 9 flow FROM {id} WHERE flow > 0");
+        let answer = rest.expect("POST", "/api/query", json!({ "query": query }), 200).await;
+        let values: Vec<_> = answer["results"].as_array().unwrap().iter().map(|row| row["flow"].clone()).collect();
+        assert_eq!(values, [22.5, 11.5], "each element of a message is a row: {id}");
+        assert_eq!(rest.get(&format!("/api/devices/{device}/telemetry/flow")).await["value"], 22.5);
+        client.stop().await;
+    }
+    let refused = rest.refused("PUT", "/api/deviceTemplates/pump", pump()).await;
+    assert_eq!(refused.0, 400);
     central.stop().await;
 }
 

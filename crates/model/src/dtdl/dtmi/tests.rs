@@ -1,6 +1,6 @@
 //! Which texts are ids.
 
-use super::{is_user_dtmi, is_user_dtmi_syntax, segments, version};
+use super::{is_template_element_id, is_template_id, is_user_dtmi, is_user_dtmi_syntax, segments, version};
 
 fn check(text: &str, expected: bool) {
     assert_eq!(is_user_dtmi(text), expected, "{text:?}");
@@ -38,6 +38,46 @@ fn the_language_keeps_two_prefixes() {
     check("dtmi:standard:schema:geospatial:point;2", false);
     assert!(is_user_dtmi_syntax("dtmi:standard:schema:geospatial:point;2"));
     check("dtmi:dtdlish:x;1", true);
+}
+
+#[test]
+fn ids_of_templates_need_no_version() {
+    for id in [
+        "dtmi:modelDefinition:abcde1fg:hijk2lmn",
+        "dtmi:abc1defgh:ijk2lmnop",
+        "dtmi:abc1defgh:PumpTemplate;2",
+        "dtmi:modelDefinition:1bcde1fg:2ijk;1",
+        "dtmi:a",
+        "dtmi:a_:_b;12",
+    ] {
+        assert!(is_template_id(id), "{id}");
+    }
+    let bad = [
+        "",
+        "dtmi:",
+        "dtmi:a:",
+        "dtmi::a",
+        "dtmi:a;",
+        "dtmi:a;0",
+        "dtmi:a;1;2",
+        "dtmi:a b",
+        "dtmi:a/b",
+        "a;1",
+        "urn:a:b",
+    ];
+    for id in bad.into_iter().chain(["dtmi:dtdl:a", "dtmi:standard:b;1", "dtmi:ä"]) {
+        assert!(!is_template_id(id), "{id}");
+    }
+}
+
+#[test]
+fn an_id_inside_a_template_is_any_text_without_gaps() {
+    for id in ["dtmi:a:_b:__c;1", "urn:plant:pump:1", "dtmi:a:1b", "temperature", "{guid}", "dtmi:a-b;v2", "ä"] {
+        assert!(is_template_element_id(id), "{id}");
+    }
+    for id in ["", " ", "a b", "a\nb", "dtmi:dtdl:a;2", "dtmi:standard:b"] {
+        assert!(!is_template_element_id(id), "{id}");
+    }
 }
 
 #[test]

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use super::cotypes::Semantics;
 use super::element::Naming;
 use super::{Reader, Rules, code, set_items};
-use crate::dtdl::dtmi;
 use crate::dtdl::element::{Command, CommandPayload, Component, Content, Property, Relationship, Telemetry};
 use crate::dtdl::semantic;
 use crate::limits::{DTDL_CONTENTS_MAX, DTDL_MULTIPLICITY_MAX};
@@ -199,7 +198,7 @@ impl<'v> Reader<'v> {
         if may_be_inline && item.is_object() {
             return self.interface_or_reference(item, at);
         }
-        let id = item.as_str().filter(|text| dtmi::is_user_dtmi(text));
+        let id = item.as_str().filter(|text| self.is_id(text));
         if id.is_none() {
             self.add(at, code::BAD_TARGET, "a relationship's target must be a DTMI");
         }

@@ -140,8 +140,16 @@ impl<'v> Reader<'v> {
         }
     }
 
+    /// Whether a text may be an id of something a document defines or refers to.
+    pub(super) fn is_id(&self, text: &str) -> bool {
+        match self.rules {
+            Rules::Language => dtmi::is_user_dtmi(text),
+            Rules::Template => dtmi::is_template_element_id(text),
+        }
+    }
+
     fn id(&mut self, id: &'v Value, at: &Pointer<'_>, chars_max: usize) -> Option<&'v str> {
-        let Some(text) = id.as_str().filter(|text| dtmi::is_user_dtmi(text)) else {
+        let Some(text) = id.as_str().filter(|text| self.is_id(text)) else {
             let message = "an id must be a DTMI: dtmi:<segment>[:<segment>…];<version>, not of the reserved ones";
             self.add(at, code::BAD_DTMI, message);
             return None;

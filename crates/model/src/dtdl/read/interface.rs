@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use super::element::Naming;
 use super::schema::Reusable;
 use super::{Node, Reader, Rules, code, set_items};
-use crate::dtdl::dtmi;
 use crate::dtdl::element::{Content, Interface};
 use crate::limits::{DTDL_CONTENTS_MAX, DTDL_EXTENDS_MAX};
 use crate::pointer::Pointer;
@@ -85,7 +84,7 @@ impl<'v> Reader<'v> {
             _ => None,
         };
         let Some(reference) = reference else { return self.interface(value, at) };
-        if !dtmi::is_user_dtmi(reference) {
+        if !self.is_id(reference) {
             self.add(at, code::BAD_DTMI, format!("{reference:?} is no DTMI of an interface"));
             return None;
         }

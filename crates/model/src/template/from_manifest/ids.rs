@@ -23,7 +23,8 @@ impl InterfaceIds {
     pub(super) fn new(template_id: &str, display_name: &str) -> Self {
         let mut base: Vec<String>;
         let mut version = "1".to_owned();
-        if dtmi::is_user_dtmi(template_id) {
+        let versioned = format!("{template_id};1");
+        if dtmi::is_user_dtmi(template_id) || dtmi::is_user_dtmi(&versioned) {
             base = dtmi::segments(template_id).map(str::to_owned).collect();
             version = dtmi::version(template_id).unwrap_or("1").to_owned();
             if base.len() > 1 && base[0] == "modelDefinition" {

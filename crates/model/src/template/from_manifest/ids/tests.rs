@@ -9,6 +9,8 @@ fn the_root_differs_from_the_template() {
     assert_eq!(root("dtmi:modelDefinition:factory:press;3"), "dtmi:factory:press;3");
     assert_eq!(root("dtmi:factory:press;1"), "dtmi:factory:press:model;1");
     assert_eq!(root("dtmi:modelDefinition;1"), "dtmi:modelDefinition:model;1");
+    assert_eq!(root("dtmi:modelDefinition:abcde1fg:hijk2lmn"), "dtmi:abcde1fg:hijk2lmn;1");
+    assert_eq!(root("dtmi:modelDefinition:1bcde:2ijk"), "dtmi:tidegate:Press_line_4;1");
     assert_eq!(root("press"), "dtmi:tidegate:Press_line_4;1");
     assert_eq!(InterfaceIds::new("press", "_4_").root(), "dtmi:tidegate:m4;1");
 }
