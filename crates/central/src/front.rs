@@ -29,6 +29,8 @@ use crate::app::{App, AppError};
 use crate::core::Core;
 use crate::http::{BrowserNavigation, PeerAddress, PlainHttp, RequestApplication};
 
+mod letters;
+
 #[cfg(test)]
 mod tests;
 
@@ -61,7 +63,7 @@ impl Front {
             Door::Live => text(StatusCode::OK, "application/json", r#"{"status":"live"}"#.into()),
             Door::Ready => self.ready(),
             Door::Metrics => self.metrics(request.headers(), peer).await,
-            Door::Machine(route) => self.hub.call(route, request).await,
+            Door::Machine(route) => self.hub.call(route, letters::keep(request).await).await,
             Door::WebSocket => HubHttpError::unbuilt(Audience::Device).into_response(Audience::Device),
             Door::People { is_navigation } => self.people(request, peer, is_navigation).await,
         }
@@ -172,11 +174,9 @@ fn is_navigation(headers: &HeaderMap, query: &str) -> bool {
     accepts_pages && !is_machine
 }
 
-/// The host a request names, without its port: HTTP/2 has it in the target, HTTP/1.1 in a header.
+/// The host a request names.
 fn host<B>(request: &Request<B>) -> Option<&str> {
-    let header = || request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = request.uri().authority().map(|authority| authority.as_str()).or_else(header)?;
-    Some(hub::device_http::without_port(host))
+    hub::device_http::named_host(request.uri(), request.headers())
 }
 
 fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {

@@ -11,6 +11,9 @@ pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
 /// TLS handshake and first request head of an HTTPS connection, together; and the head of each further HTTP/1.1 request.
 pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Bytes of a request's head that are at the same time on their way to be looked at for the letters of its names.
+pub const HTTP_NAMES_BUFFER_BYTES: usize = 4 * 1024;
+
 /// After how long without a word from an HTTP/2 client it is asked whether it is still there.
 pub const HTTP_PING_INTERVAL: Duration = Duration::from_secs(30);
 

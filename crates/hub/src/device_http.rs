@@ -17,13 +17,13 @@ mod messages;
 mod modules;
 mod registrations;
 pub mod route;
-mod scope;
+pub mod scope;
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use model::identity::Identity;
 use protocol::auth::judge::{self, Claim};
@@ -51,9 +51,21 @@ struct Caller {
     principal: Principal,
 }
 
+/// Names of headers as the client wrote them, where they are known and one of them is a property's: an extension of the request.
+#[derive(Debug, Clone, Default)]
+pub struct HeaderNames(pub Vec<String>);
+
+/// Whether a header is that of an application property, whose name keeps its letters.
+pub fn is_application_property(header: &str) -> bool {
+    header.starts_with(messages::APPLICATION_PREFIX)
+}
+
 /// A request, read whole.
 struct Call<'a> {
+    /// The host it names.
+    host: Option<&'a str>,
     headers: &'a HeaderMap,
+    names: Option<&'a HeaderNames>,
     query: &'a str,
     body: Bytes,
 }
@@ -65,8 +77,14 @@ impl HubHttp {
         let audience = route.audience;
         let answered = match read(body).await {
             Ok(body) => {
-                let query = parts.uri.query().unwrap_or_default();
-                self.answer(route, Call { headers: &parts.headers, query, body }).await
+                let call = Call {
+                    host: named_host(&parts.uri, &parts.headers),
+                    headers: &parts.headers,
+                    names: parts.extensions.get(),
+                    query: parts.uri.query().unwrap_or_default(),
+                    body,
+                };
+                self.answer(route, call).await
             }
             Err(error) => Err(error),
         };
@@ -100,8 +118,7 @@ impl HubHttp {
     /// Checks the caller's token for the identity it must be.
     async fn caller(&self, call: &Call<'_>, identity: &Identity) -> Result<Caller, HubHttpError> {
         let token = authorization(call)?;
-        let named = call.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(without_port);
-        let named = named.unwrap_or_else(|| self.gateway.applications.hostname());
+        let named = call.host.unwrap_or_else(|| self.gateway.applications.hostname());
         let application = self.gateway.applications.by_host(named).await?;
         let application = application.ok_or_else(|| HubHttpError::unknown_host(named))?;
         // Audiences name the hub, whatever other name of it the request came by.
@@ -128,8 +145,14 @@ fn authorization<'a>(call: &Call<'a>) -> Result<&'a str, HubHttpError> {
     header.ok_or_else(|| HubHttpError::unauthorized("the request has no token"))
 }
 
+/// The host a request names, without its port: HTTP/2 has it in the target, HTTP/1.1 in a header.
+pub fn named_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let header = || headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    uri.authority().map(|authority| authority.as_str()).or_else(header).map(without_port)
+}
+
 /// A host as requests name it, without its port.
-pub fn without_port(host: &str) -> &str {
+fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         // An IPv6 address has colons of its own, and brackets when a port follows.
         Some((name, port))

@@ -156,7 +156,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP_HEADER_TIMEOUT);
+    // The letters of names are kept for `front::letters`.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP_HEADER_TIMEOUT).preserve_header_case(true);
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).max_concurrent_streams(HTTP_STREAMS_MAX);
     http2.keep_alive_interval(HTTP_PING_INTERVAL).keep_alive_timeout(HTTP_PING_TIMEOUT);

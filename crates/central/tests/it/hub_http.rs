@@ -1,6 +1,7 @@
 //! The device API over HTTPS, as an edge's identity service and hub use it.
 
 use bytes::Bytes;
+use central::limits::HTTP_NAMES_BUFFER_BYTES;
 use events::clock::now_secs;
 use events::live::LiveEvent;
 use http::{Method, Request, Response, StatusCode, header};
@@ -8,11 +9,13 @@ use hub::limits::SCOPE_PAGE_DEVICES_MAX;
 use model::identity::Identity;
 use model::manifest::EDGE_HUB;
 use protocol::auth::sas;
-use registry::{NewDevice, RelationshipRow};
+use protocol::hub::bag;
+use registry::{ModuleAuthentication, ModuleChange, NewDevice, RelationshipRow, SymmetricKeys, new_symmetric_keys};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use transport::client::https::HttpsClient;
 
-use crate::central::{TestCentral, TestDevice, await_live, data, is_telemetry};
+use crate::central::{TestCentral, TestDevice, await_live, connect, data, is_telemetry, message};
 
 pub struct Caller {
     client: HttpsClient,
@@ -166,6 +169,117 @@ async fn a_message_posted_over_https_is_telemetry() {
     central.stop().await;
 }
 
+/// As much of an answer as its head.
+async fn head_of(central: &TestCentral, request: &str) -> String {
+    let mut stream = central.tls_stream().await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test]
+async fn names_of_properties_keep_their_letters() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let device = central.provision("d1").await;
+    let caller = Caller::device(&central, &device);
+    let mut live = central.watch("d1");
+    let mut properties = async || {
+        await_live(&mut live, is_telemetry).await;
+        central.running.core.telemetry.messages(central.app(), "d1", None, None, 1)[0].properties()
+    };
+    // More than is looked at at once.
+    let long = "x".repeat(2 * HTTP_NAMES_BUFFER_BYTES);
+    let request = format!(
+        "POST /devices/d1/messages/events?api-version=2020-03-13 HTTP/1.1\r\nHost: localhost\r\nAuthorization: {}\r\n\
+         iothub-app-Zone: North\r\nIOTHUB-APP-lineNumber: 3\r\niothub-app-long: {long}\r\nIoTHub-MessageId: m1\r\n\
+         iothub-app-ALL: x\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{{\"level\":3}}",
+        caller.token
+    );
+    assert!(head_of(&central, &request).await.starts_with("HTTP/1.1 204"));
+    let found = properties().await;
+    let names: Vec<_> = found.application.keys().map(String::as_str).collect();
+    assert_eq!(names, ["ALL", "Zone", "lineNumber", "long"]);
+    assert_eq!((found.application["Zone"].as_str(), found.application["long"].len()), ("North", long.len()));
+    assert_eq!(found.system["messageId"], "m1");
+
+    let batch = r#"[{"body":"{\"level\":4}","base64Encoded":false,"properties":
+        {"iothub-app-Zone":"South","iothub-messageId":"m2","iothub-creationtimeutc":"2020-01-01T00:00:00Z"}}]"#;
+    let kind = [("Content-Type", "application/vnd.microsoft.iothub.json")];
+    assert_eq!(caller.send(Method::POST, "/devices/d1/messages/events", &kind, batch).await.status(), 204);
+    let found = properties().await;
+    assert_eq!(found.application.into_iter().collect::<Vec<_>>(), [("Zone".to_owned(), "South".to_owned())]);
+    assert_eq!(
+        (found.system["messageId"].as_str(), found.system["creationTime"].as_str()),
+        ("m2", "2020-01-01T00:00:00Z")
+    );
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn the_devices_own_time_is_taken_from_every_header_that_has_it() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let device = central.provision("d1").await;
+    let caller = Caller::device(&central, &device);
+    let mut live = central.watch("d1");
+    for name in ["iothub-creationtimeutc", "iothub-creation-time-utc", "iothub-app-iothub-creation-time-utc"] {
+        let headers = [(name, "2020-01-01T00:00:00.5000000Z")];
+        let posted = caller.send(Method::POST, "/devices/d1/messages/events", &headers, r#"{"level":3}"#).await;
+        assert_eq!(posted.status(), StatusCode::NO_CONTENT);
+        let event = await_live(&mut live, is_telemetry).await;
+        let LiveEvent::Telemetry { ts_ms, .. } = &*event else { unreachable!("it is telemetry") };
+        assert_eq!(*ts_ms, 1_577_836_800_500, "{name}");
+    }
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_opens_every_door_whatever_is_in_the_id_and_however_often_it_is_escaped() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    // As keys are copied: without their closing signs.
+    let bare = |key: &str| key.trim_end_matches('=').to_owned();
+    let keys = new_symmetric_keys();
+    let keys = SymmetricKeys { primary: bare(&keys.primary), secondary: bare(&keys.secondary) };
+    let registry = &central.running.core.registry;
+    for id in ["AA:BB:CC:DD:EE:FF", "user@site", "a=b", "a,b", "a$b", "a#b", "a%b", "a%2Fb"] {
+        let device = NewDevice { id: id.into(), enabled: true, keys: Some(keys.clone()), ..NewDevice::default() };
+        registry.device_create(central.app(), device).await.unwrap();
+        let authentication = Some(ModuleAuthentication::Sas(keys.clone()));
+        let change = ModuleChange { managed_by: None, authentication, if_match: None };
+        registry.module_put(central.app(), id, "mod:1", change, 1).await.unwrap();
+        for identity in [Identity::device(id), Identity::module(id, "mod:1")] {
+            let (once, path) = match identity.module_id() {
+                None => (format!("localhost/devices/{id}"), format!("/devices/{}", bag::encode(id))),
+                Some(module) => (
+                    format!("localhost/devices/{id}/modules/{module}"),
+                    format!("/devices/{}/modules/{}", bag::encode(id), bag::encode(module)),
+                ),
+            };
+            // Signing escapes the whole; the C# SDK has escaped the ids before.
+            let twice = format!("localhost{path}");
+            for audience in [once, twice] {
+                let mut options = central.client_options(identity.clone(), &keys.secondary);
+                options.token_audience = Some(audience.clone());
+                let (client, _events) = connect(options).await;
+                client.send(vec![message("{}")]).await.unwrap();
+                client.twin().await.unwrap();
+                client.stop().await;
+                let token = sas::sign(&audience, &keys.primary, now_secs() + 60, None).unwrap();
+                let client = HttpsClient::new("localhost", central.https_port(), central.tls());
+                let caller = Caller { client, token };
+                let posted = caller.send(Method::POST, &format!("{path}/messages/events"), &[], "{}").await;
+                assert_eq!(posted.status(), StatusCode::NO_CONTENT, "{audience}");
+            }
+        }
+    }
+    central.stop().await;
+}
+
 #[tokio::test]
 async fn health_and_metrics_answer() {
     let (_dir, data) = data();
@@ -179,7 +293,7 @@ async fn health_and_metrics_answer() {
     central.stop().await;
 }
 
-/// Case B01 and its like: whoever is no browser hears what is there, as JSON or not at all, and never gets a page.
+/// Whoever is no browser hears what is there, as JSON or not at all, and never gets a page.
 #[tokio::test]
 async fn machines_never_get_a_page() {
     let (_dir, data) = data();

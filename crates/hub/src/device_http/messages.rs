@@ -13,13 +13,14 @@ use serde::Deserialize;
 use transport::server::TelemetryBatch;
 
 use super::error::HubHttpError;
-use super::{Call, HubHttp, no_content};
+use super::{Call, HeaderNames, HubHttp, no_content};
 
 const BATCH_TYPE: &str = "application/vnd.microsoft.iothub.json";
-const APPLICATION_PREFIX: &str = "iothub-app-";
+/// What the headers of application properties begin with.
+pub const APPLICATION_PREFIX: &str = "iothub-app-";
 
 /// Header names and the properties they stand for.
-const SYSTEM_HEADERS: [(&str, &str); 12] = [
+const SYSTEM_HEADERS: [(&str, &str); 13] = [
     ("iothub-messageid", bag::MESSAGE_ID),
     ("iothub-correlationid", bag::CORRELATION_ID),
     ("iothub-userid", bag::USER_ID),
@@ -28,6 +29,7 @@ const SYSTEM_HEADERS: [(&str, &str); 12] = [
     ("iothub-contentencoding", bag::CONTENT_ENCODING),
     ("iothub-expiry", bag::EXPIRY),
     ("iothub-creationtimeutc", bag::CREATION_TIME),
+    ("iothub-creation-time-utc", bag::CREATION_TIME_UTC),
     ("iothub-interface-id", bag::INTERFACE_ID),
     ("iothub-messageschema", bag::SCHEMA),
     ("iothub-operation", bag::OPERATION),
@@ -64,7 +66,7 @@ impl HubHttp {
         let messages = if is_batch {
             batch(&call.body)?
         } else {
-            vec![Message { bag: properties(call.headers), body: call.body.clone() }]
+            vec![Message { bag: properties(call.headers, call.names), body: call.body.clone() }]
         };
         let bytes = messages.iter().map(|message| message.bag.len() + message.body.len()).sum::<usize>();
         let cannot_be_sent_on = |message: &Message| delivery::as_telemetry(identity, message).is_err();
@@ -104,20 +106,23 @@ impl HubHttp {
     }
 }
 
-/// Properties from headers. Values are raw; header names have no case.
-fn properties(headers: &HeaderMap) -> Bytes {
+/// Properties from headers. Values are raw; names of application properties keep the letters they were written with, as far as
+/// these are known: HTTP/2 has small ones only.
+fn properties(headers: &HeaderMap, names: Option<&HeaderNames>) -> Bytes {
     let texts = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let mut bag = BagBuilder::new();
     for (name, value) in texts {
-        push(&mut bag, name, value);
+        let written = names.and_then(|names| names.0.iter().find(|written| written.eq_ignore_ascii_case(name)));
+        push(&mut bag, written.map_or(name, String::as_str), value);
     }
     bag.build()
 }
 
 fn push(bag: &mut BagBuilder, header: &str, value: &str) {
-    if let Some(name) = header.strip_prefix(APPLICATION_PREFIX) {
+    let (prefix, name) = header.split_at_checked(APPLICATION_PREFIX.len()).unwrap_or((header, ""));
+    if prefix.eq_ignore_ascii_case(APPLICATION_PREFIX) && !name.is_empty() {
         bag.push(name, value);
-    } else if let Some((_, property)) = SYSTEM_HEADERS.iter().find(|(known, _)| *known == header) {
+    } else if let Some((_, property)) = SYSTEM_HEADERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(header)) {
         bag.push(property, value);
     }
 }
@@ -137,7 +142,7 @@ fn batch(body: &[u8]) -> Result<TelemetryBatch, HubHttpError> {
             let mut bag = BagBuilder::new();
             for (name, value) in &message.properties {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                push(&mut bag, &name.to_ascii_lowercase(), &text);
+                push(&mut bag, name, &text);
             }
             Ok(Message { bag: bag.build(), body })
         })

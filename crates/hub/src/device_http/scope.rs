@@ -33,6 +33,26 @@ struct OnBehalfOf {
     target_module_id: Option<String>,
 }
 
+/// The scopes of a device, as its record says them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scopes {
+    /// An edge device's own; a leaf's is its parent's, which is how callers find an edge's children.
+    pub device: Option<String>,
+    /// The parent's, of an edge device.
+    pub parents: Vec<String>,
+}
+
+impl Scopes {
+    /// Of a device and the parent it has.
+    pub fn of(device: &DeviceRow, parent: Option<&DeviceRow>) -> Self {
+        let parent = parent.map(scope_of);
+        if device.is_edge {
+            return Self { device: Some(scope_of(device)), parents: parent.into_iter().collect() };
+        }
+        Self { device: parent, parents: Vec::new() }
+    }
+}
+
 /// The scope an edge device spans.
 fn scope_of(edge: &DeviceRow) -> String {
     format!("ms-azure-iot-edge://{}-{}", edge.id, edge.generation_id)
@@ -139,12 +159,10 @@ impl HubHttp {
 
     async fn device_json(&self, caller: &Caller, device: &DeviceRow) -> Result<Value, HubHttpError> {
         let parent = match &device.gateway {
-            Some(gateway) => self.gateway.registry.device_get(&caller.app, gateway).await?.as_ref().map(scope_of),
+            Some(gateway) => self.gateway.registry.device_get(&caller.app, gateway).await?,
             None => None,
         };
-        // An edge's scope is its own and its parent's is beside it; a leaf's is its parent's.
-        let device_scope = if device.is_edge { Some(scope_of(device)) } else { parent.clone() };
-        let parent_scopes: Vec<String> = if device.is_edge { parent.into_iter().collect() } else { Vec::new() };
+        let scopes = Scopes::of(device, parent.as_ref());
         let authentication = match (&device.primary_key, &device.secondary_key) {
             (Some(primary), Some(secondary)) => json!({
                 "type": "sas",
@@ -160,8 +178,8 @@ impl HubHttp {
             "status": if device.enabled { "enabled" } else { "disabled" },
             "authentication": authentication,
             "capabilities": { "iotEdge": device.is_edge },
-            "deviceScope": device_scope,
-            "parentScopes": parent_scopes,
+            "deviceScope": scopes.device,
+            "parentScopes": scopes.parents,
         }))
     }
 }
