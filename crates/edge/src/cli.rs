@@ -86,6 +86,9 @@ enum Command {
 
 #[derive(Args)]
 struct Run {
+    /// Lose what is damaged of the stored messages, and deliver the rest of it
+    #[arg(long)]
+    accept_data_loss: bool,
     /// Stop when standard input ends, so that whoever holds its other end takes this process along
     #[arg(long, hide = true)]
     stop_with_stdin: bool,
@@ -157,7 +160,9 @@ pub fn run(cli: Cli) -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(Run { stop_with_stdin }) => match runtime.block_on(serve(config, stop_with_stdin)) {
+        Command::Run(Run { stop_with_stdin, accept_data_loss }) => match runtime
+            .block_on(serve(Config { accept_data_loss, ..config }, stop_with_stdin))
+        {
             Err(error) if error.downcast_ref::<DaemonError>().is_some_and(DaemonError::needs_mending) => {
                 fail(&error, EXIT_CONFIG)
             }

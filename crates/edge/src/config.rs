@@ -52,6 +52,8 @@ pub struct Config {
     pub processes: Processes,
     /// Settings that were accepted but have no effect in this version.
     pub unused: Vec<String>,
+    /// Not of the file: whether damaged parts of the stored messages may be lost, so that the rest is delivered.
+    pub accept_data_loss: bool,
 }
 
 /// The configuration cannot be used as it is: exit code 78.
@@ -171,6 +173,7 @@ impl Config {
             upstream_https_port: ours.upstream_https_port,
             processes: Processes::check(ours.processes)?,
             unused,
+            accept_data_loss: false,
         })
     }
 }

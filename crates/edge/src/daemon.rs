@@ -347,6 +347,7 @@ impl Daemon {
             scope: Arc::new(scope),
             dir: self.layout.at("hub"),
             queues_disk_bytes_max: self.config.queues_disk_bytes_max,
+            accept_data_loss: self.config.accept_data_loss,
             status: Arc::clone(&self.status),
             metrics,
         };

@@ -12,6 +12,7 @@
 //! once, in the order its sender sent it, however often this process is killed; duplicates are possible after a lost
 //! acknowledgement or a restart.
 
+mod age_clock;
 mod authenticate;
 mod clients;
 mod config;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use serde_json::Value;
+use storage::file_layer::FileLayer;
 use storage::log::Environment;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -48,9 +50,11 @@ pub use scope::{ScopeSource, UpstreamScope};
 
 use crate::identity::modules::ModuleIdentities;
 use crate::identity::{Device, Signer};
+use crate::limits::{DROPPED_REPORT_INTERVAL, EXPIRY_INTERVAL};
 use crate::management::{DaemonStatus, QUEUES, QUEUES_FINE};
 use crate::metrics::Metrics;
 use crate::state::StateError;
+use age_clock::{AgeClock, TimeSources};
 use clients::Clients;
 use counted::QueueLengths;
 use dropped::Dropped;
@@ -86,6 +90,8 @@ pub struct HubOptions {
     pub dir: PathBuf,
     /// Bytes all queues together may take.
     pub queues_disk_bytes_max: u64,
+    /// Whether what is damaged of the queues may be lost, so that what is intact is delivered.
+    pub accept_data_loss: bool,
     /// For what `list` and `system status` show.
     pub status: Arc<DaemonStatus>,
     /// Where it counts.
@@ -121,6 +127,7 @@ pub struct EdgeHub {
     scope: Scope,
     links: Links,
     queues: Queues,
+    clock: AgeClock,
     dropped: Dropped,
     losses: Losses,
     pumps: Pumps,
@@ -136,24 +143,31 @@ pub struct EdgeHub {
 impl EdgeHub {
     /// Opens the hub's folder, restores configuration, queues and sessions, and starts to deliver what is queued.
     pub fn open(options: HubOptions, stop: CancellationToken) -> Result<Arc<Self>, OpenHubError> {
-        Self::open_in(options, stop, Environment::default())
+        let system = Environment::default();
+        make_folder(&options.dir)?;
+        let clock = AgeClock::open(&options.dir.join("clock.json"), TimeSources::system(system.clock))?;
+        Self::open_in(options, stop, system.files, clock)
     }
 
     /// [`Self::open`] with given files and clock for the queues.
     fn open_in(
         options: HubOptions,
         stop: CancellationToken,
-        environment: Environment,
+        files: Arc<dyn FileLayer>,
+        clock: AgeClock,
     ) -> Result<Arc<Self>, OpenHubError> {
         let dir = options.dir.clone();
         let twins_dir = dir.join("twins");
-        std::fs::create_dir_all(&twins_dir)
-            .map_err(|source| OpenHubError::Folder { path: twins_dir.clone(), source })?;
+        make_folder(&twins_dir)?;
+        let environment = Environment { files, clock: clock.as_clock() };
         let config = HubConfig::restore(&dir.join("config.json"));
-        let queues = Queues::open_in(&dir.join("queues"), options.queues_disk_bytes_max, environment)?;
+        let queues_dir = dir.join("queues");
+        let queues =
+            Queues::open_in(&queues_dir, options.queues_disk_bytes_max, environment, options.accept_data_loss)?;
         let scope = Scope::open(dir.join("scope.json"), Arc::clone(&options.scope), &options.device)?;
         let sessions = Sessions::open(dir.join("sessions.json"))?;
         let losses = Losses::open(dir.join("losses.json"))?;
+        queues.damage().iter().for_each(|what| losses.note(what.clone()));
         let links = Links::new(LinkOptions::of(&options), stop.clone());
         let hub = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -163,6 +177,7 @@ impl EdgeHub {
             scope,
             links,
             queues,
+            clock,
             dropped: Dropped::default(),
             losses,
             pumps: Pumps::default(),
@@ -180,6 +195,7 @@ impl EdgeHub {
         hub.start_pumps();
         hub.start_progress();
         hub.start_doubts();
+        hub.start_clock();
         Ok(hub)
     }
 
@@ -199,6 +215,37 @@ impl EdgeHub {
         tokio::spawn(self.stop.clone().run_until_cancelled_owned(follow));
     }
 
+    /// Starts to look after the clocks, and to report now and then what was dropped.
+    fn start_clock(&self) {
+        let hub = self.me.clone();
+        let follow = async move {
+            if let Some(hub) = hub.upgrade() {
+                hub.follow_clock().await;
+            }
+        };
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(follow));
+    }
+
+    async fn follow_clock(&self) {
+        let mut reported = tokio::time::Instant::now();
+        loop {
+            tokio::time::sleep(EXPIRY_INTERVAL).await;
+            if self.clock.is_due() {
+                let clock = self.clock.clone();
+                if let Ok(Some(step_ms)) = tokio::task::spawn_blocking(move || clock.note_if_due()).await {
+                    let step = age_clock::describe_step(step_ms);
+                    tracing::info!("the clock was set {step}: what is stored is no older for it");
+                }
+            }
+            if reported.elapsed() >= DROPPED_REPORT_INTERVAL {
+                reported = tokio::time::Instant::now();
+                if self.dropped.publish() {
+                    self.report();
+                }
+            }
+        }
+    }
+
     /// The configuration in force.
     fn config(&self) -> Option<Arc<HubConfig>> {
         self.config.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
@@ -208,6 +255,10 @@ impl EdgeHub {
     fn me(&self) -> Arc<Self> {
         self.me.upgrade().expect("a method of the hub is running, so somebody holds it")
     }
+}
+
+fn make_folder(path: &std::path::Path) -> Result<(), OpenHubError> {
+    std::fs::create_dir_all(path).map_err(|source| OpenHubError::Folder { path: path.to_owned(), source })
 }
 
 /// How a stored message looks, for whoever tests from outside that any bytes are read or refused.

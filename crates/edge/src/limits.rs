@@ -113,6 +113,18 @@ pub const QUEUE_TAIL_BYTES: usize = 512 * 1024;
 /// Messages that could not be delivered of which particulars are kept, the newest; all are counted.
 pub const DEAD_LETTERS_KEPT_MAX: usize = 32;
 
+/// Losses of something stored that are kept, the newest; all are counted.
+pub const LOSSES_KEPT_MAX: usize = 32;
+
+/// The clock on the wall counts as set when it is off by so much, by the clock messages grow older by.
+pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
+
+/// Both clocks are noted at least this often; at once when the one on the wall was set.
+pub const CLOCK_NOTE_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// What was dropped is reported at most this often.
+pub const DROPPED_REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Combinations of labels of one metric.
 pub const METRIC_SERIES_MAX: usize = 1024;
 

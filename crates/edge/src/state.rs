@@ -8,6 +8,7 @@
 //! | `lifecycle/restarts.json` | `edge.lifecycle.restarts` | how often modules were started again |
 //! | `hub/config.json` | `edge.desired` | the last good desired section of `$edgeHub` |
 //! | `hub/scope.json` | `edge.hub.scope` | downstream devices with the keys to check their tokens |
+//! | `hub/clock.json` | `edge.hub.clock` | the clock messages grow older by, and the one on the wall |
 //! | `hub/losses.json` | `edge.hub.losses` | what was lost: dead letters, damaged parts of the queues |
 //! | `hub/sessions.json` | `edge.hub.sessions` | what clients were subscribed to |
 //! | `hub/twins/<client id>.json` | `edge.hub.twin` | a client's twin as last seen |
@@ -51,6 +52,7 @@ pub(crate) const MODULES: StateKind = kind("edge.identity.modules", 2, &["identi
 pub(crate) const DESIRED: StateKind = kind("edge.desired", 2, &["lifecycle/deployment.json", "hub/config.json"]);
 pub(crate) const RESTARTS: StateKind = kind("edge.lifecycle.restarts", 2, &["lifecycle/restarts.json"]);
 pub(crate) const SCOPE: StateKind = kind("edge.hub.scope", 2, &["hub/scope.json"]);
+pub(crate) const CLOCK: StateKind = kind("edge.hub.clock", 2, &["hub/clock.json"]);
 pub(crate) const LOSSES: StateKind = kind("edge.hub.losses", 2, &["hub/losses.json"]);
 pub(crate) const SESSIONS: StateKind = kind("edge.hub.sessions", 2, &["hub/sessions.json"]);
 pub(crate) const TWIN: StateKind = kind("edge.hub.twin", 2, &["hub/twins/"]);
@@ -59,7 +61,8 @@ pub(crate) const PROCESS: StateKind = kind("edge.runtime.process", 2, &["runtime
 /// Folder of the queues, below the data folder.
 const QUEUES: &str = "hub/queues";
 
-const ALL: &[&StateKind] = &[&PROVISIONED, &MODULES, &DESIRED, &RESTARTS, &SCOPE, &LOSSES, &SESSIONS, &TWIN, &PROCESS];
+const ALL: &[&StateKind] =
+    &[&PROVISIONED, &MODULES, &DESIRED, &RESTARTS, &SCOPE, &CLOCK, &LOSSES, &SESSIONS, &TWIN, &PROCESS];
 
 /// The body of a state file.
 pub(crate) trait State: Serialize + DeserializeOwned {

@@ -121,6 +121,7 @@ impl EdgeHub {
             section["messagesRefused"] = reason.into();
         }
         self.losses.add_to(&mut section);
+        self.dropped.add_to(&mut section);
         let connected = self.sessions.count();
         self.options.metrics.hub.set_connected(connected);
         self.options.status.set("clients_connected", connected);

@@ -119,7 +119,10 @@ impl EdgeHub {
                 return;
             }
             self.drop_expired(queue, &mut messages);
-            let batch: Vec<_> = messages.iter().map(|waiting| for_upstream(&waiting.stored)).collect();
+            let stamped = |WaitingMessage { stored, .. }: &WaitingMessage| {
+                for_upstream(stored, self.clock.on_the_wall_ms(stored.stored_at_ms))
+            };
+            let batch: Vec<_> = messages.iter().map(stamped).collect();
             let sending = Instant::now();
             match link.client.send(batch).await {
                 Ok(()) => return self.count_sent(queue, &messages, sending.elapsed()),
@@ -149,7 +152,7 @@ impl EdgeHub {
         let mut needed = pin!(needed);
         loop {
             let first = messages.iter().map(|message| message.expires_at_ms).min()?;
-            // A clock may be put forward while we wait.
+            // The machine may sleep while we wait.
             let left = Duration::from_millis(first.saturating_sub(self.queues.now_ms())).min(EXPIRY_INTERVAL);
             tokio::select! {
                 biased;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use model::route::Endpoint;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::queue::endpoint_name;
 use crate::limits::CURSORS_MAX;
@@ -45,6 +45,8 @@ const OTHERS: &str = "…";
 #[derive(Default)]
 pub(super) struct Dropped {
     counts: Mutex<BTreeMap<String, BTreeMap<Reason, u64>>>,
+    /// As last reported: they change too often for each change.
+    published: Mutex<Value>,
 }
 
 impl Dropped {
@@ -65,6 +67,29 @@ impl Dropped {
         *of_endpoint.entry(reason).or_default() += messages;
     }
 
+    /// What is reported from now on; says whether that is something else than before.
+    pub(super) fn publish(&self) -> bool {
+        let now = self.to_json();
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let differs = *published != now && now.as_object().is_some_and(|counts| !counts.is_empty());
+        *published = now;
+        differs
+    }
+
+    /// Adds what people should see of it to the reported section, where names hold no `.`, `$` or blank.
+    pub(super) fn add_to(&self, section: &mut Value) {
+        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_reason: BTreeMap<String, u64> = BTreeMap::new();
+        for (reason, messages) in
+            published.as_object().into_iter().flatten().flat_map(|(_, counts)| counts.as_object().into_iter().flatten())
+        {
+            *by_reason.entry(reason.clone()).or_default() += messages.as_u64().unwrap_or_default();
+        }
+        if !by_reason.is_empty() {
+            section["messagesDropped"] = json!(by_reason);
+        }
+    }
+
     /// `{"filter/input1": {"ttl_expiry": 3}, "": {"no_route": 7}}`
     pub(super) fn to_json(&self) -> Value {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +105,6 @@ impl Dropped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn counts_are_kept_apart_and_the_number_of_endpoints_is_bounded() {
@@ -94,6 +118,13 @@ mod tests {
             dropped.to_json(),
             json!({ "$upstream": { "ttl_expiry": 3, "sender_removed": 1 }, "": { "no_route": 7 } })
         );
+        let mut section = json!({});
+        dropped.add_to(&mut section);
+        assert_eq!(section, json!({}), "not yet published");
+        assert!(dropped.publish() && !dropped.publish());
+        dropped.add_to(&mut section);
+        let expected = json!({ "messagesDropped": { "ttl_expiry": 3, "sender_removed": 1, "no_route": 7 } });
+        assert_eq!(section, expected);
         for input in 0..CURSORS_MAX {
             dropped.add(&module(input), Reason::EndpointRemoved, 1);
         }

@@ -1,7 +1,7 @@
-//! What is lost, and told to people: messages that cannot be delivered (*dead letters*).
+//! What is lost, and told to people: messages that cannot be delivered (*dead letters*), and what became of damaged queues.
 //!
-//! Their count and the newest are kept in `hub/losses.json`, reported in the section of `$edgeHub` (`messagesUndeliverable`)
-//! and shown by `system status`. Written a few times a second at most, whoever sends what cannot be delivered:
+//! Counts and the newest of each are kept in `hub/losses.json`, reported in the section of `$edgeHub` (`messagesUndeliverable`,
+//! `queuesDamaged`) and shown by `system status`. Written a few times a second at most, whoever sends what cannot be delivered:
 //! a kill forgets the newest, which were also counted in the metrics.
 
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::queue::endpoint_name;
 use super::record::StoredMessage;
-use crate::limits::DEAD_LETTERS_KEPT_MAX;
+use crate::limits::{DEAD_LETTERS_KEPT_MAX, LOSSES_KEPT_MAX};
 use crate::state::{self, State, StateError, StateKind};
 
 /// A message that was acknowledged to its sender and cannot be delivered to one of its endpoints.
@@ -36,12 +36,23 @@ struct DeadLetter {
     body_bytes: usize,
 }
 
+/// Something stored that was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Loss {
+    /// When it was found.
+    time: String,
+    /// Which part, what was wrong with it, and what became of it.
+    what: String,
+}
+
 /// What is on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Kept {
     undeliverable: u64,
     dead_letters: VecDeque<DeadLetter>,
+    damaged: u64,
+    losses: VecDeque<Loss>,
 }
 
 impl State for Kept {
@@ -95,6 +106,17 @@ impl Losses {
         self.changed.notify_one();
     }
 
+    /// Tells and notes that something stored was found damaged.
+    pub(super) fn note(&self, what: String) {
+        self.with(|state| {
+            state.kept.damaged += 1;
+            tracing::error!("something stored was damaged: {what}");
+            keep(&mut state.kept.losses, Loss { time: now(), what }, LOSSES_KEPT_MAX);
+            state.dirty = true;
+        });
+        self.changed.notify_one();
+    }
+
     /// Waits until there is something to write.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
@@ -132,6 +154,9 @@ impl Losses {
             if let Some(last) = kept.dead_letters.back() {
                 section["messagesUndeliverable"] = json!({ "count": kept.undeliverable, "last": last });
             }
+            if let Some(last) = kept.losses.back() {
+                section["queuesDamaged"] = json!({ "count": kept.damaged, "last": last });
+            }
         });
     }
 
@@ -140,6 +165,7 @@ impl Losses {
         self.with(|Pending { kept, .. }| {
             json!({
                 "undeliverable": kept.undeliverable, "dead_letters": kept.dead_letters,
+                "damaged": kept.damaged, "losses": kept.losses,
             })
         })
     }
@@ -182,21 +208,26 @@ mod tests {
     fn all_are_counted_and_the_newest_are_kept_over_a_restart() {
         let complaints = testkit::complaints::Complaints::watch();
         complaints.expect("messages that cannot be delivered are dead letters now messages=");
+        complaints.expect("something stored was damaged: loss");
         let dir = tempfile::tempdir().unwrap();
         let open = || Losses::open(dir.path().join("losses.json")).unwrap();
         let losses = open();
         for id in 0..=DEAD_LETTERS_KEPT_MAX {
             losses.bury(&Endpoint::Upstream, &message(id), &Undeliverable::InputName);
         }
+        (0..=LOSSES_KEPT_MAX).for_each(|number| losses.note(format!("loss {number}")));
         losses.write();
         let kept = open().to_json();
         assert_eq!(kept["undeliverable"], DEAD_LETTERS_KEPT_MAX + 1);
         assert_eq!(kept["dead_letters"].as_array().map(Vec::len), Some(DEAD_LETTERS_KEPT_MAX));
         assert_eq!(kept["dead_letters"][0]["messageId"], "m1");
+        assert_eq!(kept["damaged"], LOSSES_KEPT_MAX + 1);
+        assert_eq!(kept["losses"].as_array().map(Vec::len), Some(LOSSES_KEPT_MAX));
         let mut section = json!({});
         open().add_to(&mut section);
         assert_eq!(section["messagesUndeliverable"]["last"]["from"], "leaf");
         assert_eq!(section["messagesUndeliverable"]["last"]["to"], "$upstream");
+        assert_eq!(section["queuesDamaged"]["last"]["what"], format!("loss {LOSSES_KEPT_MAX}"));
         assert!(section.to_string().len() < 4096);
     }
 }

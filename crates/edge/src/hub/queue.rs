@@ -4,6 +4,7 @@
 //! queues/log/          every message once, with where it goes (see `record`)
 //! queues/aside/        what a queue nobody takes from would hold the log with (see `aside`)
 //! queues/positions     how far each queue was delivered; replaced as a whole
+//! queues/damaged/      parts that were found damaged, as they were (see `damage`)
 //! ```
 //! Storing a batch is one append, whatever the number of its routes, and batches that come at the same time share one
 //! `fdatasync`. What waits where is kept in memory (see `cursor`), made from the log when it is opened and kept up by the log's
@@ -20,6 +21,7 @@
 
 mod aside;
 mod cursor;
+mod damage;
 mod error;
 mod id;
 mod migrate;
@@ -203,6 +205,7 @@ pub struct Queues {
     bytes_max: u64,
     environment: Environment,
     state: Arc<Mutex<State>>,
+    damage: Vec<String>,
     progress: Notify,
     pressed: Notify,
 }
@@ -288,8 +291,38 @@ impl State {
 }
 
 impl Queues {
-    /// Opens the queues in a folder, on these files and with this clock; blocks while it reads everything that waits.
-    pub fn open_in(dir: &Path, bytes_max: u64, environment: Environment) -> Result<Self, OpenQueuesError> {
+    /// Opens the queues in a folder, on these files and with this clock; blocks while it reads everything that waits. A part that
+    /// is damaged is set aside, and another one begun: [`Self::damage`] tells. With `accept_loss`, what is intact in what was set
+    /// aside, now or earlier, waits again.
+    pub fn open_in(
+        dir: &Path,
+        bytes_max: u64,
+        environment: Environment,
+        accept_loss: bool,
+    ) -> Result<Self, OpenQueuesError> {
+        let mut told = Vec::new();
+        // Each round without an end sets a part aside, of which there are as many as there are logs.
+        loop {
+            match Self::open_parts(dir, bytes_max, environment.clone(), accept_loss, &mut told) {
+                Ok(mut queues) => {
+                    queues.damage = told;
+                    return Ok(queues);
+                }
+                Err(error) => match error.damaged_part() {
+                    Some(part) => told.push(damage::set_aside(dir, part, &environment, &error)?),
+                    None => return Err(error),
+                },
+            }
+        }
+    }
+
+    fn open_parts(
+        dir: &Path,
+        bytes_max: u64,
+        environment: Environment,
+        accept_loss: bool,
+        told: &mut Vec<String>,
+    ) -> Result<Self, OpenQueuesError> {
         let failed = |source| OpenQueuesError::Folder { path: dir.to_owned(), source };
         environment.files.create_dir(dir).map_err(failed)?;
         let path = dir.join(POSITIONS);
@@ -309,7 +342,14 @@ impl Queues {
             ..LogOptions::default()
         };
         migrate::run(dir, &options, &environment)?;
+        let log_bytes_max = bytes_max.saturating_sub(aside_bytes);
+        // What is salvaged was acknowledged: it is taken in also where nothing new would be.
+        let options = LogOptions { total_bytes_max: (!accept_loss).then_some(log_bytes_max), ..options };
         let log = open_log(&dir.join(LOG), options, &environment)?;
+        if accept_loss {
+            told.extend(damage::salvage_all(dir, &environment, &log)?);
+            log.set_total_bytes_max(log_bytes_max);
+        }
         let state = scan(&dir.join(LOG), &log, &positions, asides)?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -318,12 +358,18 @@ impl Queues {
             bytes_max,
             environment,
             state: Arc::new(Mutex::new(state)),
+            damage: Vec::new(),
             progress: Notify::new(),
             pressed: Notify::new(),
         })
     }
 
-    /// Milliseconds since 1970.
+    /// What was found damaged when they were opened, and what became of it.
+    pub fn damage(&self) -> &[String] {
+        &self.damage
+    }
+
+    /// Milliseconds since 1970, by the clock that messages grow older by.
     pub fn now_ms(&self) -> u64 {
         (self.environment.clock)()
     }
@@ -597,8 +643,11 @@ fn scan(
     }
     each_record(dir, log, |record| {
         let (offset, bytes) = (record.offset, record.payload.len() as u64);
-        let stored =
-            StoredRecord::parse(record.payload).map_err(|source| OpenQueuesError::Record { offset, source })?;
+        let stored = StoredRecord::parse(record.payload).map_err(|source| OpenQueuesError::Record {
+            dir: dir.to_owned(),
+            offset,
+            source,
+        })?;
         for Target { queue, lifetime_secs } in stored.targets() {
             let position = *noted
                 .entry(queue.clone())

@@ -19,7 +19,7 @@ impl EdgeHub {
         match endpoint {
             // Nearly every message would fit with our stamps on it, which it leaves here.
             Endpoint::Upstream => delivery::as_telemetry(&stored.sender, &stored.message)
-                .or_else(|_| delivery::as_telemetry(&stored.sender, &for_upstream(stored))),
+                .or_else(|_| delivery::as_telemetry(&stored.sender, &for_upstream(stored, 0))),
             Endpoint::Module { module, input } => {
                 let module = Identity::module(&self.options.device.device_id, module);
                 delivery::to_input(&module, input, &stored.message)
@@ -39,14 +39,13 @@ impl EdgeHub {
     }
 }
 
-/// Without our stamps: the hub above makes its own from the link's identity.
+/// Without our stamps: the hub above makes its own from the link's identity. `stored_at_ms` is by the clock on the wall.
 ///
 /// Every message gets the time at which it came in, unless its sender gave one: the hub above would take the time of its
 /// arrival there, and a chart of the time without a link would be one point wide. Not only what was held back: between
 /// messages with and without such a time, those sent just before a link broke would look newer than those after it.
-pub(super) fn for_upstream(stored: &StoredMessage) -> Message {
-    let StoredMessage { sender, stored_at_ms, message: Message { bag, body } } = stored;
-    let stored_at_ms = *stored_at_ms;
+pub(super) fn for_upstream(stored: &StoredMessage, stored_at_ms: u64) -> Message {
+    let StoredMessage { sender, message: Message { bag, body }, .. } = stored;
     let bag = bag::remove(&bag::remove(bag, bag::CONNECTION_DEVICE_ID), bag::CONNECTION_MODULE_ID);
     let is_dated =
         bag::get_ignore_case(&bag, bag::CREATION_TIME_UTC).is_some() || bag::get(&bag, bag::CREATION_TIME).is_some();
@@ -80,7 +79,7 @@ mod tests {
 
     fn sent(bag: &'static str, body: Bytes, stored_at_ms: u64) -> Message {
         let message = Message { bag: Bytes::from_static(bag.as_bytes()), body };
-        for_upstream(&StoredMessage { sender: Identity::device("d"), stored_at_ms, message })
+        for_upstream(&StoredMessage { sender: Identity::device("d"), stored_at_ms: 0, message }, stored_at_ms)
     }
 
     #[test]
@@ -117,12 +116,9 @@ mod tests {
         let added = "&iothub-creation-time-utc=2026-05-01T10%3A00%3A00.25Z".len();
         for (bytes, dated) in [(room, false), (room - added + 1, false), (room - added, true)] {
             let bag = Bytes::from("a".repeat(bytes));
-            let stored = StoredMessage {
-                sender: sender.clone(),
-                stored_at_ms: 1_777_629_600_250,
-                message: Message { bag, body: Bytes::new() },
-            };
-            let sent = for_upstream(&stored);
+            let stored =
+                StoredMessage { sender: sender.clone(), stored_at_ms: 0, message: Message { bag, body: Bytes::new() } };
+            let sent = for_upstream(&stored, 1_777_629_600_250);
             assert_eq!(sent.bag.len() > bytes, dated, "{bytes}");
             assert_eq!(delivery::as_telemetry(&sender, &sent), Ok(()));
         }

@@ -19,6 +19,7 @@
 //! | `reader`, `cursor` | reading from memory, buffer, disk |
 //! | `retention` | what may be deleted, and in which order |
 //! | `checkpoint` | named positions of readers |
+//! | `salvage` | reading what is intact in one that is damaged |
 //! | `state` | what they share |
 
 mod checkpoint;
@@ -29,6 +30,7 @@ mod reader;
 mod records;
 mod recovery;
 mod retention;
+mod salvage;
 mod segment;
 mod state;
 mod writer;
@@ -51,6 +53,7 @@ pub use reader::Reader;
 pub use records::Records;
 pub use recovery::{CutTail, RecoveryReport, refuse_later_version};
 pub use retention::Retention;
+pub use salvage::{LostPart, salvage};
 
 use crate::file_layer::{FileLayer, LockGuard, RealFiles};
 use crate::limits;

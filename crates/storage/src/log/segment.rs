@@ -57,7 +57,7 @@ pub(super) const VERSION: u32 = 1;
 pub(super) const RECORD_HEADER_BYTES: usize = 4;
 
 const SEGMENT_MAGIC: &[u8; 8] = b"TIDELOG\n";
-const GROUP_MAGIC: &[u8; 4] = b"GRUP";
+pub(super) const GROUP_MAGIC: &[u8; 4] = b"GRUP";
 
 pub(super) fn segment_path(dir: &Path, base: Offset) -> PathBuf {
     dir.join(format!("{:020}.log", base.0))
@@ -77,6 +77,12 @@ pub(super) struct SegmentHeader {
     pub created_at_ms: u64,
     pub previous_base: Offset,
     pub previous_bytes: u64,
+}
+
+/// The salt as it stands in a segment whose header may be damaged.
+pub(super) fn stored_salt(segment: &[u8]) -> Option<u32> {
+    let bytes = segment.get(12..SEGMENT_HEADER_BYTES as usize)?.first_chunk()?;
+    Some(u32::from_le_bytes(*bytes))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -264,7 +264,7 @@ fn scan(
     let mut found: Option<(QueueId, u64, Aside)> = None;
     each_record(dir, &log, |record| {
         let offset = record.offset;
-        let damaged = |source| OpenQueuesError::Record { offset, source };
+        let damaged = |source| OpenQueuesError::Record { dir: dir.to_owned(), offset, source };
         let AsideRecord { number, bytes, target, stored } = AsideRecord::parse(record.payload).map_err(damaged)?;
         let expires_at_ms = expires_at_ms(stored.stored_at_ms(), target.lifetime_secs);
         let (_, position, aside) = match &mut found {

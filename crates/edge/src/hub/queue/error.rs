@@ -50,8 +50,10 @@ pub enum OpenQueuesError {
         source: CheckpointError,
     },
     /// The log holds what this program cannot read.
-    #[error("cannot read message {offset} of the queues")]
+    #[error("cannot read message {offset} of the queues in {}", dir.display())]
     Record {
+        /// The folder of its log.
+        dir: PathBuf,
         /// Its number.
         offset: Offset,
         /// Why.

@@ -14,6 +14,7 @@ use std::path::Path;
 use storage::log::{Checkpoints, Environment, Log, LogOptions, Offset};
 
 use super::super::record::{Target, decode_first_version};
+use super::damage::DAMAGED;
 use super::{ASIDE, Batch, LOG, OpenQueuesError, POSITIONS, QueueId, open_log, remove_folder};
 use crate::limits::{PUMP_BATCH_BYTES, PUMP_BATCH_MESSAGES};
 
@@ -39,7 +40,7 @@ fn move_all(dir: &Path, options: &LogOptions, environment: &Environment) -> Resu
         match QueueId::of_name(&name) {
             Some(queue) => queues.push((queue, name)),
             None if name.ends_with(MOVED) => remove_folder(files, &dir.join(name))?,
-            None if [LOG, ASIDE, POSITIONS].contains(&&*name) || name.starts_with('.') => {}
+            None if [LOG, ASIDE, POSITIONS, DAMAGED].contains(&&*name) || name.starts_with('.') => {}
             None => tracing::warn!(name, "not a queue of ours"),
         }
     }

@@ -44,18 +44,20 @@ pub(super) struct Rig {
     pub(super) files: FaultyFiles,
     now_ms: Arc<AtomicU64>,
     bytes_max: u64,
+    pub(super) accept_loss: bool,
 }
 
 impl Rig {
     pub(super) fn new() -> Self {
-        Self { files: FaultyFiles::new(1), now_ms: Arc::new(AtomicU64::new(1_000_000)), bytes_max: BYTES_MAX }
+        let now_ms = Arc::new(AtomicU64::new(1_000_000));
+        Self { files: FaultyFiles::new(1), now_ms, bytes_max: BYTES_MAX, accept_loss: false }
     }
 
     pub(super) fn try_open(&self) -> Result<Queues, OpenQueuesError> {
         let now_ms = Arc::clone(&self.now_ms);
         let clock = Arc::new(move || now_ms.load(Ordering::Relaxed));
         let environment = Environment { files: Arc::new(self.files.clone()), clock };
-        Queues::open_in(Path::new(DIR), self.bytes_max, environment)
+        Queues::open_in(Path::new(DIR), self.bytes_max, environment, self.accept_loss)
     }
 
     pub(super) fn open(&self) -> Queues {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use model::identity::Identity;
 use model::message::Message;
 use serde_json::{Value, json};
-use storage::log::Environment;
+use storage::log::Clock;
 use storage::testing::FaultyFiles;
 use tokio_util::sync::CancellationToken;
 use transport::client::Reconnection;
@@ -16,6 +16,7 @@ use transport::server::link::DetachedLink;
 use transport::server::{SessionLink, Subscriptions};
 use transport::tls::client_config;
 
+use crate::hub::age_clock::{AgeClock, TimeSources};
 use crate::hub::scope::ScopeAnswer;
 use crate::hub::{EdgeHub, HubOptions, ScopeSource};
 use crate::identity::Signer as _;
@@ -29,6 +30,7 @@ pub struct Alone {
     /// The disk of the queues.
     pub files: FaultyFiles,
     now_ms: Arc<AtomicU64>,
+    wall_ms: Arc<AtomicU64>,
     _above: TcpListener,
     _dir: tempfile::TempDir,
 }
@@ -62,10 +64,14 @@ impl Alone {
     pub fn with_scope(scope: Arc<dyn ScopeSource>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let above = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (files, now_ms) = (FaultyFiles::new(1), Arc::new(AtomicU64::new(1_800_000_000_000)));
-        let clock = Arc::clone(&now_ms);
-        let environment =
-            Environment { files: Arc::new(files.clone()), clock: Arc::new(move || clock.load(Ordering::Relaxed)) };
+        let files = FaultyFiles::new(1);
+        let [now_ms, wall_ms] = [(); 2].map(|()| Arc::new(AtomicU64::new(1_800_000_000_000)));
+        let read = |time: &Arc<AtomicU64>| -> Clock {
+            let time = Arc::clone(time);
+            Arc::new(move || time.load(Ordering::Relaxed))
+        };
+        let sources = TimeSources { wall_ms: read(&wall_ms), since_boot_ms: read(&now_ms), boot_id: String::new() };
+        let clock = AgeClock::of_sources(sources);
         let signer = testing::signer(dir.path(), "edge", &[("$edgeHub", "key"), ("sensor", "key"), ("filter", "key")]);
         let options = HubOptions {
             device: signer.device().clone(),
@@ -79,16 +85,23 @@ impl Alone {
             scope,
             dir: dir.path().join("hub"),
             queues_disk_bytes_max: 64 << 20,
+            accept_data_loss: false,
             status: Arc::new(DaemonStatus::default()),
             metrics: Metrics::new(HUB_HOST, "edge"),
         };
-        let hub = EdgeHub::open_in(options, CancellationToken::new(), environment).unwrap();
-        Self { hub, files, now_ms, _above: above, _dir: dir }
+        let hub = EdgeHub::open_in(options, CancellationToken::new(), Arc::new(files.clone()), clock).unwrap();
+        Self { hub, files, now_ms, wall_ms, _above: above, _dir: dir }
     }
 
-    /// Puts the clock of the queues forward.
+    /// Lets time pass, by the clock of the queues and the one on the wall.
     pub fn advance_clock(&self, secs: u64) {
         self.now_ms.fetch_add(secs * 1000, Ordering::Relaxed);
+        self.set_wall_forward(secs);
+    }
+
+    /// Sets the clock on the wall, and no time passes.
+    pub fn set_wall_forward(&self, secs: u64) {
+        self.wall_ms.fetch_add(secs * 1000, Ordering::Relaxed);
     }
 
     /// A client that is connected and subscribed.

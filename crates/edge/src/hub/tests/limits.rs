@@ -13,8 +13,8 @@ use super::*;
 use crate::hub::queue::{Batch, QueueId};
 use crate::hub::record::{StoredMessage, Target};
 use crate::limits::{
-    EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_FIRST, RETRY_WAIT_MAX, SESSIONS_MAX,
-    UPSTREAM_CALL_TIMEOUT,
+    DROPPED_REPORT_INTERVAL, EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_FIRST, RETRY_WAIT_MAX,
+    SESSIONS_MAX, UPSTREAM_CALL_TIMEOUT,
 };
 
 const INPUTS: Subscriptions =
@@ -118,7 +118,7 @@ async fn what_expired_behind_a_delivery_that_hangs_is_looked_for_every_so_often(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_was_put_forward_is_noticed_while_a_message_waits() {
+async fn time_that_passed_while_the_machine_slept_is_noticed() {
     let alone = Alone::new(json!({ "filter": { "route": TO_FILTER, "timeToLiveSecs": 3600 } }));
     let began = Instant::now();
     alone.take_in(&module("sensor"), vec![numbered(0)]).await;
@@ -127,6 +127,21 @@ async fn a_clock_that_was_put_forward_is_noticed_while_a_message_waits() {
     assert_eq!(alone.expired(), 0);
     sleep(2 * MILLISECOND).await;
     assert_eq!(alone.expired(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_ages_nothing_and_what_did_expire_is_reported() {
+    let alone = Alone::new(json!({ "filter": { "route": TO_FILTER, "timeToLiveSecs": 3600 } }));
+    let reported = || alone.hub.reports().borrow().get("messagesDropped").cloned();
+    alone.take_in(&module("sensor"), vec![numbered(0)]).await;
+    alone.set_wall_forward(3 * 86_400);
+    sleep(3 * EXPIRY_INTERVAL).await;
+    assert_eq!((alone.expired(), alone.hub.queues.endpoints().len()), (0, 1));
+    alone.advance_clock(3600);
+    sleep(EXPIRY_INTERVAL + MILLISECOND).await;
+    assert_eq!((alone.expired(), reported()), (1, None));
+    sleep(DROPPED_REPORT_INTERVAL).await;
+    assert_eq!(reported(), Some(json!({ "ttl_expiry": 1 })));
 }
 
 #[tokio::test(start_paused = true)]

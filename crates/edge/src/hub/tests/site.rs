@@ -298,6 +298,7 @@ impl Site {
             scope: Arc::clone(&self.scope) as _,
             dir: self.dir.path().join("hub"),
             queues_disk_bytes_max: self.queues_disk_bytes_max,
+            accept_data_loss: false,
             status: Arc::new(DaemonStatus::default()),
             metrics: Metrics::new(HUB_HOST, "edge"),
         };

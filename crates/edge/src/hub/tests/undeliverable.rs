@@ -142,7 +142,9 @@ fn whatever_is_accepted_is_deliverable_over_every_way_out() {
                 for waiting in taken.iter().flat_map(|taken| &taken.messages) {
                     ways += 1;
                     let fits = match &endpoint {
-                        Endpoint::Upstream => delivery::as_telemetry(&sender, &for_upstream(&waiting.stored)),
+                        Endpoint::Upstream => {
+                            delivery::as_telemetry(&sender, &for_upstream(&waiting.stored, 1_800_000_000_000))
+                        }
                         Endpoint::Module { input, .. } => {
                             delivery::to_input(&module("filter"), input, &waiting.stored.message)
                         }

@@ -146,7 +146,7 @@ fn write_old(dir: &Path, queue: &QueueId, numbers: std::ops::Range<usize>, sent:
 }
 
 fn open(dir: &Path, bytes_max: u64) -> Result<Queues, OpenQueuesError> {
-    Queues::open_in(dir, bytes_max, Environment::default())
+    Queues::open_in(dir, bytes_max, Environment::default(), false)
 }
 
 fn old_folder() -> (tempfile::TempDir, [QueueId; 3]) {
@@ -190,7 +190,7 @@ async fn killed_at_any_operation_nothing_is_lost_and_order_is_kept() {
     loop {
         let (folder, _) = old_folder();
         let killed = Killed::after(killed_at);
-        let finished = Queues::open_in(folder.path(), BYTES_MAX, environment(&killed)).is_ok();
+        let finished = Queues::open_in(folder.path(), BYTES_MAX, environment(&killed), false).is_ok();
         let queues = open(folder.path(), BYTES_MAX).unwrap();
         assert!(names(folder.path()).iter().all(|name| ["log", "positions"].contains(&name.as_str())));
         let mut seen = std::collections::BTreeSet::new();

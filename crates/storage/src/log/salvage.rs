@@ -1,0 +1,126 @@
+//! Reads what is intact in the folder of a log that is damaged, and says what is not. Changes nothing.
+//!
+//! A log is opened whole or not at all; this is for what is done with one that was given up. Each group is held against its
+//! checksums as ever. Where none fits, the next one that does is looked for: the salt of the segment tells a group from anything
+//! that looks like one.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::recovery::failed;
+use super::segment::{
+    GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, GroupRecords, SEGMENT_HEADER_BYTES, parse_segment_name, segment_path,
+    stored_salt,
+};
+use super::{Offset, OpenLogError, Record};
+use crate::file_layer::{FileLayer, read_exact_at};
+
+/// A part of a log that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostPart {
+    /// The segment it is in, or would be in.
+    pub segment: PathBuf,
+    /// The bytes of it; none where the file is missing.
+    pub bytes: Range<u64>,
+    /// The records, as far as what follows tells. The last part of a log may hold some that nobody knows of.
+    pub records: Range<u64>,
+}
+
+impl std::fmt::Display for LostPart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Range { start, end } = &self.bytes;
+        write!(f, "{}: bytes {start} to {end}", self.segment.display())?;
+        match self.records.end - self.records.start {
+            0 => write!(f, ", records {} and later, if there were any", self.records.start),
+            records => write!(f, ", {records} records from {}", self.records.start),
+        }
+    }
+}
+
+/// Hands out every record that is intact, in order. Answers what is lost. One segment is in memory at a time.
+pub fn salvage<E: From<OpenLogError>>(
+    files: &dyn FileLayer,
+    dir: &Path,
+    mut each: impl FnMut(Record) -> Result<(), E>,
+) -> Result<Vec<LostPart>, E> {
+    let names = files.list(dir).map_err(failed("list", dir))?;
+    let mut bases: Vec<Offset> = names.iter().filter_map(|name| parse_segment_name(name)).collect();
+    bases.sort_unstable();
+    let mut lost = Vec::new();
+    let mut next = bases.first().copied().unwrap_or_default();
+    for base in bases {
+        let segment = segment_path(dir, base);
+        if base > next {
+            lost.push(LostPart { segment: segment_path(dir, next), bytes: 0..0, records: next.0..base.0 });
+            next = base;
+        }
+        let file = files.open(&segment).map_err(failed("open", &segment))?;
+        let mut bytes = vec![0; file.bytes().map_err(failed("read", &segment))? as usize];
+        read_exact_at(&*file, &mut bytes, 0).map_err(failed("read", &segment))?;
+        next = salvage_segment(&segment, Bytes::from(bytes), next, &mut lost, &mut each)?;
+    }
+    Ok(lost)
+}
+
+/// Answers the offset behind the last record.
+fn salvage_segment<E>(
+    segment: &Path,
+    bytes: Bytes,
+    mut next: Offset,
+    lost: &mut Vec<LostPart>,
+    each: &mut impl FnMut(Record) -> Result<(), E>,
+) -> Result<Offset, E> {
+    // Of a header that is damaged, too: if its salt is not what it was, no group fits it.
+    let salt = stored_salt(&bytes);
+    let mut at = SEGMENT_HEADER_BYTES as usize;
+    while at < bytes.len() {
+        let found = salt.and_then(|salt| find_group(&bytes, at, salt, next));
+        let (start, end) = found.as_ref().map_or((bytes.len(), bytes.len()), |found| (found.0, found.1.end_byte));
+        let first = found.as_ref().map_or(next, |(_, group)| group.records.next_offset());
+        if start > at || first > next {
+            let (bytes, records) = (at as u64..start as u64, next.0..first.0);
+            lost.push(LostPart { segment: segment.to_owned(), bytes, records });
+        }
+        if let Some((_, GroupAt { mut records, .. })) = found {
+            next = records.end();
+            while let Some(record) = records.take_next() {
+                each(record)?;
+            }
+        }
+        at = end;
+    }
+    Ok(next)
+}
+
+/// A group, and where it ends.
+struct GroupAt {
+    records: GroupRecords,
+    end_byte: usize,
+}
+
+/// The group that begins there, if it is intact.
+fn group_at(bytes: &Bytes, at: usize, salt: u32) -> Option<GroupAt> {
+    let header = GroupHeader::decode(bytes.get(at..at + GROUP_HEADER_BYTES)?, salt)?;
+    let body_at = at + GROUP_HEADER_BYTES;
+    let end_byte = body_at.checked_add(header.body_bytes as usize).filter(|end| *end <= bytes.len())?;
+    let records = GroupRecords::new(&header, bytes.slice(body_at..end_byte))?;
+    Some(GroupAt { records, end_byte })
+}
+
+/// The next intact group from a byte on, none of whose records was handed out before.
+fn find_group(bytes: &Bytes, from: usize, salt: u32, next: Offset) -> Option<(usize, GroupAt)> {
+    let mut from = from;
+    loop {
+        if let Some(group) = group_at(bytes, from, salt).filter(|group| group.records.next_offset() >= next) {
+            return Some((from, group));
+        }
+        // The magic stands behind the checksum.
+        let magic = bytes.get(from + 5..)?.windows(GROUP_MAGIC.len()).position(|window| window == GROUP_MAGIC)?;
+        from += magic + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;
