@@ -168,12 +168,17 @@ fn fields<'a>(source: &'a str, name: &str) -> Option<Vec<Field<'a>>> {
     })?;
     let mut found = Vec::new();
     let mut doc = Vec::new();
+    // It stands for keys, and is none.
+    let mut is_flattened = false;
     for line in source.lines().skip(start + 1).map(str::trim).take_while(|line| *line != "}") {
         if let Some(comment) = line.strip_prefix("///") {
             doc.push(comment.trim());
         } else if let Some((name, kind)) = line.strip_suffix(',').and_then(|line| line.split_once(": ")) {
             let name = name.rsplit(' ').next().unwrap_or(name);
-            found.push(Field { name, kind, doc: std::mem::take(&mut doc).join(" ") });
+            let field = Field { name, kind, doc: std::mem::take(&mut doc).join(" ") };
+            found.extend(Some(field).filter(|_| !std::mem::take(&mut is_flattened)));
+        } else if line == "#[serde(flatten)]" {
+            is_flattened = true;
         }
     }
     Some(found)
@@ -253,10 +258,11 @@ mod tests {
 
     #[test]
     fn keys_are_read_from_documented_fields() {
-        let source = "/// Doc.\npub struct Config {\n    /// Where\n    /// it is.\n    pub at: Option<String>,\n    #[serde(default)]\n    log: Log,\n}\n";
+        let source = "/// Doc.\npub struct Config {\n    /// Where\n    /// it is.\n    pub at: Option<String>,\n    #[serde(default)]\n    log: Log,\n    #[serde(flatten)]\n    others: Map,\n}\n";
         let found = fields(source, "Config").expect("it is there");
         assert_eq!(found[0], Field { name: "at", kind: "Option<String>", doc: "Where it is.".into() });
         assert_eq!((found[1].name, found[1].kind, found[1].doc.as_str()), ("log", "Log", ""));
+        assert_eq!(found.len(), 2, "what is flattened is no key");
         assert_eq!(fields(source, "Other"), None);
     }
 

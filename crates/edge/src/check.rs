@@ -67,18 +67,18 @@ pub async fn run(config: &Config) -> Vec<CheckResult> {
     let layout = Layout::new(&config.data_dir);
     let device = identity::device_of_earlier_start(&layout.identity_dir(), &config.provisioning);
     let mut results = vec![
-        result("aziot-edged-config-well-formed", Outcome::Ok, "the configuration file is well formed"),
+        well_formed(config),
         settings_without_effect(config),
         hostname(config),
         clock(SystemTime::now()),
         key_readable(config),
         trust_bundle(config),
-        authority_certificate(&layout),
+        authority_certificate(config, &layout),
         state_files(config),
         disk_space(config),
     ];
     results.extend(processes(config));
-    results.extend(management(&layout).await);
+    results.extend(management(config).await);
     results.push(provisioning_reachable(config).await);
     results.extend(upstream_reachable(config, device.as_ref()).await);
     results
@@ -114,6 +114,14 @@ fn to_json(results: &[CheckResult]) -> Value {
         .map(|check| (check.id.to_owned(), json!({ "result": word(check.outcome), "message": check.message })))
         .collect();
     json!({ "ok": !has_failures(results), "checks": checks })
+}
+
+fn well_formed(config: &Config) -> CheckResult {
+    let id = "aziot-edged-config-well-formed";
+    match config.warnings.as_slice() {
+        [] => result(id, Outcome::Ok, "the configuration file is well formed"),
+        warnings => result(id, Outcome::Warning, warnings.join("; ")),
+    }
 }
 
 fn settings_without_effect(config: &Config) -> CheckResult {
@@ -168,7 +176,10 @@ fn trust_bundle(config: &Config) -> CheckResult {
     certificate(id, path)
 }
 
-fn authority_certificate(layout: &Layout) -> CheckResult {
+fn authority_certificate(config: &Config, layout: &Layout) -> CheckResult {
+    if let Some(edge_ca) = &config.edge_ca {
+        return certificate("local-ca-certificate-expiry", &edge_ca.certificate);
+    }
     let path = layout.identity_dir().join("ca.pem");
     if !path.exists() {
         return result("local-ca-certificate-expiry", Outcome::Skipped, "the authority is made when the daemon starts");
@@ -251,9 +262,9 @@ fn processes(config: &Config) -> Vec<CheckResult> {
 }
 
 /// Whether the daemon answers, and whether it could find out who this device is.
-async fn management(layout: &Layout) -> [CheckResult; 2] {
+async fn management(config: &Config) -> [CheckResult; 2] {
     let (id, provisioned) = ("connect-management-uri", "device-provisioned");
-    let socket = layout.management_socket();
+    let socket = config.management_socket_to_ask();
     let answer = unix_http::request(&socket, http::Method::GET, "/status", bytes::Bytes::new()).await;
     let status: Value = match answer {
         Ok((_, body)) => serde_json::from_slice(&body).unwrap_or_default(),

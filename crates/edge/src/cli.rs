@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::check;
 use crate::config::{Config, DEFAULT_PATH};
-use crate::daemon::{self, DaemonError, Layout};
+use crate::daemon::{self, DaemonError};
 use crate::management::{QUEUES, QUEUES_FINE, unframe};
 use crate::unix_http;
 
@@ -160,14 +160,14 @@ pub fn run(cli: Cli) -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(Run { stop_with_stdin, accept_data_loss }) => match runtime
-            .block_on(serve(Config { accept_data_loss, ..config }, stop_with_stdin))
-        {
-            Err(error) if error.downcast_ref::<DaemonError>().is_some_and(DaemonError::needs_mending) => {
-                fail(&error, EXIT_CONFIG)
+        Command::Run(Run { stop_with_stdin, accept_data_loss }) => {
+            match runtime.block_on(serve(Config { accept_data_loss, ..config }, stop_with_stdin)) {
+                Err(error) if error.downcast_ref::<DaemonError>().is_some_and(DaemonError::needs_mending) => {
+                    fail(&error, EXIT_CONFIG)
+                }
+                outcome => finish(outcome),
             }
-            outcome => finish(outcome),
-        },
+        }
         Command::List(Json { json }) => finish(runtime.block_on(list(&config, json))),
         Command::Logs(logs) => finish(runtime.block_on(print_logs(&config, logs))),
         Command::Restart { module } => finish(runtime.block_on(restart(&config, &module))),
@@ -199,7 +199,7 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
 async fn serve(config: Config, stop_with_stdin: bool) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let asked = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
-    let filter: Targets = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let filter: Targets = asked.unwrap_or_else(|| Targets::new().with_default(config.log_level));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     tracing_subscriber::registry().with(lines).with(filter).init();
     let stop = CancellationToken::new();
@@ -231,7 +231,7 @@ fn cancel_with_stdin(stop: CancellationToken) -> std::io::Result<()> {
 }
 
 fn socket(config: &Config) -> PathBuf {
-    Layout::new(&config.data_dir).management_socket()
+    config.management_socket_to_ask()
 }
 
 async fn ask(config: &Config, method: Method, path: &str) -> anyhow::Result<Bytes> {
@@ -325,11 +325,13 @@ async fn status(config: &Config, json: bool) -> anyhow::Result<()> {
 
 fn apply(path: &Path, config: &Config, json: bool) -> ExitCode {
     let outcome = if json {
-        say(&json!({ "valid": true, "settingsWithoutEffect": config.unused }).to_string())
+        let (warnings, unused) = (&config.warnings, &config.unused);
+        say(&json!({ "valid": true, "warnings": warnings, "settingsWithoutEffect": unused }).to_string())
     } else {
+        let warned = config.warnings.iter().try_for_each(|warning| say(&format!("warning: {warning}")));
         let unused =
             config.unused.iter().try_for_each(|setting| say(&format!("note: {setting} has no effect in this version")));
-        unused.and_then(|()| say(&format!("{} is fine; restart tidegate-edge to use it", path.display())))
+        warned.and(unused).and_then(|()| say(&format!("{} is fine; restart tidegate-edge to use it", path.display())))
     };
     finish(outcome)
 }

@@ -1,9 +1,10 @@
 //! `config.toml`: the file of Azure IoT Edge 1.4 and later, plus a section `[tidegate]` of our own.
 //!
-//! Reading has two steps. [`file`] takes the text apart, strictly: an unknown key is refused with its line, so that a typing
-//! mistake never silently switches a setting off. [`Config::load`] then checks the values and turns them into what the
-//! program uses. Sections of the original that we know but do not use yet are accepted, so that an existing file works, and
-//! listed in [`Config::unused`], so that `tidegate-edge check` can say so.
+//! Reading has two steps. [`file`] takes the text apart. An unknown key in `[tidegate]` is refused with its line, so that a typing
+//! mistake never silently switches a setting off. One elsewhere is passed over, as the original does, so that an existing file
+//! works, and told with its line ([`Config::warnings`]). [`Config::load`] then checks the values and turns them into what the program
+//! uses. Settings of the original that we know but do not use yet are listed in [`Config::unused`]. The daemon says both when it
+//! starts, and `tidegate-edge check` too.
 
 mod bytes_size;
 mod file;
@@ -20,6 +21,9 @@ pub use processes::Process;
 pub use processes::Processes;
 pub use provisioning::{DpsEnrollment, HubIdentity, Provisioning, ReadSecretError};
 
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::daemon::Layout;
 use crate::limits;
 
 /// Where the file is when `--config` does not say.
@@ -50,10 +54,29 @@ pub struct Config {
     pub upstream_https_port: Option<u16>,
     /// Programs that stand in for images.
     pub processes: Processes,
+    /// Where the daemon answers the commands, if not in the data folder.
+    pub listen_management: Option<PathBuf>,
+    /// Where the commands ask it, if somewhere else.
+    pub connect_management: Option<PathBuf>,
+    /// The authority that signs this gateway's certificates, if it is not one of its own.
+    pub edge_ca: Option<EdgeCa>,
+    /// How much is written to the log.
+    pub log_level: LevelFilter,
+    /// What is wrong with the file and no reason to refuse it, with its place.
+    pub warnings: Vec<String>,
     /// Settings that were accepted but have no effect in this version.
     pub unused: Vec<String>,
     /// Not of the file: whether damaged parts of the stored messages may be lost, so that the rest is delivered.
     pub accept_data_loss: bool,
+}
+
+/// Files of an authority of the operator's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeCa {
+    /// Its certificate, with those above it.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// The configuration cannot be used as it is: exit code 78.
@@ -118,11 +141,28 @@ impl Config {
             line: error.span().map_or(1, |span| line_of(text, span.start)),
             message: error.message().to_owned(),
         })?;
-        Self::check(file).map_err(|bad| LoadConfigError::Value {
+        let unknown = file.unknown();
+        let unknown = unknown.iter().map(|key| {
+            let line = place_of(text, key);
+            format!("{}:{line}: {} is not known and has no effect", path.display(), key.join("."))
+        });
+        let warnings = unknown.collect();
+        let checked = Self::check(file).map_err(|bad| LoadConfigError::Value {
             path: path.to_owned(),
             key: bad.key,
             problem: bad.problem,
-        })
+        })?;
+        Ok(Self { warnings, ..checked })
+    }
+
+    /// The socket the daemon answers the commands on.
+    pub fn management_socket(&self) -> PathBuf {
+        self.listen_management.clone().unwrap_or_else(|| Layout::new(&self.data_dir).management_socket())
+    }
+
+    /// The socket the commands ask it on.
+    pub fn management_socket_to_ask(&self) -> PathBuf {
+        self.connect_management.clone().unwrap_or_else(|| self.management_socket())
     }
 
     /// The port of the hub's HTTPS API: as configured; else, where the provisioning service is on the same host, its port.
@@ -146,6 +186,14 @@ impl Config {
         if let Some(parent) = &file.parent_hostname {
             check_hostname("parent_hostname", parent)?;
         }
+        let edge_ca = match file.edge_ca.as_ref().and_then(|section| section.files()) {
+            Some((certificate, key)) => Some(EdgeCa {
+                certificate: provisioning::file_of_uri("edge_ca.cert", certificate)?,
+                key: provisioning::file_of_uri("edge_ca.pk", key)?,
+            }),
+            None => None,
+        };
+        let listen_management = file.listen.as_ref().and_then(|sockets| sockets.management_socket());
         let ours = file.tidegate.unwrap_or_default();
         let listen_mqtts = ours.listen_mqtts.as_deref().unwrap_or("0.0.0.0:8883");
         let data_dir = ours.data_dir.unwrap_or_else(|| PathBuf::from("/var/lib/tidegate-edge"));
@@ -172,9 +220,33 @@ impl Config {
             upstream_mqtts_port: ours.upstream_mqtts_port.unwrap_or(8883),
             upstream_https_port: ours.upstream_https_port,
             processes: Processes::check(ours.processes)?,
+            connect_management: listen_management
+                .as_ref()
+                .and(file.connect)
+                .and_then(|sockets| sockets.management_socket()),
+            listen_management,
+            edge_ca,
+            log_level: log_level(file.agent.as_ref())?,
+            warnings: Vec::new(),
             unused,
             accept_data_loss: false,
         })
+    }
+}
+
+/// As the original's agent is told it; debug is below information, as everywhere.
+fn log_level(agent: Option<&file::AgentSection>) -> Result<LevelFilter, BadValue> {
+    let Some(level) = agent.and_then(|agent| agent.env.get(file::LOG_LEVEL)) else { return Ok(LevelFilter::INFO) };
+    match level.as_str().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "verbose" => Ok(LevelFilter::TRACE),
+        "debug" => Ok(LevelFilter::DEBUG),
+        "info" | "information" => Ok(LevelFilter::INFO),
+        "warning" | "warn" => Ok(LevelFilter::WARN),
+        "error" | "fatal" => Ok(LevelFilter::ERROR),
+        _ => Err(BadValue::new(
+            "agent.env.RuntimeLogLevel",
+            format!("is {level}; verbose, debug, info, warning, error and fatal are known"),
+        )),
     }
 }
 
@@ -219,6 +291,20 @@ fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
         return Err(io::Error::other(format!("it has more than the {bytes_max} bytes allowed")));
     }
     String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The line of a key that is in the file.
+fn place_of(text: &str, key: &[&str]) -> usize {
+    let Some((last, sections)) = key.split_last() else { return 1 };
+    let Ok(root) = toml::de::DeTable::parse(text) else { return 1 };
+    let mut table = root.get_ref();
+    for section in sections {
+        let found =
+            table.iter().find(|(name, _)| name.get_ref() == section).and_then(|(_, value)| value.get_ref().as_table());
+        let Some(found) = found else { return 1 };
+        table = found;
+    }
+    table.keys().find(|name| name.get_ref() == last).map_or(1, |name| line_of(text, name.span().start))
 }
 
 fn line_of(text: &str, at: usize) -> usize {

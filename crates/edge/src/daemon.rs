@@ -130,7 +130,7 @@ pub enum DaemonError {
 impl DaemonError {
     /// Whether starting again is pointless before somebody mended something: exit code 78.
     pub fn needs_mending(&self) -> bool {
-        matches!(self, Self::State(StateError::Newer { .. }))
+        matches!(self, Self::State(StateError::Newer { .. }) | Self::Identity(OpenIdentityError::EdgeCa { .. }))
     }
 }
 
@@ -163,7 +163,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
         let address = metrics::listener::serve(address, Arc::clone(&daemon.metrics), stop.clone()).await?;
         daemon.status.set("listen_metrics", address.to_string());
     }
-    let _socket = unix_http::serve(&daemon.layout.management_socket(), 0o660, Arc::new(api))?;
+    let socket = daemon.config.management_socket();
+    make_dir(socket.parent().unwrap_or(&daemon.config.data_dir), 0o755)?;
+    let _socket = unix_http::serve(&socket, 0o660, Arc::new(api))?;
     let mut provisioned = match &daemon.config.provisioning {
         // Reading the configuration costs nothing, so a changed key takes effect.
         Provisioning::Manual(_) => None,
@@ -200,7 +202,7 @@ impl Daemon {
         make_dir(&layout.at("lifecycle"), 0o700)?;
         make_dir(&layout.at("hub"), 0o700)?;
         make_dir(&layout.at("mnt"), 0o755)?;
-        let identity = IdentityFolder::open(&layout.identity_dir())?;
+        let identity = IdentityFolder::open(&layout.identity_dir(), config.edge_ca.as_ref())?;
         let (tls, trust_bundle_pem) = trust(&config, identity.authority_pem())?;
         let records_dir = layout.at("runtime");
         let runtime = ProcessRuntime::open(config.processes.clone(), &layout.logs_dir(), &records_dir)
@@ -212,6 +214,10 @@ impl Daemon {
         status.set("version", env!("CARGO_PKG_VERSION"));
         status.set("provisioning", "under way");
         status.set("settings_without_effect", config.unused.clone());
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        if !config.unused.is_empty() {
+            tracing::info!("settings without effect in this version: {}", config.unused.join(", "));
+        }
         let daemon = Self {
             config,
             layout,

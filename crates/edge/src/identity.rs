@@ -10,7 +10,8 @@
 //!   provisioned.json        what the provisioning service answered, for starts without network
 //!   master.key              32 random bytes; module keys and the secrets of modules derive from it
 //!   modules.json            generation ids and keys of module identities
-//!   ca.pem, ca.key          the authority that signs certificates for modules and the hub's listener
+//!   ca.pem, ca.key          the authority that signs certificates for modules and the hub's listener, unless [edge_ca]
+//!                           names another
 //! ```
 //! Every file in it is readable by the owner only.
 
@@ -36,7 +37,7 @@ pub use file_signer::FileSigner;
 pub use provisioning::ProvisionDeviceError;
 pub use signer::{HubCertificate, KeyOf, ModuleCertificate, ModuleTokens, SecretOf, SignError, Signer};
 
-use crate::config::Provisioning;
+use crate::config::{EdgeCa, Provisioning};
 use crate::state::StateError;
 use authority::Authority;
 use master_key::MasterKey;
@@ -50,10 +51,14 @@ pub struct IdentityFolder {
 }
 
 impl IdentityFolder {
-    /// Reads the master key and the authority in `dir`, or makes them.
-    pub fn open(dir: &Path) -> Result<Self, OpenIdentityError> {
+    /// Reads the master key and the authority in `dir`, or makes them. An authority of the operator's own takes the place of ours.
+    pub fn open(dir: &Path, edge_ca: Option<&EdgeCa>) -> Result<Self, OpenIdentityError> {
         let master_key = Arc::new(MasterKey::open(&dir.join("master.key"))?);
-        Ok(Self { dir: dir.to_owned(), master_key, authority: Arc::new(Authority::open(dir)?) })
+        let authority = match edge_ca {
+            Some(edge_ca) => Authority::of_operator(edge_ca)?,
+            None => Authority::open(dir)?,
+        };
+        Ok(Self { dir: dir.to_owned(), master_key, authority: Arc::new(authority) })
     }
 
     /// The certificate of this device's authority, which modules and downstream devices must trust, PEM.

@@ -6,6 +6,7 @@
 //!     "$edgeHub":   { "properties.desired": { schemaVersion, routes, storeAndForwardConfiguration } },
 //!     "<module>":   { "properties.desired": { any twin content } } } }
 //! ```
+//! An empty block, `"<module>": {}`, says nothing of that module's twin, which stays as it is.
 //!
 //! Each inner block becomes the desired properties of that module's twin; the device never sees the manifest as one
 //! document. So the same two sections are read twice, by one reader at two levels of strictness:
@@ -117,6 +118,10 @@ fn read(document: &Value, problems: &mut Problems) -> Option<Manifest> {
         let at = at.key(name);
         if name != EDGE_AGENT && name != EDGE_HUB && !is_module_name(name) {
             problems.add(&at, ManifestErrorCode::BadName, "a module name has only letters, digits, '_' and '-'");
+        }
+        let says_nothing = block.as_object().is_some_and(Map::is_empty);
+        if says_nothing && name != EDGE_AGENT && name != EDGE_HUB {
+            continue;
         }
         if let Some(properties) = read_block(block, &at, problems) {
             desired.insert(name.clone(), properties.clone());

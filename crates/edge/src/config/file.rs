@@ -12,7 +12,6 @@ use super::provisioning::ProvisioningSection;
 
 /// The whole file. Members that are plain [`Value`]s are known to the original and have no effect here yet.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct ConfigFile {
     /// Host name modules and downstream devices connect to. Default: that of the machine.
     pub hostname: Option<String>,
@@ -53,20 +52,94 @@ pub(super) struct ConfigFile {
     preloaded_keys: Option<Value>,
     /// Known, and without effect yet.
     preloaded_certs: Option<Value>,
-    /// Known, and without effect yet.
-    agent: Option<Value>,
-    /// Known, and without effect yet.
-    connect: Option<Value>,
-    /// Known, and without effect yet.
-    listen: Option<Value>,
+    /// The agent is part of this program: of its section, `RuntimeLogLevel` in `[agent.env]` has an effect.
+    pub agent: Option<AgentSection>,
+    /// `management_uri` (`unix:///…`): where the commands ask the daemon. Default: where it listens.
+    pub connect: Option<SocketsSection>,
+    /// `management_uri` (`unix:///…`): where the daemon answers the commands. Default `mgmt.sock` in the data folder.
+    pub listen: Option<SocketsSection>,
     /// Known, and without effect yet.
     watchdog: Option<Value>,
-    /// Known, and without effect yet.
-    edge_ca: Option<Value>,
+    /// `cert` and `pk` (`file:///…`): the authority that signs the certificates of this gateway. Default: one of its own.
+    pub edge_ca: Option<EdgeCaSection>,
     /// Known, and without effect yet.
     image_garbage_collection: Option<Value>,
     /// Known, and without effect yet.
     moby_runtime: Option<Value>,
+    /// Nobody knows these.
+    #[serde(flatten)]
+    unknown: BTreeMap<String, Value>,
+}
+
+/// `[agent]`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct AgentSection {
+    /// `RuntimeLogLevel`: verbose, debug, info (the default), warning, error or fatal. What else is here is for the agent of the original, and without effect.
+    #[serde(default)]
+    pub env: BTreeMap<String, Value>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
+}
+
+/// `[connect]` and `[listen]`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct SocketsSection {
+    /// `unix:///PATH`: where the daemon answers the commands (`listen`), and where these ask it (`connect`, where `listen` has one too). Default: `mgmt.sock` in the data folder.
+    pub management_uri: Option<String>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
+}
+
+/// `[edge_ca]`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct EdgeCaSection {
+    /// `file:///PATH` of an authority's certificate, with those above it, PEM: it signs the certificates of this gateway. Default: one of its own.
+    pub cert: Option<Value>,
+    /// `file:///PATH` of its private key, PKCS#8 in PEM.
+    pub pk: Option<Value>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
+}
+
+/// Of `[agent.env]`, how much is written to the log.
+pub(super) const LOG_LEVEL: &str = "RuntimeLogLevel";
+
+impl SocketsSection {
+    /// The path of a `unix://` address.
+    pub(super) fn management_socket(&self) -> Option<PathBuf> {
+        let path = self.management_uri.as_deref()?.strip_prefix("unix://")?;
+        path.starts_with('/').then(|| PathBuf::from(path))
+    }
+
+    fn unused(&self, section: &str) -> Vec<String> {
+        let mut unused: Vec<_> = self.others.keys().map(|key| format!("{section}.{key}")).collect();
+        if self.management_uri.is_some() && self.management_socket().is_none() {
+            unused.push(format!("{section}.management_uri (only unix:///PATH has)"));
+        }
+        unused
+    }
+}
+
+impl AgentSection {
+    fn unused(&self) -> Vec<String> {
+        let env = self.env.keys().filter(|key| *key != LOG_LEVEL).map(|key| format!("agent.env.{key}"));
+        self.others.keys().map(|key| format!("agent.{key}")).chain(env).collect()
+    }
+}
+
+impl EdgeCaSection {
+    /// Certificate and key, where both are named.
+    pub(super) fn files(&self) -> Option<(&str, &str)> {
+        Some((self.cert.as_ref()?.as_str()?, self.pk.as_ref()?.as_str()?))
+    }
+
+    fn unused(&self) -> Vec<String> {
+        let mut unused: Vec<_> = self.others.keys().map(|key| format!("edge_ca.{key}")).collect();
+        if self.files().is_none() && (self.cert.is_some() || self.pk.is_some()) {
+            unused.push("edge_ca.cert (only with pk, both as file:///PATH)".to_owned());
+        }
+        unused
+    }
 }
 
 /// What Tidegate adds.
@@ -116,17 +189,27 @@ impl ConfigFile {
             ("[aziot_keys]", self.aziot_keys.is_some()),
             ("[preloaded_keys]", self.preloaded_keys.is_some()),
             ("[preloaded_certs]", self.preloaded_certs.is_some()),
-            ("[agent]", self.agent.is_some()),
-            ("[connect]", self.connect.is_some()),
-            ("[listen]", self.listen.is_some()),
             ("[watchdog]", self.watchdog.is_some()),
-            ("[edge_ca]", self.edge_ca.is_some()),
             ("[image_garbage_collection]", self.image_garbage_collection.is_some()),
             ("[moby_runtime]", self.moby_runtime.is_some()),
             ("tidegate.listen_amqps", ours.is_some_and(|ours| ours.listen_amqps.is_some())),
             ("tidegate.listen_https", ours.is_some_and(|ours| ours.listen_https.is_some())),
             ("tidegate.max_memory", ours.is_some_and(|ours| ours.max_memory.is_some())),
         ];
-        settings.into_iter().filter(|(_, present)| *present).map(|(name, _)| name.to_owned()).collect()
+        let whole = settings.into_iter().filter(|(_, present)| *present).map(|(name, _)| name.to_owned());
+        let agent = self.agent.as_ref().map(AgentSection::unused);
+        let connect = self.connect.as_ref().map(|section| section.unused("connect"));
+        let listen = self.listen.as_ref().map(|section| section.unused("listen"));
+        let edge_ca = self.edge_ca.as_ref().map(EdgeCaSection::unused);
+        whole.chain([agent, connect, listen, edge_ca].into_iter().flatten().flatten()).collect()
+    }
+
+    /// Keys nobody knows, each as the path to it: the original passes over them, so a file that holds one is taken.
+    pub(super) fn unknown(&self) -> Vec<Vec<&str>> {
+        let mut unknown: Vec<Vec<&str>> = self.unknown.keys().map(|key| vec![key.as_str()]).collect();
+        for (section, key) in self.provisioning.unknown() {
+            unknown.push(["provisioning"].into_iter().chain(section).chain([key]).collect());
+        }
+        unknown
     }
 }

@@ -1,5 +1,6 @@
 //! `[provisioning]`: how this device gets its identity.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -10,7 +11,6 @@ use crate::limits;
 
 /// The section as written: the keys of every kind side by side, as in the original; which belong together is checked after.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct ProvisioningSection {
     source: String,
     connection_string: Option<String>,
@@ -21,26 +21,30 @@ pub(super) struct ProvisioningSection {
     id_scope: Option<String>,
     payload: Option<SecretEntry>,
     attestation: Option<AttestationSection>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, toml::Value>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct AuthenticationSection {
     method: String,
     device_id_pk: Option<SecretEntry>,
     // Accepted so that the message can say what is missing instead of "unknown key".
     identity_cert: Option<toml::Value>,
     identity_pk: Option<toml::Value>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, toml::Value>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct AttestationSection {
     method: String,
     registration_id: Option<String>,
     symmetric_key: Option<SecretEntry>,
     identity_cert: Option<toml::Value>,
     identity_pk: Option<toml::Value>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, toml::Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,6 +138,15 @@ pub enum Provisioning {
 }
 
 impl ProvisioningSection {
+    /// Keys nobody knows, with the section below this one they are in.
+    pub(super) fn unknown(&self) -> Vec<(Option<&str>, &str)> {
+        let authentication = self.authentication.iter().flat_map(|section| section.unknown.keys());
+        let attestation = self.attestation.iter().flat_map(|section| section.unknown.keys());
+        let own = self.unknown.keys().map(|key| (None, key.as_str()));
+        let authentication = authentication.map(|key| (Some("authentication"), key.as_str()));
+        own.chain(authentication).chain(attestation.map(|key| (Some("attestation"), key.as_str()))).collect()
+    }
+
     pub(super) fn check(self) -> Result<Provisioning, BadValue> {
         match self.source.as_str() {
             "manual" => self.check_manual().map(Provisioning::Manual),
@@ -250,8 +263,7 @@ fn parse_connection_string(text: &str) -> Result<HubIdentity, BadValue> {
 }
 
 fn check_base64(key: &'static str, value: &str) -> Result<(), BadValue> {
-    use base64::Engine as _;
-    match base64::engine::general_purpose::STANDARD.decode(value.trim()) {
+    match protocol::auth::sas::decode_base64(value) {
         Ok(bytes) if !bytes.is_empty() => Ok(()),
         _ => Err(BadValue::new(key, "is no base64 key")),
     }

@@ -17,8 +17,12 @@ fn golden_files() {
     for path in names {
         let text = std::fs::read_to_string(&path).unwrap();
         let found = match Config::parse(Path::new("config.toml"), &text) {
-            Ok(config) if config.unused.is_empty() => "ok\n".to_owned(),
-            Ok(config) => format!("ok, without effect: {}\n", config.unused.join(", ")),
+            Ok(config) => {
+                let warnings = config.warnings.iter().map(|warning| format!("warning: {warning}\n"));
+                let unused =
+                    (!config.unused.is_empty()).then(|| format!(", without effect: {}", config.unused.join(", ")));
+                warnings.chain([format!("ok{}\n", unused.unwrap_or_default())]).collect()
+            }
             Err(error) => format!("{error}\n"),
         };
         let expected_path = path.with_extension("expected");
@@ -50,6 +54,22 @@ fn every_setting_arrives() {
     assert_eq!((config.upstream_mqtts_port, config.upstream_https_port), (18883, Some(8443)));
     assert_eq!(config.processes.find("example.com/filter:9").unwrap().args, ["/opt/filter.py"]);
     assert_eq!(config.processes.find("example.com/sensor:1").unwrap().program, "sensor");
+}
+
+#[test]
+fn the_plants_own_authority_and_sockets_arrive() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/golden/plant-ca.toml");
+    let config = Config::load(&path).unwrap();
+    let path = PathBuf::from;
+    let edge_ca = EdgeCa { certificate: path("/var/secrets/edge-ca.pem"), key: path("/var/secrets/edge-ca.key.pem") };
+    assert_eq!(config.edge_ca, Some(edge_ca));
+    assert_eq!(config.management_socket(), path("/run/tidegate/mgmt.sock"));
+    assert_eq!(config.management_socket_to_ask(), path("/run/elsewhere/mgmt.sock"));
+    assert_eq!(config.log_level, LevelFilter::DEBUG);
+    let config = full();
+    assert_eq!((config.edge_ca.is_none(), config.log_level), (true, LevelFilter::INFO));
+    assert_eq!(config.management_socket(), path("/data/mgmt.sock"));
+    assert_eq!(config.management_socket_to_ask(), path("/data/mgmt.sock"));
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! The certificate authority of this edge: signs the hub's server certificate and those of modules.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use storage::state_file::{self, Access};
 use time::OffsetDateTime;
 use transport::tls::authority::{Certified, IssueError, create_ca, issue_server};
+use x509_parser::pem::Pem;
 
 use super::OpenKeyError;
 use super::signer::{HubCertificate, ModuleCertificate, SignError};
+use crate::config::EdgeCa;
 use crate::limits::{AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, CLOCK_MIN_SECS, KEY_FILE_BYTES_MAX};
 use crate::state::StateError;
 
@@ -28,6 +30,14 @@ pub enum OpenIdentityError {
     /// Its files cannot be read or written.
     #[error(transparent)]
     File(#[from] StateError),
+    /// The operator's own authority cannot be used.
+    #[error("cannot use [edge_ca] {}: {what}", path.display())]
+    EdgeCa {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// The authority could not be made.
     #[error("cannot make the certificate authority")]
     Create(#[source] IssueError),
@@ -54,6 +64,33 @@ impl Authority {
                 return Err(StateError::Damaged { path: ca_path, what }.into());
             }
         };
+        Ok(Self { ca })
+    }
+
+    /// Reads the operator's own: a certificate that may sign others, with those above it, and its key.
+    pub(super) fn of_operator(edge_ca: &EdgeCa) -> Result<Self, OpenIdentityError> {
+        let read = |path: &Path| {
+            let failed = |what: String| OpenIdentityError::EdgeCa { path: path.to_owned(), what };
+            let bytes =
+                state_file::read(path, KEY_FILE_BYTES_MAX).map_err(|error| failed(crate::error_chain(&error)))?;
+            let bytes = bytes.ok_or_else(|| failed("it is not there".to_owned()))?;
+            String::from_utf8(bytes).map_err(|_| failed("it is no PEM text".to_owned()))
+        };
+        let ca = Certified { chain_pem: read(&edge_ca.certificate)?, key_pem: read(&edge_ca.key)? };
+        let failed =
+            |path: &Path, what: &str| OpenIdentityError::EdgeCa { path: path.to_owned(), what: what.to_owned() };
+        let bad_certificate = |what: &str| failed(&edge_ca.certificate, what);
+        let first = Pem::iter_from_buffer(ca.chain_pem.as_bytes()).next().and_then(Result::ok);
+        let first = first.ok_or_else(|| bad_certificate("it holds no certificate"))?;
+        let certificate = first.parse_x509().map_err(|_| bad_certificate("it holds no certificate"))?;
+        if !certificate.is_ca() {
+            return Err(bad_certificate("its first certificate may not sign others (it is no CA certificate)"));
+        }
+        let key = KeyPair::from_pem(&ca.key_pem)
+            .map_err(|_| failed(&edge_ca.key, "it is no private key of a known kind (PKCS#8, PEM)"))?;
+        if certificate.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
+            return Err(failed(&edge_ca.key, "it is not the key of the certificate"));
+        }
         Ok(Self { ca })
     }
 
@@ -137,7 +174,6 @@ fn expiry(validity: Duration) -> OffsetDateTime {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use x509_parser::pem::Pem;
 
     #[test]
     fn the_authority_is_made_once_and_its_certificates_are_accepted_by_tls() {
@@ -149,6 +185,38 @@ mod tests {
         let issued = again.issue_server(&["edge.local".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         transport::tls::ServerIdentity::from_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes()).unwrap();
         transport::tls::client_config(Some(first.certificate_pem().as_bytes())).unwrap();
+    }
+
+    #[test]
+    fn an_authority_of_the_operators_own_signs_and_one_that_cannot_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name)
+        };
+        let plant = create_ca("Plant CA", AUTHORITY_VALIDITY).unwrap();
+        let other = create_ca("Other CA", AUTHORITY_VALIDITY).unwrap();
+        let leaf = issue_server(&plant, &["edge.local".to_owned()], AUTHORITY_VALIDITY).unwrap();
+        let good = EdgeCa { certificate: write("ca.pem", &plant.chain_pem), key: write("ca.key", &plant.key_pem) };
+        let authority = Authority::of_operator(&good).unwrap();
+        let issued = authority.issue_server(&["edge.local".to_owned()]).unwrap();
+        let chain: Vec<_> = Pem::iter_from_buffer(issued.chain_pem.as_bytes()).map(Result::unwrap).collect();
+        let [server, above] = &chain[..] else { panic!("{}", chain.len()) };
+        let above = above.parse_x509().unwrap();
+        assert_eq!(above.subject().to_string(), "CN=Plant CA");
+        assert_eq!(server.parse_x509().unwrap().issuer(), above.subject());
+        for (certificate, key, problem) in [
+            (plant.chain_pem.as_str(), other.key_pem.as_str(), "other.key: it is not the key of the certificate"),
+            (&leaf.chain_pem, &leaf.key_pem, "other.pem: its first certificate may not sign others"),
+            ("nothing", &plant.key_pem, "other.pem: it holds no certificate"),
+            (&plant.chain_pem, "nothing", "other.key: it is no private key"),
+        ] {
+            let bad = EdgeCa { certificate: write("other.pem", certificate), key: write("other.key", key) };
+            let error = Authority::of_operator(&bad).err().unwrap().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+        let missing = EdgeCa { certificate: dir.path().join("none.pem"), ..good };
+        assert!(Authority::of_operator(&missing).err().unwrap().to_string().ends_with("it is not there"));
     }
 
     #[test]

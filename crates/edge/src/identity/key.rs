@@ -1,5 +1,7 @@
 //! A symmetric key: signs and verifies, and shows itself to nobody outside this room.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use protocol::auth::sas::{self, SasToken};
 
 use super::master_key::hmac_sha256;
@@ -11,8 +13,10 @@ use super::signer::SignError;
 pub(super) struct SharedAccessKey(String);
 
 impl SharedAccessKey {
+    /// Kept as it is written elsewhere, with its `=`; what is no base64 is told when it is used.
     pub(super) fn new(base64: impl Into<String>) -> Self {
-        Self(base64.into())
+        let base64 = base64.into();
+        Self(sas::decode_base64(&base64).map_or(base64, |key| STANDARD.encode(key)))
     }
 
     /// The key itself: for the state file, the hub's registry and the provisioning service, which share it.
@@ -34,5 +38,20 @@ impl SharedAccessKey {
     pub(super) fn hmac(&self, data: &[u8]) -> Result<[u8; 32], SignError> {
         let key = sas::decode_base64(&self.0).map_err(|_| SignError::NotBase64)?;
         Ok(hmac_sha256(&key, data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_without_its_padding_is_the_same_key() {
+        for (written, known) in
+            [("a2V5MQ", "a2V5MQ=="), ("a2V5MQ==", "a2V5MQ=="), ("a2V5MTI", "a2V5MTI="), ("a2V5", "a2V5")]
+        {
+            assert_eq!(SharedAccessKey::new(written).text(), known);
+        }
+        assert!(SharedAccessKey::new("not base64!").token("hub", 1).is_err());
     }
 }

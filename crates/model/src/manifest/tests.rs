@@ -40,6 +40,21 @@ fn check(place: &str, value: Value, expected: &[(Code, &str)]) {
 }
 
 #[test]
+fn an_empty_block_of_a_module_says_nothing_of_its_twin() {
+    let empty = Some(json!({}));
+    for module in ["SimulatedTemperatureSensor", "cache"] {
+        let manifest = with(&format!("/modulesContent/{module}"), empty.clone()).unwrap();
+        assert_eq!(manifest.module_desired(module), None);
+        assert_eq!(manifest.module_names().collect::<Vec<_>>(), ["SimulatedTemperatureSensor"]);
+    }
+    // A block that holds something holds desired properties, and the system modules cannot do without.
+    for (place, value) in [("cache", json!({"a": 1})), (EDGE_AGENT, json!({})), (EDGE_HUB, json!({}))] {
+        assert!(with(&format!("/modulesContent/{place}"), Some(value)).is_err(), "{place}");
+    }
+    assert_eq!(with("/modulesContent/bad name", empty).unwrap_err()[0].0, Code::BadName);
+}
+
+#[test]
 fn the_documented_example() {
     let manifest = Manifest::parse(&sensor()).unwrap();
     assert_eq!(manifest.module_names().collect::<Vec<_>>(), ["SimulatedTemperatureSensor"]);
@@ -80,7 +95,7 @@ fn both_system_blocks_are_needed() {
 fn blocks() {
     let block = "/modulesContent/SimulatedTemperatureSensor";
     check(block, json!({"properties.desired": {}}), &[]);
-    check(block, json!({}), &[(Code::MissingMember, block)]);
+    check(block, json!({}), &[]);
     check(block, json!({"properties.desired": []}), &[(Code::WrongType, &format!("{block}/properties.desired"))]);
     let desired = json!({"properties.desired": {}, "properties.reported": {}});
     check(block, desired, &[(Code::UnknownMember, &format!("{block}/properties.reported"))]);
