@@ -143,6 +143,7 @@ fn start_logging() {
     let filter: Targets = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let colors = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colors);
+    let lines = lines.fmt_fields(transport::log::PlainFields);
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 

@@ -24,6 +24,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::encoding::text::encode;
 use serde_json::json;
+use transport::server::body::Bodies;
 
 use crate::app::{App, AppError};
 use crate::core::Core;
@@ -41,6 +42,7 @@ pub struct Front {
     app: App,
     router: Router,
     hub: HubHttp,
+    bodies: Bodies,
     is_plain: bool,
 }
 
@@ -48,7 +50,7 @@ impl Front {
     /// For what Central is made of and its two sides.
     pub fn new(core: Core, app: App, hub: HubHttp) -> Self {
         let router = crate::http::router(app.clone());
-        Self { core, app, router, hub, is_plain: false }
+        Self { core, app, router, hub, bodies: Bodies::default(), is_plain: false }
     }
 
     /// The same on the plain listener of the machine itself: links in answers are then `http://`.
@@ -58,6 +60,7 @@ impl Front {
 
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let (request, _allowance) = self.bodies.measure(request);
         let request = request.map(Body::new);
         match door(&request) {
             Door::Live => text(StatusCode::OK, "application/json", r#"{"status":"live"}"#.into()),

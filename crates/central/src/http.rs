@@ -37,7 +37,6 @@ use registry::ApplicationRow;
 use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
-use crate::limits::HTTP_BODY_BYTES_MAX;
 
 /// Request extension: address of the client, where the listener knows it.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +66,8 @@ pub fn router(app: App) -> Router {
     routes
         .finish()
         .fallback(console::serve)
-        .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
+        // The guard says how much of a body is read.
+        .layer(DefaultBodyLimit::disable())
         // Lists and the console's files shrink to a fraction; the live stream and small answers are left as they are.
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(security_headers))

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-/// Body of any HTTPS request.
+/// Body of a request that brings no document.
+pub const HTTP_CALL_BYTES_MAX: usize = 512 * 1024;
+
+/// Body of a request that brings a device template or a deployment manifest.
 pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// HTTPS connections at the same time.
 pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
 
-/// TLS handshake and first request head of an HTTPS connection, together; and the head of each further HTTP/1.1 request.
+/// How long the head of each further HTTP/1.1 request may take; that of the first has `transport::limits::ARRIVAL_TIMEOUT`, the
+/// TLS handshake included.
 pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Bytes of a request's head that are at the same time on their way to be looked at for the letters of its names.
@@ -22,6 +26,30 @@ pub const HTTP_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// HTTP/2 requests at the same time on one connection.
 pub const HTTP_STREAMS_MAX: u32 = 128;
+
+/// Requests answered at the same time on a connection of which nobody knows who made it; further ones wait.
+pub const HTTP_STRANGER_STREAMS_MAX: usize = 8;
+
+/// Requests that wait for that on one connection; further ones are refused for now.
+pub const HTTP_STRANGER_WAITING_MAX: usize = 24;
+
+/// HTTPS connections of which nobody knows who made them. Each costs less than 1 MiB, however it goes about it.
+pub const HTTP_STRANGERS_MAX: usize = 128;
+
+/// Bytes of a request's head, and of an answer that waits to be sent, on an HTTP/1.1 connection.
+pub const HTTP1_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a request's head in HTTP/2.
+pub const HTTP2_HEAD_BYTES_MAX: u32 = 16 * 1024;
+
+/// Bytes of one answer that wait to be sent in HTTP/2.
+pub const HTTP2_SEND_BYTES_MAX: usize = 32 * 1024;
+
+/// Bytes of one request's body that nobody has read, in HTTP/2.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// The same of all requests of a connection.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 128 * 1024;
 
 /// How long open HTTPS requests may still run after a stop was asked for.
 pub const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,13 +72,14 @@ pub const WEB_SESSION_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A sign-in link made on the command line, to be passed on, works this long.
 pub const SIGN_IN_INVITATION_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// Failed sign-ins one address may have within [`SIGN_IN_FAILURE_WINDOW`].
+/// Failed sign-ins of one address within [`SIGN_IN_FAILURE_WINDOW`] that are answered as such and written down; further ones are
+/// told to come later.
 pub const SIGN_IN_FAILURES_MAX: u32 = 10;
 
 /// How long a failed sign-in counts.
 pub const SIGN_IN_FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// Addresses whose failed sign-ins are remembered; beyond it everybody waits.
+/// Addresses whose failed sign-ins are counted; those of further ones are as if they had been too many.
 pub const SIGN_IN_ADDRESSES_MAX: usize = 10_000;
 
 /// Items of a page of a list, when the caller does not say.
@@ -115,3 +144,9 @@ pub const SERIES_NAMES_MAX: usize = 20;
 
 /// Characters of an e-mail address, the limit of mail itself.
 pub const EMAIL_CHARS_MAX: usize = 254;
+
+// The strangers of both HTTP listeners cannot use up the room for their bodies: nobody who signs in is kept out by others.
+const _: () = assert!(
+    2 * HTTP_STRANGERS_MAX * HTTP_STRANGER_STREAMS_MAX * transport::limits::STRANGER_BODY_BYTES_MAX
+        <= transport::limits::STRANGER_BODIES_BYTES_MAX
+);

@@ -6,6 +6,7 @@
 //!   stop: listeners ─► sessions ─► writers ─► reader (flush) ─► log ─► registry
 //! ```
 
+mod connections;
 mod first_start;
 mod guard;
 mod listeners;
@@ -55,6 +56,7 @@ use crate::data_folder::{DataFolder, DataFolderError, Endpoints, Guarded};
 use crate::database::{Database, FindDatabaseError};
 use crate::front::Front;
 
+use connections::Connections;
 pub use first_start::FirstStartError;
 pub use guard::GuardError;
 
@@ -356,12 +358,13 @@ async fn listen(
     serving: &TaskTracker,
 ) -> Result<Endpoints, ServeError> {
     let tls = server_config_swappable(Arc::clone(identity));
+    let Connections { mqtts: mqtts_max, https: https_max } = Connections::of(config);
     let https = listeners::bind("--https", config.listen.https).await?;
     let http = match config.listen.http {
         Some(address) => Some(listeners::bind("--http", address).await?),
         None => None,
     };
-    let limits = ServerLimits { connections_max: config.limits.mqtt_connections_max, ..ServerLimits::default() };
+    let limits = ServerLimits { connections_max: mqtts_max, ..ServerLimits::default() };
     let gateway = Arc::new(gateway(core));
     let mqtts = HubServer::bind(config.listen.mqtts, Arc::clone(&tls), Arc::clone(&gateway), limits).await;
     let mqtts = mqtts.map_err(|error| listeners::cannot_listen("--mqtts", config.listen.mqtts, &error))?;
@@ -379,11 +382,10 @@ async fn listen(
         hostname: config.hostname.clone(),
     };
     let front = front(core, https_address, gateway);
-    let connections = config.limits.http_connections_max;
     let tls = listeners::with_http_protocols(&tls);
-    serving.spawn(listeners::serve(https, Some(tls), front.clone(), connections, shutdown.clone()));
+    serving.spawn(listeners::serve(https, Some(tls), front.clone(), https_max, shutdown.clone()));
     if let Some(http) = http {
-        serving.spawn(listeners::serve(http, None, front.over_plain_http(), connections, shutdown.clone()));
+        serving.spawn(listeners::serve(http, None, front.over_plain_http(), https_max, shutdown.clone()));
     }
     serving.spawn(mqtts.serve(shutdown.clone()));
     Ok(endpoints)

@@ -201,6 +201,7 @@ async fn serve(config: Config, stop_with_stdin: bool) -> anyhow::Result<()> {
     let asked = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
     let filter: Targets = asked.unwrap_or_else(|| Targets::new().with_default(config.log_level));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = lines.fmt_fields(transport::log::PlainFields);
     tracing_subscriber::registry().with(lines).with(filter).init();
     let stop = CancellationToken::new();
     if stop_with_stdin {

@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport::client::Reconnection;
+use transport::descriptors;
 use transport::server::{HubServer, ServerLimits};
 use transport::tls::{SwappableIdentity, server_config_swappable};
 
@@ -35,7 +36,7 @@ use crate::lifecycle::deployment::GatewayInfo;
 use crate::lifecycle::execute::Executor;
 use crate::lifecycle::history::Histories;
 use crate::lifecycle::methods::AgentMethods;
-use crate::limits::KEY_FILE_BYTES_MAX;
+use crate::limits::{CONNECTIONS_MAX, KEY_FILE_BYTES_MAX};
 use crate::management::{DaemonStatus, ManagementApi, ModuleOrder, Orders};
 use crate::metrics::device::{Device, running_in};
 use crate::metrics::processors::Processors;
@@ -372,7 +373,8 @@ impl Daemon {
         let first = certificate.issue().await.map_err(DaemonError::Certificate)?;
         let swappable = SwappableIdentity::new(first.identity);
         let tls = server_config_swappable(Arc::clone(&swappable));
-        let server = HubServer::bind(self.config.listen_mqtts, tls, Arc::clone(hub), ServerLimits::default()).await?;
+        let limits = server_limits(descriptors::room_for_connections(2 * CONNECTIONS_MAX));
+        let server = HubServer::bind(self.config.listen_mqtts, tls, Arc::clone(hub), limits).await?;
         let address = server.local_addr();
         tracing::info!(%address, hostname = self.config.hostname, "modules and devices can connect (MQTT over TLS)");
         let endpoints = json!({ "mqtts": address.to_string(), "hostname": self.config.hostname });
@@ -423,6 +425,12 @@ impl Daemon {
         let histories = Histories::open(self.layout.at("lifecycle/restarts.json"))?;
         Ok(Agent::new(options, executor, histories))
     }
+}
+
+/// What the local hub's listener allows, with descriptors for so many connections: each session has one to the hub above besides
+/// its own.
+fn server_limits(room: usize) -> ServerLimits {
+    ServerLimits { connections_max: (room / 2).clamp(1, CONNECTIONS_MAX), ..ServerLimits::default() }
 }
 
 fn make_dir(path: &Path, mode: u32) -> Result<(), DaemonError> {

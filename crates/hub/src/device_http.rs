@@ -19,19 +19,20 @@ mod registrations;
 pub mod route;
 pub mod scope;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Limited};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode, Uri, header};
+use http_body_util::BodyExt;
 use model::identity::Identity;
 use protocol::auth::judge::{self, Claim};
 use serde::Serialize;
+use transport::server::Guest;
+use transport::server::body::{Allowance, BodyError};
 
 use crate::authenticate::Principal;
 use crate::gateway::Gateway;
-use crate::limits::HUB_HTTP_BODY_BYTES_MAX;
 use error::HubHttpError;
 use route::{Call as Asked, HubRoute, Ids};
 
@@ -60,35 +61,56 @@ pub fn is_application_property(header: &str) -> bool {
     header.starts_with(messages::APPLICATION_PREFIX)
 }
 
-/// A request, read whole.
+/// A request of which the head was read. The body is read once it is known who sends it.
 struct Call<'a> {
     /// The host it names.
     host: Option<&'a str>,
     headers: &'a HeaderMap,
     names: Option<&'a HeaderNames>,
     query: &'a str,
-    body: Bytes,
+    extensions: &'a Extensions,
+    body: Mutex<Option<Body>>,
+}
+
+impl Call<'_> {
+    /// The caller has proved who it is: it may send a body and keeps its place.
+    fn admit(&self) {
+        self.extensions.get::<Guest>().inspect(|guest| guest.known());
+    }
+
+    /// Reads the body, of at most so many bytes.
+    async fn body(&self, bytes_max: usize) -> Result<Bytes, HubHttpError> {
+        self.extensions.get::<Allowance>().inspect(|allowance| allowance.raise(bytes_max));
+        let body = self.body.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        let collected = body.collect().await.map_err(|error| body_failed(error.into_inner().as_ref()))?;
+        Ok(collected.to_bytes())
+    }
+}
+
+fn body_failed(error: &(dyn std::error::Error + Send + Sync + 'static)) -> HubHttpError {
+    match error.downcast_ref() {
+        Some(BodyError::TooLarge(_)) => HubHttpError::too_large(),
+        Some(BodyError::TooSlow) => HubHttpError::too_slow(),
+        Some(BodyError::Busy) => HubHttpError::unavailable(),
+        Some(BodyError::Broken(_)) | None => HubHttpError::bad_request("the body could not be read"),
+    }
 }
 
 impl HubHttp {
-    /// Answers a call.
+    /// Answers a call: what its body may be is the business of the listener, which puts a [`Guest`] and an [`Allowance`] among the
+    /// extensions of the request.
     pub async fn call(&self, route: HubRoute, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let audience = route.audience;
-        let answered = match read(body).await {
-            Ok(body) => {
-                let call = Call {
-                    host: named_host(&parts.uri, &parts.headers),
-                    headers: &parts.headers,
-                    names: parts.extensions.get(),
-                    query: parts.uri.query().unwrap_or_default(),
-                    body,
-                };
-                self.answer(route, call).await
-            }
-            Err(error) => Err(error),
+        let call = Call {
+            host: named_host(&parts.uri, &parts.headers),
+            headers: &parts.headers,
+            names: parts.extensions.get(),
+            query: parts.uri.query().unwrap_or_default(),
+            extensions: &parts.extensions,
+            body: Mutex::new(Some(body)),
         };
-        answered.unwrap_or_else(|error| error.into_response(audience))
+        self.answer(route, call).await.unwrap_or_else(|error| error.into_response(audience))
     }
 
     async fn answer(&self, route: HubRoute, call: Call<'_>) -> Result<Response<Body>, HubHttpError> {
@@ -126,7 +148,10 @@ impl HubHttp {
         let hosts = [own.as_str(), named];
         let claim = Claim { identity, hosts: &hosts, credential: judge::Credential::Sas(token), auth_chain: None };
         match self.gateway.authorize(&application.id, claim).await {
-            Ok(principal) => Ok(Caller { app: application.id.as_str().into(), principal }),
+            Ok(principal) => {
+                call.admit();
+                Ok(Caller { app: application.id.as_str().into(), principal })
+            }
             Err(error) => Err(HubHttpError::refused(identity, &error)),
         }
     }
@@ -162,17 +187,6 @@ fn without_port(host: &str) -> &str {
         }
         _ => host,
     }
-}
-
-async fn read(body: Body) -> Result<Bytes, HubHttpError> {
-    let collected = Limited::new(body, HUB_HTTP_BODY_BYTES_MAX).collect().await;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
-        if error.is::<http_body_util::LengthLimitError>() {
-            HubHttpError::too_large()
-        } else {
-            HubHttpError::bad_request("the body could not be read")
-        }
-    })
 }
 
 /// A parameter of the query, percent-decoded; `+` stays `+`.

@@ -261,8 +261,10 @@ impl Gateway {
         };
         attested.inspect_err(|error| {
             self.metrics.registration(false);
-            let peer = peer.map(tracing::field::display);
-            tracing::info!(registration = registration_id, peer, %error, "provisioning refused");
+            if transport::log::may_tell_of_stranger() {
+                let peer = peer.map(tracing::field::display);
+                tracing::info!(registration = registration_id, peer, %error, "provisioning refused");
+            }
         })
     }
 
@@ -288,7 +290,9 @@ impl Gateway {
     async fn admit(&self, request: &ConnectRequest) -> Result<AdmittedClient, Refusal> {
         let identity = &request.identity;
         let refused = |reason: &dyn std::fmt::Display| {
-            tracing::info!(%identity, peer = %request.peer, "connection refused: {reason}");
+            if transport::log::may_tell_of_stranger() {
+                tracing::info!(%identity, peer = %request.peer, "connection refused: {reason}");
+            }
             Refusal::NotAuthorized
         };
         let failed = |error: &StoreError| {

@@ -35,7 +35,10 @@ pub const RELAY_BYTES_PER_APPEND_MAX: usize = 1024 * 1024;
 /// Modules a device may have.
 pub const MODULES_PER_DEVICE_MAX: usize = 50;
 
-/// Body of a device's HTTPS request: a batch of messages, 256 KiB of them, base64 and JSON around.
+/// Body of any other HTTPS request of a device.
+pub const HUB_HTTP_CALL_BYTES_MAX: usize = 64 * 1024;
+
+/// Body of a device's HTTPS request with telemetry: a batch of messages, 256 KiB of them, base64 and JSON around.
 pub const HUB_HTTP_BODY_BYTES_MAX: usize = 512 * 1024;
 
 /// Devices answered by one page of the scope calls of an edge's hub.

@@ -8,6 +8,10 @@ use model::message::MESSAGE_BYTES_MAX;
 /// the packet's own fields. What does not fit closes the connection before it is buffered.
 pub const PACKET_BYTES_MAX: usize = MESSAGE_BYTES_MAX + TEXT_BYTES_MAX + 16;
 
+/// Largest CONNECT taken in, which anybody may send: a will with the longest payload, and 16 KiB for client id, user name, token
+/// and topic.
+pub const CONNECT_BYTES_MAX: usize = TEXT_BYTES_MAX + 16 * 1024;
+
 /// Longest MQTT string, in bytes: the length prefix has 16 bits.
 pub const TEXT_BYTES_MAX: usize = 65_535;
 
@@ -33,7 +37,7 @@ pub const METHOD_PAYLOAD_BYTES_MAX: usize = 128 * 1024;
 pub const REGISTER_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a client may take from the open connection to its CONNECT.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest keep-alive granted, in seconds: 1.5 times this is the hub's documented cap of 1767 s.
 pub const KEEP_ALIVE_SECS_MAX: u16 = 1177;

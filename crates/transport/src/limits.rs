@@ -22,11 +22,59 @@ pub const WRITE_BYTES_SOFT_MAX: usize = 64 * 1024;
 /// Connections of one listener, those still in their handshake included. Each costs about 12 KiB when idle.
 pub const CONNECTIONS_MAX: usize = 200_000;
 
-/// TLS handshakes under way at a time; others wait in the listener's backlog.
-pub const HANDSHAKES_MAX: usize = 512;
+/// Connections of one listener whose clients have not proved who they are. Each holds what one read brings and a CONNECT
+/// (`protocol::limits::CONNECT_BYTES_MAX`) at most, and what TLS needs.
+pub const STRANGERS_MAX: usize = 512;
 
-/// How long a TLS handshake may take.
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take from the open connection to what says who the client is: TLS handshake and CONNECT, or the head of a
+/// request, together.
+pub const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// When there is no place left: how long a stranger who makes no progress keeps his.
+pub const STRANGER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same for one who has said nothing yet that could be answered: whoever means it begins at once.
+pub const STRANGER_SILENCE_MAX: Duration = Duration::from_millis(250);
+
+/// A client that is refused may be sending still, and hears it only when it is not cut off: so many bytes are read and thrown
+/// away before the connection is closed.
+pub const REFUSED_BYTES_MAX: usize = 256 * 1024;
+
+/// The same, in time.
+pub const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Body of a request of which nobody knows who sends it: what signs somebody in.
+pub const STRANGER_BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes of all such bodies that are held at a time.
+pub const STRANGER_BODIES_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of the bodies of all other requests that are held at a time; a further one is refused for now.
+pub const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long a body may take, besides what its bytes are given by [`BODY_BYTES_PER_SEC_MIN`].
+pub const BODY_GRACE: Duration = Duration::from_secs(10);
+
+/// Bytes of a body that must come in a second.
+pub const BODY_BYTES_PER_SEC_MIN: u64 = 1024;
+
+/// Bytes that are drawn off of a body that was not read, so that its sender hears the answer.
+pub const REFUSED_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The same, in time.
+pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Lines about clients that did not prove who they are, within [`STRANGER_LINES_WINDOW`]; the further ones are counted.
+pub const STRANGER_LINES_MAX: u32 = 60;
+
+/// See there.
+pub const STRANGER_LINES_WINDOW: Duration = Duration::from_secs(60);
+
+/// Characters of one value in a line of the log: what a client calls itself may be long.
+pub const LOG_VALUE_CHARS_MAX: usize = 4_096;
+
+/// Descriptors that connections leave to files, the registry, and what the program itself connects to.
+pub const DESCRIPTORS_RESERVED: u64 = 256;
 
 /// How long a peer may take to accept what is written.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -40,6 +40,15 @@ pub enum AppError {
         /// What is wrong, part by part.
         faults: Vec<ErrorContext>,
     },
+    /// The body is longer than the operation takes.
+    #[error("the body is larger than {0} bytes")]
+    BodyTooLarge(usize),
+    /// The body comes too slowly.
+    #[error("the body did not come in time")]
+    BodyTooSlow,
+    /// The bodies of all requests together are as large as may be.
+    #[error("too many requests are read at the same time")]
+    Busy,
     /// Too many requests.
     #[error("too many requests")]
     TooManyRequests,

@@ -10,9 +10,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cookie::Cookie;
 use registry::ApplicationRow;
+use transport::server::Guest;
+use transport::server::body::Allowance;
 
 use super::RequestApplication;
 use crate::app::{Access, Actor, App, AppError, authorize};
+use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_CALL_BYTES_MAX};
 
 /// Name of the cookie that holds a console session.
 pub const SESSION_COOKIE: &str = "tidegate_session";
@@ -29,6 +32,10 @@ pub(super) async fn guard(
     let (mut parts, body) = request.into_parts();
     match admit(&app, endpoint, &parts).await {
         Ok(admitted) => {
+            if admitted.access.is_some() {
+                parts.extensions.get::<Guest>().inspect(|guest| guest.known());
+                parts.extensions.get::<Allowance>().inspect(|allowance| allowance.raise(body_bytes_max(endpoint)));
+            }
             parts.extensions.insert(admitted.version);
             if let Some(access) = admitted.access {
                 parts.extensions.insert(access);
@@ -36,6 +43,14 @@ pub(super) async fn guard(
             next.run(Request::from_parts(parts, body)).await
         }
         Err(error) => error.into_response(),
+    }
+}
+
+/// What an endpoint reads of whoever may call it.
+fn body_bytes_max(endpoint: &Endpoint) -> usize {
+    match endpoint.resource() {
+        "DeviceTemplates" | "DeploymentManifests" => HTTP_BODY_BYTES_MAX,
+        _ => HTTP_CALL_BYTES_MAX,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The HTTPS listener and, on loopback, the plain one: connections in, requests to whatever answers them.
 //!
 //! A connection has its place until it ends, so it has to earn it: a first request in time, then a next one soon (HTTP/1.1) or
-//! answers to our pings (HTTP/2).
+//! answers to our pings (HTTP/2). Until one of its requests has proved who sends it, it may have to give its place to others.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,22 +9,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use transport::server::{Door, Guest, ServerLimits};
 
 use super::ServeError;
 use crate::front::Front;
-use crate::limits::{HTTP_DRAIN_TIMEOUT, HTTP_HEADER_TIMEOUT, HTTP_PING_INTERVAL, HTTP_PING_TIMEOUT, HTTP_STREAMS_MAX};
+use crate::limits::{
+    HTTP_DRAIN_TIMEOUT, HTTP_HEADER_TIMEOUT, HTTP_PING_INTERVAL, HTTP_PING_TIMEOUT, HTTP_STRANGER_STREAMS_MAX,
+    HTTP_STRANGER_WAITING_MAX, HTTP_STRANGERS_MAX, HTTP_STREAMS_MAX, HTTP1_BUFFER_BYTES_MAX,
+    HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_HEAD_BYTES_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES,
+};
 
 #[cfg(test)]
 mod tests;
@@ -100,10 +104,10 @@ pub(super) async fn serve(
     shutdown: CancellationToken,
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
-    let places = Arc::new(Semaphore::new(connections_max));
+    let limits = ServerLimits { connections_max, strangers_max: HTTP_STRANGERS_MAX, ..ServerLimits::default() };
+    let door = Door::new(limits);
     let connections = TaskTracker::new();
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("the places are never closed");
         let accepted = match shutdown.run_until_cancelled(listener.accept()).await {
             None => break,
             Some(Ok(accepted)) => accepted,
@@ -116,11 +120,9 @@ pub(super) async fn serve(
         let (stream, peer) = accepted;
         // Answers are small and awaited: do not hold them back.
         let _ = stream.set_nodelay(true);
-        let (acceptor, answer, shutdown) = (acceptor.clone(), answer.clone(), shutdown.clone());
-        connections.spawn(async move {
-            connection(stream, peer, acceptor, answer, shutdown).await;
-            drop(place);
-        });
+        let Some(guest) = shutdown.run_until_cancelled(door.enter(peer.ip())).await else { break };
+        let client = Client { peer, guest };
+        connections.spawn(connection(stream, client, acceptor.clone(), answer.clone(), shutdown.clone()));
     }
     drop(listener);
     connections.close();
@@ -129,56 +131,115 @@ pub(super) async fn serve(
     }
 }
 
+/// The far end of a connection.
+struct Client {
+    peer: SocketAddr,
+    guest: Guest,
+}
+
 async fn connection<S>(
     stream: S,
-    peer: SocketAddr,
+    client: Client,
     acceptor: Option<TlsAcceptor>,
     answer: impl Answer,
     shutdown: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let head_due = Instant::now() + HTTP_HEADER_TIMEOUT;
-    let Some(acceptor) = acceptor else { return exchange(stream, peer, answer, head_due, shutdown).await };
-    let handshake = timeout_at(head_due, acceptor.accept(stream));
-    match shutdown.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(stream))) => exchange(stream, peer, answer, head_due, shutdown).await,
-        Some(Ok(Err(error))) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-        Some(Err(_)) => tracing::debug!(%peer, "TLS handshake took too long"),
-        None => tracing::debug!(%peer, "TLS handshake was not done at the stop"),
+    let (stream, peer) = (client.guest.watch(stream), client.peer);
+    let Some(acceptor) = acceptor else { return exchange(stream, client, answer, shutdown).await };
+    let handshake = acceptor.accept(stream);
+    let accepted = tokio::select! {
+        biased;
+        accepted = handshake => accepted,
+        () = shutdown.cancelled() => return tracing::debug!(%peer, "TLS handshake was not done at the stop"),
+        why = client.guest.must_leave() => return tracing::debug!(%peer, ?why, "TLS handshake not finished"),
+    };
+    match accepted {
+        Ok(stream) => exchange(stream, client, answer, shutdown).await,
+        Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
     }
+}
+
+/// What a connection of which nobody knows who made it may have answered at a time.
+#[derive(Clone)]
+struct Turns {
+    answering: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+/// More requests wait on one connection than may.
+struct TooMany;
+
+impl Default for Turns {
+    fn default() -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { answering: places(HTTP_STRANGER_STREAMS_MAX), waiting: places(HTTP_STRANGER_WAITING_MAX) }
+    }
+}
+
+impl Turns {
+    /// Waits until a request may be answered: at once, when it is known who sends it.
+    async fn take(self, guest: &Guest) -> Result<Option<OwnedSemaphorePermit>, TooMany> {
+        if guest.is_known() {
+            return Ok(None);
+        }
+        if let Ok(turn) = Arc::clone(&self.answering).try_acquire_owned() {
+            return Ok(Some(turn));
+        }
+        let _waiting = self.waiting.try_acquire().map_err(|_| TooMany)?;
+        tokio::select! {
+            biased;
+            () = guest.until_known() => Ok(None),
+            turn = self.answering.acquire_owned() => Ok(turn.ok()),
+        }
+    }
+}
+
+fn busy() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// Speaks HTTP. The head of the first request is due at a time: until it is known which version a client speaks, nothing else
 /// bounds its silence.
-async fn exchange<S>(stream: S, peer: SocketAddr, answer: impl Answer, head_due: Instant, shutdown: CancellationToken)
+async fn exchange<S>(stream: S, client: Client, answer: impl Answer, shutdown: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let Client { peer, guest } = client;
+    let turns = Turns::default();
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(HTTP_HEADER_TIMEOUT).max_buf_size(HTTP1_BUFFER_BYTES_MAX);
     // The letters of names are kept for `front::letters`.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP_HEADER_TIMEOUT).preserve_header_case(true);
+    http1.preserve_header_case(true);
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).max_concurrent_streams(HTTP_STREAMS_MAX);
+    http2.max_header_list_size(HTTP2_HEAD_BYTES_MAX).max_send_buf_size(HTTP2_SEND_BYTES_MAX);
+    http2.initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES);
+    http2.initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES);
     http2.keep_alive_interval(HTTP_PING_INTERVAL).keep_alive_timeout(HTTP_PING_TIMEOUT);
-    let asked = CancellationToken::new();
-    let service = service_fn(|request| {
-        asked.cancel();
-        let answer = answer.clone();
-        async move { Ok::<_, Infallible>(answer.answer_one(request, peer).await) }
-    });
-    let silence = async {
-        match asked.run_until_cancelled(sleep_until(head_due)).await {
-            Some(()) => {}
-            None => std::future::pending().await,
+    let service = service_fn(|mut request: Request<Incoming>| {
+        guest.arrived();
+        request.extensions_mut().insert(guest.clone());
+        let (answer, guest, turns) = (answer.clone(), guest.clone(), turns.clone());
+        async move {
+            Ok::<_, Infallible>(match turns.take(&guest).await {
+                Ok(_turn) => answer.answer_one(request, peer).await,
+                Err(TooMany) => busy(),
+            })
         }
-    };
+    });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
+        biased;
         ended = connection.as_mut() => return tell(peer, ended),
-        () = silence => return tracing::debug!(%peer, "no request came in time"),
         () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+        why = guest.must_leave() => return tracing::debug!(%peer, ?why, "a connection was given up"),
     }
     if let Ok(ended) = tokio::time::timeout(HTTP_DRAIN_TIMEOUT, connection).await {
         tell(peer, ended);

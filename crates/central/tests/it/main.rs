@@ -11,3 +11,4 @@ mod provisioning;
 mod rest;
 mod sessions;
 mod start;
+mod strangers;

@@ -23,3 +23,12 @@ fn a_trust_bundle_of_the_largest_size_is_read_and_one_byte_more_is_refused() {
     let expected = format!("cannot use trust_bundle_cert {0}: {0} has 1048577 bytes, more than", path.display());
     assert!(refusal.starts_with(&expected), "{refusal}");
 }
+
+#[test]
+fn few_descriptors_are_shared_with_the_hub_above() {
+    for (room, connections) in
+        [(2 * CONNECTIONS_MAX, CONNECTIONS_MAX), (3 * CONNECTIONS_MAX, CONNECTIONS_MAX), (20, 10)]
+    {
+        assert_eq!(server_limits(room).connections_max, connections, "{room}");
+    }
+}

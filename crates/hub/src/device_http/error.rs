@@ -88,6 +88,11 @@ impl HubHttpError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "MessageTooLarge", "the request is too large")
     }
 
+    /// 408.
+    pub fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", "the body did not come in time")
+    }
+
     /// 413 for one module too many.
     pub fn too_many_modules() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TooManyModulesOnDevice", "the device has too many modules")
@@ -100,7 +105,9 @@ impl HubHttpError {
 
     /// The credential was not believed.
     pub fn refused(identity: &Identity, error: &AuthenticateError) -> Self {
-        tracing::info!(%identity, "request refused: {error}");
+        if transport::log::may_tell_of_stranger() {
+            tracing::info!(%identity, "request refused: {error}");
+        }
         match error {
             AuthenticateError::Store(_) | AuthenticateError::Busy => Self::unavailable(),
             AuthenticateError::Denied(Denied::Disabled(_)) => {

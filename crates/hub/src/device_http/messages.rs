@@ -14,6 +14,7 @@ use transport::server::TelemetryBatch;
 
 use super::error::HubHttpError;
 use super::{Call, HeaderNames, HubHttp, no_content};
+use crate::limits::HUB_HTTP_BODY_BYTES_MAX;
 
 const BATCH_TYPE: &str = "application/vnd.microsoft.iothub.json";
 /// What the headers of application properties begin with.
@@ -58,15 +59,16 @@ impl HubHttp {
         identity: &Identity,
     ) -> Result<Response<Body>, HubHttpError> {
         let caller = self.caller(call, identity).await?;
+        let body = call.body(HUB_HTTP_BODY_BYTES_MAX).await?;
         let is_batch = call
             .headers
             .get(header::CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok())
             .is_some_and(|kind| kind.to_ascii_lowercase().starts_with(BATCH_TYPE));
         let messages = if is_batch {
-            batch(&call.body)?
+            batch(&body)?
         } else {
-            vec![Message { bag: properties(call.headers, call.names), body: call.body.clone() }]
+            vec![Message { bag: properties(call.headers, call.names), body }]
         };
         let bytes = messages.iter().map(|message| message.bag.len() + message.body.len()).sum::<usize>();
         let cannot_be_sent_on = |message: &Message| delivery::as_telemetry(identity, message).is_err();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::error::HubHttpError;
 use super::{Call, Caller, HubHttp, json, no_content};
-use crate::limits::MODULES_PER_DEVICE_MAX;
+use crate::limits::{HUB_HTTP_CALL_BYTES_MAX, MODULES_PER_DEVICE_MAX};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,7 +88,7 @@ impl HubHttp {
         module: &str,
     ) -> Result<Response<Body>, HubHttpError> {
         let caller = self.device_itself(call, device).await?;
-        let body: PutModule = serde_json::from_slice(&call.body)
+        let body: PutModule = serde_json::from_slice(&call.body(HUB_HTTP_CALL_BYTES_MAX).await?)
             .map_err(|error| HubHttpError::bad_request(format!("the body is no module: {error}")))?;
         let names_another = body.module_id.as_deref().is_some_and(|named| named != module)
             || body.device_id.as_deref().is_some_and(|named| named != device);

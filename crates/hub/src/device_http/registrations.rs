@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
 use protocol::dps::{OperationStatus, RETRY_AFTER_SECS};
+use protocol::limits::REGISTER_BYTES_MAX;
 
 use super::error::HubHttpError;
 use super::{Call, HubHttp, authorization, json};
@@ -11,7 +12,9 @@ use crate::provisioning::Enrollee;
 impl HubHttp {
     async fn enrollee(&self, call: &Call<'_>, scope: &str, registration: &str) -> Result<Enrollee, HubHttpError> {
         let token = authorization(call)?;
-        Ok(self.gateway.attest(scope, registration, token, None).await?)
+        let enrollee = self.gateway.attest(scope, registration, token, None).await?;
+        call.admit();
+        Ok(enrollee)
     }
 
     pub(super) async fn register(
@@ -21,7 +24,8 @@ impl HubHttp {
         registration: &str,
     ) -> Result<Response<Body>, HubHttpError> {
         let enrollee = self.enrollee(call, scope, registration).await?;
-        let status = self.gateway.provisioning.register(&enrollee, &call.body).await?;
+        let body = call.body(REGISTER_BYTES_MAX).await?;
+        let status = self.gateway.provisioning.register(&enrollee, &body).await?;
         let mut answer = operation_answer(&status);
         let location = format!("/{scope}/registrations/{registration}/operations/{}", status.operation_id);
         if let Ok(location) = HeaderValue::from_str(&location) {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::error::HubHttpError;
 use super::modules::module_json;
 use super::{Call, Caller, HubHttp, json, query_parameter};
-use crate::limits::SCOPE_PAGE_DEVICES_MAX;
+use crate::limits::{HUB_HTTP_CALL_BYTES_MAX, SCOPE_PAGE_DEVICES_MAX};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,7 +74,7 @@ impl HubHttp {
     /// Everything in the scope of the chain's first device, page by page.
     pub(super) async fn scope_of_target(&self, call: &Call<'_>, edge: &str) -> Result<Response<Body>, HubHttpError> {
         let caller = self.edge_hub(call, edge).await?;
-        let body: ScopeOfTarget = serde_json::from_slice(&call.body)
+        let body: ScopeOfTarget = serde_json::from_slice(&call.body(HUB_HTTP_CALL_BYTES_MAX).await?)
             .map_err(|error| HubHttpError::bad_request(format!("the body is wrong: {error}")))?;
         let target = body.auth_chain.as_deref().and_then(|chain| chain.split(';').next()).unwrap_or(edge);
         let target = self.device_in_reach(&caller, target).await?;
@@ -94,7 +94,7 @@ impl HubHttp {
     /// One device, with one of its modules.
     pub(super) async fn on_behalf_of(&self, call: &Call<'_>, edge: &str) -> Result<Response<Body>, HubHttpError> {
         let caller = self.edge_hub(call, edge).await?;
-        let body: OnBehalfOf = serde_json::from_slice(&call.body)
+        let body: OnBehalfOf = serde_json::from_slice(&call.body(HUB_HTTP_CALL_BYTES_MAX).await?)
             .map_err(|error| HubHttpError::bad_request(format!("the body is wrong: {error}")))?;
         let module = body.target_module_id.filter(|id| !id.is_empty());
         self.one(&caller, &body.target_device_id, module.as_deref()).await

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::packet::{Connect, ConnectReturnCode, Packet, Publish, QoS, Text, Will};
-use crate::limits::{FILTERS_MAX, PACKET_BYTES_MAX};
+use crate::limits::{CONNECT_BYTES_MAX, FILTERS_MAX, PACKET_BYTES_MAX};
 
 /// Why bytes are no packet. None of these can be recovered from: the connection has to close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum DecodeError {
     /// The remaining length has more than four bytes.
     #[error("the packet's length is malformed")]
     Length,
-    /// The packet is larger than `limits::PACKET_BYTES_MAX`.
+    /// The packet is larger than `limits::PACKET_BYTES_MAX`, or a CONNECT than `limits::CONNECT_BYTES_MAX`.
     #[error("the packet of {0} bytes is too large")]
     TooLarge(usize),
     /// Kind 0 or 15.
@@ -82,7 +82,8 @@ fn frame(buffer: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
         let Some(byte) = buffer.get(1 + at) else { return Ok(None) };
         remaining |= usize::from(byte & 0x7f) << (7 * at);
         if byte & 0x80 == 0 {
-            return if remaining > PACKET_BYTES_MAX {
+            let most = if kind == 1 { CONNECT_BYTES_MAX } else { PACKET_BYTES_MAX };
+            return if remaining > most {
                 Err(DecodeError::TooLarge(remaining))
             } else {
                 Ok(Some((2 + at, remaining)))

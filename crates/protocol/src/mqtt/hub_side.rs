@@ -80,6 +80,9 @@ pub enum CloseHub {
     Refused(ConnectReturnCode),
 }
 
+/// What a CONNECT begins with: its kind, and no flags.
+const CONNECT_FIRST_BYTE: u8 = 0x10;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     AwaitConnect,
@@ -138,6 +141,11 @@ impl Face for HubConnection {
     }
 
     fn poll(&mut self, now: Instant, input: &mut BytesMut) -> Result<Option<HubEvent>, CloseHub> {
+        // Nobody knows who sends: what can be no CONNECT is not waited for.
+        if self.phase == Phase::AwaitConnect && input.first().is_some_and(|first| *first != CONNECT_FIRST_BYTE) {
+            self.phase = Phase::Closed;
+            return Err(CloseHub::NotConnected);
+        }
         while !matches!(self.phase, Phase::Deciding { .. } | Phase::Closed) && self.unconfirmed.is_none() {
             let packet = match decode(input) {
                 Ok(Some(packet)) => packet,

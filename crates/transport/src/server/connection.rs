@@ -22,8 +22,10 @@ use protocol::event::{Face, HubEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use super::door::{Guest, Leave};
 use super::handler::{Credential, HubHandler, ProvisioningHandler};
 use super::link::CloseReason;
+use crate::log;
 use wire::Wire;
 
 /// What the connection task knows from outside.
@@ -33,8 +35,30 @@ pub struct ConnectionOptions {
     pub peer: SocketAddr,
     /// DER of the client's certificate chain, leaf first, if TLS asked for one and got it.
     pub certificates: Option<Arc<Vec<Vec<u8>>>>,
+    /// Its place at the listener, if that has places.
+    pub guest: Option<Guest>,
     /// Ends the connection.
     pub shutdown: CancellationToken,
+}
+
+impl ConnectionOptions {
+    /// Waits until a client that nobody knows has to go.
+    pub(super) async fn must_leave(&self) -> Leave {
+        match &self.guest {
+            Some(guest) => guest.must_leave().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The client has said who it is; its place is not asked for while that is checked.
+    fn hear(&self) {
+        self.guest.as_ref().inspect(|guest| guest.heard());
+    }
+
+    /// The client has proved who it is.
+    pub(super) fn admit(&self) {
+        self.guest.as_ref().inspect(|guest| guest.known());
+    }
 }
 
 /// Why a connection ended.
@@ -54,6 +78,8 @@ enum End {
     Handler(#[from] super::handler::HubError),
     #[error("closed by the hub: {0:?}")]
     Asked(CloseReason),
+    #[error("the client did not say who it is: {0:?}")]
+    Leave(Leave),
 }
 
 impl End {
@@ -74,7 +100,9 @@ where
 {
     // Boxed, so that the stream is not held twice where futures nest: an idle connection is mostly this.
     let mut wire = Box::new(Wire::<S, F>::new(stream));
-    let (who, end) = match arrival(&mut wire, &options.shutdown).await {
+    let arrived = arrival(&mut wire, &options).await;
+    options.hear();
+    let (who, end) = match arrived {
         Err(end) => (None, end),
         Ok(HubEvent::Connect(attempt)) => {
             (Some(attempt.user.identity.to_string()), session::serve(&mut wire, handler, attempt, &options).await)
@@ -85,34 +113,40 @@ where
         }
         Ok(_) => unreachable!("a face lets nothing but a connect attempt be first"),
     };
-    report(&end, who.as_deref(), options.peer);
+    report(&end, who.as_deref(), &options);
     wire.close(&end).await;
 }
 
 /// Waits for the client to say who it is.
-async fn arrival<S, F>(wire: &mut Wire<S, F>, shutdown: &CancellationToken) -> Result<HubEvent, End>
+async fn arrival<S, F>(wire: &mut Wire<S, F>, options: &ConnectionOptions) -> Result<HubEvent, End>
 where
     F: Face,
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let mut must_leave = std::pin::pin!(options.must_leave());
     loop {
         if let Some(event) = wire.poll()? {
             return Ok(event);
         }
         tokio::select! {
-            () = shutdown.cancelled() => return Err(End::Asked(CloseReason::ShuttingDown)),
+            biased;
+            () = options.shutdown.cancelled() => return Err(End::Asked(CloseReason::ShuttingDown)),
             advanced = wire.advance() => advanced?,
+            why = &mut must_leave => return Err(End::Leave(why)),
         }
     }
 }
 
-fn report(end: &End, who: Option<&str>, peer: SocketAddr) {
+fn report(end: &End, who: Option<&str>, options: &ConnectionOptions) {
+    let peer = options.peer;
+    let is_known = options.guest.as_ref().is_some_and(Guest::is_known);
     let who = who.unwrap_or("unknown");
     match end {
-        End::Disconnect | End::Eof | End::Io(_) | End::Asked(_) => {
+        End::Disconnect | End::Eof | End::Io(_) | End::Asked(_) | End::Leave(_) => {
             tracing::debug!(who, %peer, %end, "connection ended")
         }
         End::WriteTimeout => tracing::info!(who, %peer, %end, "connection ended"),
+        End::Protocol(_) if !is_known && !log::may_tell_of_stranger() => {}
         End::Protocol(cause) => {
             let source = std::error::Error::source(&**cause).map(ToString::to_string);
             tracing::info!(who, %peer, %cause, source, "connection ended");

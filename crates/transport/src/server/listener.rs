@@ -6,32 +6,15 @@ use std::time::Duration;
 
 use protocol::mqtt::HubConnection;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{ConnectionOptions, serve_connection};
+use super::door::{Door, Guest, ServerLimits, Watched};
 use super::handler::{HubHandler, NoProvisioning, ProvisioningHandler};
-use crate::limits::{CONNECTIONS_MAX, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, SHUTDOWN_TIMEOUT};
-
-/// What a listener allows; the defaults are those of [`crate::limits`].
-#[derive(Debug, Clone)]
-pub struct ServerLimits {
-    /// Connections at a time. Further ones wait in the system's backlog.
-    pub connections_max: usize,
-    /// TLS handshakes at a time. Further ones wait in the system's backlog.
-    pub handshakes_max: usize,
-    /// How long a TLS handshake may take.
-    pub handshake_timeout: Duration,
-}
-
-impl Default for ServerLimits {
-    fn default() -> Self {
-        Self { connections_max: CONNECTIONS_MAX, handshakes_max: HANDSHAKES_MAX, handshake_timeout: HANDSHAKE_TIMEOUT }
-    }
-}
+use crate::limits::SHUTDOWN_TIMEOUT;
 
 /// Why a listener could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -82,25 +65,24 @@ impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
     /// Serves until the token is cancelled, then closes every connection and waits (`limits::SHUTDOWN_TIMEOUT`) until the
     /// handler was told of each.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let connections = Arc::new(Semaphore::new(self.limits.connections_max));
-        let handshakes = Arc::new(Semaphore::new(self.limits.handshakes_max));
+        let door = Door::new(self.limits);
         let tasks = TaskTracker::new();
         loop {
             let next = tokio::select! {
                 () = shutdown.cancelled() => break,
-                next = self.accept(&connections, &handshakes) => next,
+                next = self.accept(&door) => next,
             };
             match next {
-                Ok((stream, peer, connection, handshake)) => {
+                Ok((stream, peer, guest)) => {
+                    let shutdown = shutdown.clone();
                     let arrival = Arrival {
-                        stream,
+                        stream: guest.watch(stream),
                         tls: self.tls.clone(),
-                        handshake_timeout: self.limits.handshake_timeout,
                         handler: self.handler.clone(),
                         provisioning: self.provisioning.clone(),
-                        options: ConnectionOptions { peer, certificates: None, shutdown: shutdown.clone() },
+                        options: ConnectionOptions { peer, certificates: None, guest: Some(guest), shutdown },
                     };
-                    tasks.spawn(arrival.serve(connection, handshake));
+                    tasks.spawn(arrival.serve());
                 }
                 Err(error) => {
                     // Mostly out of file descriptors, which only time and ended connections can mend.
@@ -116,18 +98,13 @@ impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
         }
     }
 
-    async fn accept(
-        &self,
-        connections: &Arc<Semaphore>,
-        handshakes: &Arc<Semaphore>,
-    ) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit, OwnedSemaphorePermit)> {
-        let closed = "the listener's semaphores are never closed";
-        let connection = connections.clone().acquire_owned().await.expect(closed);
-        let handshake = handshakes.clone().acquire_owned().await.expect(closed);
+    /// The next connection, once there is a place for it.
+    async fn accept(&self, door: &Door) -> std::io::Result<(TcpStream, SocketAddr, Guest)> {
         let (stream, peer) = self.listener.accept().await?;
         // Small packets, answered one by one: waiting to fill segments only adds delay.
         let _ = stream.set_nodelay(true);
-        Ok((stream, peer, connection, handshake))
+        let guest = door.enter(peer.ip()).await;
+        Ok((stream, peer, guest))
     }
 }
 
@@ -136,29 +113,31 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A TCP connection before its handshake.
 struct Arrival<H, P> {
-    stream: TcpStream,
+    stream: Watched<TcpStream>,
     tls: TlsAcceptor,
-    handshake_timeout: Duration,
     handler: Arc<H>,
     provisioning: Arc<P>,
     options: ConnectionOptions,
 }
 
 impl<H: HubHandler, P: ProvisioningHandler> Arrival<H, P> {
-    async fn serve(self, connection: OwnedSemaphorePermit, handshake: OwnedSemaphorePermit) {
-        let Self { stream, tls, handshake_timeout, handler, provisioning, mut options } = self;
+    async fn serve(self) {
+        let Self { stream, tls, handler, provisioning, mut options } = self;
         // Boxed both: the state of a handshake is larger than that of an idle connection, and a stream that is handed on by
         // value leaves room for itself in every future it passed through.
         let accepted = Box::pin(async move { tls.accept(stream).await.map(Box::new) });
-        let tls = match timeout(handshake_timeout, accepted).await {
-            Ok(Ok(tls)) => tls,
-            Ok(Err(error)) => return tracing::debug!(peer = %options.peer, %error, "TLS handshake failed"),
-            Err(_) => return tracing::debug!(peer = %options.peer, "TLS handshake took too long"),
+        let tls = tokio::select! {
+            biased;
+            accepted = accepted => match accepted {
+                Ok(tls) => tls,
+                Err(error) => return tracing::debug!(peer = %options.peer, %error, "TLS handshake failed"),
+            },
+            why = options.must_leave() => {
+                return tracing::debug!(peer = %options.peer, ?why, "TLS handshake not finished");
+            }
         };
-        drop(handshake);
         options.certificates = (tls.get_ref().1.peer_certificates())
             .map(|chain| Arc::new(chain.iter().map(|certificate| certificate.to_vec()).collect()));
         Box::pin(serve_connection::<HubConnection, _, _, _>(tls, handler, provisioning, options)).await;
-        drop(connection);
     }
 }

@@ -1,17 +1,20 @@
 //! The hub's side of the wire.
 
+pub mod body;
 mod connection;
+pub mod door;
 mod handler;
 pub mod link;
 mod listener;
 
 pub use connection::{ConnectionOptions, serve_connection};
+pub use door::{Door, Guest, Leave, ServerLimits};
 pub use handler::{
     Accepted, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, NoProvisioning, ProvisioningHandler,
     Refusal, TelemetryBatch,
 };
 pub use link::{CloseReason, DeliverError, InvokeError, MethodResponse, SessionLink, Subscriptions};
-pub use listener::{BindError, HubServer, ServerLimits};
+pub use listener::{BindError, HubServer};
 
 /// What TLS listeners are configured with; made by [`crate::tls::server_config`].
 pub type TlsConfig = rustls::ServerConfig;

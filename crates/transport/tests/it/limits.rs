@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use protocol::mqtt::encode::publish_topic;
-use protocol::mqtt::{Packet, QoS, decode};
-use testkit::memory_hub::MemoryHub;
+use protocol::mqtt::{Connect, HubConnection, Packet, QoS, decode};
+use testkit::memory_hub::{HUB_HOST, MemoryHub};
 use testkit::message::numbered_messages;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport::client::ClientEvent;
 use transport::limits::{
-    BATCH_MESSAGES_MAX, CONNECTIONS_MAX, DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, LINK_COMMANDS_MAX,
-    METHODS_PENDING_MAX, READ_BYTES_MAX, SHUTDOWN_TIMEOUT, WRITE_BYTES_SOFT_MAX, WRITE_TIMEOUT,
+    ARRIVAL_TIMEOUT, BATCH_MESSAGES_MAX, DRAIN_TIMEOUT, LINK_COMMANDS_MAX, METHODS_PENDING_MAX, READ_BYTES_MAX,
+    REFUSED_BYTES_MAX, REFUSED_TIMEOUT, SHUTDOWN_TIMEOUT, STRANGER_SILENCE_MAX, WRITE_BYTES_SOFT_MAX, WRITE_TIMEOUT,
 };
-use transport::server::{HubServer, InvokeError, ServerLimits};
+use transport::server::{ConnectionOptions, HubServer, InvokeError, ServerLimits, serve_connection};
 
 use crate::lifecycle::{in_memory, in_memory_with, send};
 use crate::rig::{Rig, connect, device, next};
@@ -63,7 +63,7 @@ async fn so_many_methods_wait_for_their_answers() {
     let link = hub.link(&device()).unwrap();
     let invoke = || {
         let link = link.clone();
-        tokio::spawn(async move { link.invoke_method("m", Bytes::new(), HANDSHAKE_TIMEOUT).await })
+        tokio::spawn(async move { link.invoke_method("m", Bytes::new(), ARRIVAL_TIMEOUT).await })
     };
     let mut input = BytesMut::new();
     let mut callers = Vec::new();
@@ -107,33 +107,84 @@ async fn a_client_that_does_not_read_holds_so_much_and_so_long() {
 }
 
 #[tokio::test]
-async fn a_handshake_has_so_long() {
+async fn handshake_and_connect_have_so_long_together() {
     let rig = Rig::start().await;
-    let mut silent = TcpStream::connect(rig.addr).await.unwrap();
-    tokio::time::pause();
     let began = Instant::now();
+    let mut silent = TcpStream::connect(rig.addr).await.unwrap();
+    let socket = TcpStream::connect(rig.addr).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(rig.authority.client());
+    let mut shaken = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
+    tokio::time::pause();
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
-    assert_eq!(began.elapsed().as_secs(), HANDSHAKE_TIMEOUT.as_secs());
+    // Whether it is told in TLS or only cut off.
+    assert!(!matches!(shaken.read(&mut [0; 1]).await, Ok(1..)));
+    assert_eq!(began.elapsed().as_secs(), ARRIVAL_TIMEOUT.as_secs());
 }
 
 #[tokio::test]
-async fn handshakes_beyond_the_limit_wait_for_a_place() {
+async fn silent_connections_do_not_keep_a_device_out() {
     let rig = Rig::start().await;
-    let defaults = ServerLimits::default();
-    assert_eq!((defaults.connections_max, defaults.handshakes_max), (CONNECTIONS_MAX, HANDSHAKES_MAX));
-    let limits = ServerLimits { handshakes_max: 1, ..defaults };
+    let limits = ServerLimits { strangers_max: 8, ..ServerLimits::default() };
     let addr = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = HubServer::bind(addr, rig.authority.server(), rig.hub.clone(), limits).await.unwrap();
     let addr = server.local_addr();
     tokio::spawn(server.serve(CancellationToken::new()));
-    let _silent = TcpStream::connect(addr).await.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..3 * limits.strangers_max {
+        silent.push(TcpStream::connect(addr).await.unwrap());
+    }
     let mut options = rig.options(device());
     options.port = addr.port();
     tokio::time::pause();
-    // There is a place when the silent one is given up.
     let began = Instant::now();
     let (_client, _events) = connect(options).await;
-    assert!(began.elapsed() >= HANDSHAKE_TIMEOUT, "{:?}", began.elapsed());
+    // Those before it in the backlog come in twice as many as there are places, a patience each time.
+    assert!(began.elapsed() <= 4 * STRANGER_SILENCE_MAX, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_reaches_a_client_that_is_sending_still() {
+    let hub = Arc::new(MemoryHub::default());
+    let (mut client, serving) = refused(&hub).await;
+    let began = Instant::now();
+    let (mut sent, chunk) = (0, [0; 4096]);
+    // A pipe that nobody reads any more breaks.
+    while client.write_all(&chunk).await.is_ok() {
+        sent += chunk.len();
+    }
+    assert!((REFUSED_BYTES_MAX..=REFUSED_BYTES_MAX + 2 * READ_BYTES_MAX).contains(&sent), "{sent}");
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, [0x20, 2, 0, 5]);
+    serving.await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 0);
+    // One that neither sends nor goes.
+    let (_client, serving) = refused(&hub).await;
+    let began = Instant::now();
+    serving.await.unwrap();
+    assert_eq!(began.elapsed(), REFUSED_TIMEOUT);
+}
+
+/// A client the hub does not know, and its connection.
+async fn refused(hub: &Arc<MemoryHub>) -> (DuplexStream, tokio::task::JoinHandle<()>) {
+    let (mut near, far) = tokio::io::duplex(READ_BYTES_MAX);
+    let options = ConnectionOptions {
+        peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+        certificates: None,
+        guest: None,
+        shutdown: CancellationToken::new(),
+    };
+    let serving = tokio::spawn(serve_connection::<HubConnection, _, _, _>(far, hub.clone(), hub.clone(), options));
+    let connect = Connect {
+        clean_session: true,
+        keep_alive_secs: 60,
+        client_id: "nobody".into(),
+        will: None,
+        user_name: Some(format!("{HUB_HOST}/nobody/?api-version=1").into()),
+        password: Some("SharedAccessSignature sr=a&sig=YQ%3D%3D&se=4000000000".into()),
+    };
+    send(&mut near, &Packet::Connect(Box::new(connect))).await;
+    (near, serving)
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::authority::TestAuthority;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use transport::limits::ARRIVAL_TIMEOUT;
 
 use super::*;
 
@@ -35,6 +36,7 @@ struct Client {
     stream: DuplexStream,
     asked: Arc<AtomicUsize>,
     stop: CancellationToken,
+    guest: Guest,
     serving: JoinHandle<()>,
     started: Instant,
 }
@@ -48,8 +50,11 @@ impl Client {
         let (stream, far) = duplex(64 * 1024);
         let (asked, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
         let answer = Slow { after, asked: Arc::clone(&asked) };
-        let serving = tokio::spawn(connection(far, ([192, 0, 2, 1], 1).into(), tls, answer, stop.clone()));
-        Self { stream, asked, stop, serving, started: Instant::now() }
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+        let guest = Door::new(ServerLimits::default()).try_enter(peer.ip()).unwrap();
+        let client = super::Client { peer, guest: guest.clone() };
+        let serving = tokio::spawn(connection(far, client, tls, answer, stop.clone()));
+        Self { stream, asked, stop, guest, serving, started: Instant::now() }
     }
 
     async fn send(&mut self, bytes: &[u8]) {
@@ -114,18 +119,18 @@ async fn the_first_request_is_there_in_time_or_the_connection_ends() {
     for silent in [&b""[..], b"PRI", half_a_head, &preface()] {
         let mut client = Client::connect(Duration::ZERO);
         client.send(silent).await;
-        assert_eq!(client.ended().await.1, HTTP_HEADER_TIMEOUT, "{:?}", String::from_utf8_lossy(silent));
+        assert_eq!(client.ended().await.1, ARRIVAL_TIMEOUT, "{:?}", String::from_utf8_lossy(silent));
     }
     let client = Client::connect_over(Some(acceptor()), Duration::ZERO);
-    assert_eq!(client.ended().await.1, HTTP_HEADER_TIMEOUT, "no handshake");
+    assert_eq!(client.ended().await.1, ARRIVAL_TIMEOUT, "no handshake");
 
     let mut client = Client::connect(Duration::ZERO);
     client.send(half_a_head).await;
-    tokio::time::sleep(HTTP_HEADER_TIMEOUT - MILLISECOND).await;
+    tokio::time::sleep(ARRIVAL_TIMEOUT - MILLISECOND).await;
     client.send(&REQUEST[20..]).await;
     let (answer, ended) = client.ended().await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("answered"), "{answer}");
-    assert_eq!(ended, 2 * HTTP_HEADER_TIMEOUT - MILLISECOND, "the next request has as long");
+    assert_eq!(ended, ARRIVAL_TIMEOUT + HTTP_HEADER_TIMEOUT - MILLISECOND, "the next request has as long");
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,11 +138,11 @@ async fn handshake_and_first_request_have_one_time_together() {
     let authority = TestAuthority::default();
     let acceptor = TlsAcceptor::from(with_http_protocols(&authority.server()));
     let Client { stream, started, serving, .. } = Client::connect_over(Some(acceptor), Duration::ZERO);
-    tokio::time::sleep(HTTP_HEADER_TIMEOUT / 2).await;
+    tokio::time::sleep(ARRIVAL_TIMEOUT / 2).await;
     let connector = tokio_rustls::TlsConnector::from(authority.client());
     let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
     let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await.expect("the connection ends");
-    assert!(ended.is_err() && started.elapsed() == HTTP_HEADER_TIMEOUT, "{ended:?} after {:?}", started.elapsed());
+    assert!(ended.is_err() && started.elapsed() == ARRIVAL_TIMEOUT, "{ended:?} after {:?}", started.elapsed());
     serving.await.unwrap();
 }
 
@@ -153,7 +158,10 @@ async fn a_request_may_take_longer_than_its_head() {
 #[tokio::test(start_paused = true)]
 async fn as_many_requests_share_a_connection_as_may_and_one_more_is_refused() {
     const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
+    assert_eq!((HTTP1_BUFFER_BYTES_MAX, HTTP2_SEND_BYTES_MAX), (64 * 1024, 32 * 1024));
+    assert_eq!(HTTP_STRANGERS_MAX, 128);
     let mut client = Client::connect(Duration::MAX);
+    client.guest.known();
     client.send(&preface()).await;
     let streams: Vec<u32> = (0..=HTTP_STREAMS_MAX).map(|n| 2 * n + 1).collect();
     for stream in &streams {
@@ -169,6 +177,51 @@ async fn as_many_requests_share_a_connection_as_may_and_one_more_is_refused() {
     client.await_asked(HTTP_STREAMS_MAX as usize).await;
     tokio::time::sleep(MILLISECOND).await;
     assert_eq!(client.asked.load(Ordering::Relaxed), HTTP_STREAMS_MAX as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_has_few_requests_answered_at_a_time_until_he_is_known() {
+    let mut client = Client::connect(PATIENCE);
+    client.send(&preface()).await;
+    let most = u32::try_from(HTTP_STRANGER_STREAMS_MAX + HTTP_STRANGER_WAITING_MAX).unwrap();
+    for n in 0..=most {
+        client.send(&request(2 * n + 1)).await;
+    }
+    // The last one is told to come again: 503, in a table both sides know.
+    let refused = loop {
+        let (kind, _, stream, payload) = client.frame().await;
+        if kind == HEADERS {
+            break (stream, String::from_utf8_lossy(&payload).contains("retry") || !payload.is_empty());
+        }
+    };
+    assert_eq!(refused, (2 * most + 1, true));
+    assert_eq!(client.asked.load(Ordering::Relaxed), HTTP_STRANGER_STREAMS_MAX);
+    client.guest.known();
+    client.await_asked(most as usize).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_and_what_nobody_reads_are_so_large() {
+    const SETTING_WINDOW: u16 = 4;
+    const SETTING_HEAD: u16 = 6;
+    const WINDOW_UPDATE: u8 = 8;
+    let mut client = Client::connect(PATIENCE);
+    client.send(&preface()).await;
+    let (mut settings, mut window) = (Vec::new(), 65_535);
+    while settings.is_empty() || window == 65_535 {
+        match client.frame().await {
+            (SETTINGS, 0, _, payload) => settings = payload,
+            (WINDOW_UPDATE, _, 0, payload) => window += u32::from_be_bytes(payload.try_into().unwrap()),
+            _ => {}
+        }
+    }
+    let setting = |wanted: u16| {
+        let mut all = settings.chunks(6).map(|one| (u16::from_be_bytes([one[0], one[1]]), &one[2..]));
+        all.find(|(name, _)| *name == wanted).map(|(_, value)| u32::from_be_bytes(value.try_into().unwrap()))
+    };
+    assert_eq!(setting(SETTING_WINDOW), Some(HTTP2_STREAM_WINDOW_BYTES));
+    assert_eq!(setting(SETTING_HEAD), Some(HTTP2_HEAD_BYTES_MAX));
+    assert_eq!(window, HTTP2_CONNECTION_WINDOW_BYTES);
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,14 +49,16 @@ fn malformed_packets_are_told_apart() {
 
 #[test]
 fn a_packet_of_the_largest_size_waits_a_larger_one_fails_at_its_header() {
-    let header = |remaining: usize| {
+    let header = |first: u8, remaining: usize| {
         let digits = [remaining & 0x7f | 0x80, (remaining >> 7) & 0x7f | 0x80, remaining >> 14];
-        let mut bytes = vec![0x30];
+        let mut bytes = vec![first];
         bytes.extend(digits.map(|digit| digit as u8));
         bytes
     };
-    assert_eq!(decode_all(&header(PACKET_BYTES_MAX)), Ok(None));
-    assert_eq!(decode_all(&header(PACKET_BYTES_MAX + 1)), Err(DecodeError::TooLarge(PACKET_BYTES_MAX + 1)));
+    for (first, most) in [(0x30, PACKET_BYTES_MAX), (0x10, CONNECT_BYTES_MAX)] {
+        assert_eq!(decode_all(&header(first, most)), Ok(None));
+        assert_eq!(decode_all(&header(first, most + 1)), Err(DecodeError::TooLarge(most + 1)));
+    }
 }
 
 #[test]

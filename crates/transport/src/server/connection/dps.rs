@@ -38,6 +38,7 @@ where
         Ok(enrollee) => enrollee,
         Err(refusal) => return End::protocol(wire.face.refuse(refusal)),
     };
+    options.admit();
     wire.face.accept(now(), false, Subscriptions::default(), None);
     wire.arm();
     match run(wire, handler, &enrollee, options).await {

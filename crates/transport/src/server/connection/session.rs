@@ -38,6 +38,7 @@ where
         Ok(accepted) => accepted,
         Err(refusal) => return End::protocol(wire.face.refuse(refusal)),
     };
+    options.admit();
     let open = OpenSession { handler, session: Some(session) };
     let expires_at = expires_at_secs.map(|secs| now() + until_unix_secs(secs));
     wire.face.accept(now(), session_present, far.subscriptions(), expires_at);

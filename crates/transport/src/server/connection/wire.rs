@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, timeout};
 
 use super::End;
-use crate::limits::WRITE_TIMEOUT;
+use crate::limits::{REFUSED_BYTES_MAX, REFUSED_TIMEOUT, WRITE_TIMEOUT};
 use crate::stream::{Outgoing, now, read_burst};
 
 /// A stream, the state machine behind it, and what is on its way between them.
@@ -119,5 +119,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> Wire<S, F> {
             let _ = self.flush().await;
         }
         let _ = timeout(WRITE_TIMEOUT, self.stream.shutdown()).await;
+        if matches!(end, End::Protocol(_)) {
+            let _ = timeout(REFUSED_TIMEOUT, self.drain()).await;
+        }
+    }
+
+    /// Reads what the client sends still, and throws it away: a socket that is closed with bytes unread takes back what it was
+    /// told last.
+    async fn drain(&mut self) {
+        let mut left = REFUSED_BYTES_MAX;
+        while left > 0 {
+            self.input.clear();
+            match read_burst(&mut self.stream, &mut self.input).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => left = left.saturating_sub(read),
+            }
+        }
     }
 }

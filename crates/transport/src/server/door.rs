@@ -1,0 +1,362 @@
+//! Who has a place at a listener, and who gives his up when there is none left.
+//!
+//! ```text
+//! accepted ──enter──► stranger ──known──► known
+//!                        └─ too late: said nothing that can be decided within its time
+//!                        └─ no room: asked to leave, and silent
+//! ```
+//!
+//! A stranger is whoever has not proved who he is. Strangers have so many places and no more, whoever is known keeps his. When
+//! a place is needed, the address that holds most of the strangers' gives one: its oldest stranger is asked to leave. He does
+//! when nothing has been said to him for a while: every step of a handshake is answered, so whoever gets on with his is not
+//! thrown out by those behind him, and whoever sends it byte by byte is.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::limits::{ARRIVAL_TIMEOUT, CONNECTIONS_MAX, STRANGER_PATIENCE, STRANGER_SILENCE_MAX, STRANGERS_MAX};
+
+#[cfg(test)]
+mod tests;
+
+/// What a listener allows; the defaults are those of [`crate::limits`].
+#[derive(Debug, Clone, Copy)]
+pub struct ServerLimits {
+    /// Connections at a time. A further one takes a stranger's place, or waits.
+    pub connections_max: usize,
+    /// Strangers among them.
+    pub strangers_max: usize,
+    /// How long it may take from the open connection to what says who the client is.
+    pub arrival_timeout: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self { connections_max: CONNECTIONS_MAX, strangers_max: STRANGERS_MAX, arrival_timeout: ARRIVAL_TIMEOUT }
+    }
+}
+
+/// Why a stranger has to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// He has not said in time what he wants.
+    TooLate,
+    /// Somebody else needs the place.
+    NoRoom,
+}
+
+/// The door of one listener.
+pub struct Door {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limits: ServerLimits,
+    places: Mutex<Places>,
+    /// A place was given back, or a stranger who was asked stays.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Places {
+    taken: usize,
+    /// Counts whoever enters, so that the lowest number is the oldest.
+    entered: u64,
+    strangers: HashMap<u64, Stranger>,
+}
+
+struct Stranger {
+    address: IpAddr,
+    /// Smallest first in being asked to leave.
+    turn: u64,
+    is_asked: bool,
+    /// It is our turn, not his.
+    is_heard: bool,
+    asks: Arc<Notify>,
+}
+
+impl Door {
+    /// With nobody inside.
+    pub fn new(limits: ServerLimits) -> Self {
+        Self { shared: Arc::new(Shared { limits, places: Mutex::default(), changed: Notify::new() }) }
+    }
+
+    /// Takes a place for a connection from this address, waiting until there is one.
+    pub async fn enter(&self, address: IpAddr) -> Guest {
+        loop {
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            if let Some(guest) = self.try_enter(address) {
+                return guest;
+            }
+            changed.await;
+        }
+    }
+
+    /// The same without waiting. When there is no place, a stranger is asked to leave his.
+    pub fn try_enter(&self, address: IpAddr) -> Option<Guest> {
+        let limits = self.shared.limits;
+        let mut places = self.shared.places();
+        if places.taken >= limits.connections_max || places.strangers.len() >= limits.strangers_max {
+            places.ask_one();
+            return None;
+        }
+        let number = places.entered;
+        let asks = Arc::new(Notify::new());
+        let stranger = Stranger {
+            address: network(address),
+            turn: number,
+            is_asked: false,
+            is_heard: false,
+            asks: Arc::clone(&asks),
+        };
+        places.entered += 1;
+        places.taken += 1;
+        places.strangers.insert(number, stranger);
+        drop(places);
+        let now = Instant::now();
+        Some(Guest {
+            inner: Arc::new(Inner {
+                shared: Arc::clone(&self.shared),
+                number,
+                asks,
+                entered: now,
+                due: now + limits.arrival_timeout,
+                spoken_ms: AtomicU64::new(0),
+                has_arrived: AtomicBool::new(false),
+                is_known: AtomicBool::new(false),
+                proved: Notify::new(),
+            }),
+        })
+    }
+}
+
+impl Shared {
+    fn places(&self) -> MutexGuard<'_, Places> {
+        // Numbers only, changed together: a panic elsewhere leaves nothing half done.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    /// Asks the oldest stranger of the address that has most of them, unless one of that address is asked already.
+    fn ask_one(&mut self) {
+        let mut held: HashMap<IpAddr, usize> = HashMap::new();
+        for stranger in self.strangers.values().filter(|stranger| !stranger.is_heard) {
+            *held.entry(stranger.address).or_default() += 1;
+        }
+        let most = held.values().max().copied().unwrap_or_default();
+        let giving = self
+            .strangers
+            .values_mut()
+            .filter(|stranger| !stranger.is_heard && held.get(&stranger.address) == Some(&most));
+        if let Some(oldest) = giving.min_by_key(|stranger| stranger.turn)
+            && !std::mem::replace(&mut oldest.is_asked, true)
+        {
+            oldest.asks.notify_one();
+        }
+    }
+}
+
+/// A connection's place; given back when the last of its clones is dropped.
+#[derive(Clone)]
+pub struct Guest {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    number: u64,
+    asks: Arc<Notify>,
+    entered: Instant,
+    due: Instant,
+    /// When something was last said to him, after he entered; 0 for never.
+    spoken_ms: AtomicU64,
+    has_arrived: AtomicBool,
+    is_known: AtomicBool,
+    proved: Notify,
+}
+
+impl Guest {
+    /// He has said what he wants; from now on he is not hurried.
+    pub fn arrived(&self) {
+        self.inner.has_arrived.store(true, Ordering::Relaxed);
+        self.inner.speak();
+    }
+
+    /// He has said who he is, and now waits for us: he is not asked to leave.
+    pub fn heard(&self) {
+        if let Some(stranger) = self.inner.shared.places().strangers.get_mut(&self.inner.number) {
+            stranger.is_heard = true;
+        }
+        self.inner.shared.changed.notify_waiters();
+    }
+
+    /// He has proved who he is, and keeps his place.
+    pub fn known(&self) {
+        if !self.inner.is_known.swap(true, Ordering::Relaxed) {
+            self.inner.shared.places().strangers.remove(&self.inner.number);
+            self.inner.proved.notify_waiters();
+            self.inner.shared.changed.notify_waiters();
+        }
+    }
+
+    /// Whether he has proved who he is.
+    pub fn is_known(&self) -> bool {
+        self.inner.is_known.load(Ordering::Relaxed)
+    }
+
+    /// Waits until he has proved who he is.
+    pub async fn until_known(&self) {
+        loop {
+            let mut proved = std::pin::pin!(self.inner.proved.notified());
+            proved.as_mut().enable();
+            if self.is_known() {
+                return;
+            }
+            proved.await;
+        }
+    }
+
+    /// Waits until he has to leave; for ever when he is known by then.
+    pub async fn must_leave(&self) -> Leave {
+        tokio::select! {
+            () = self.too_late() => Leave::TooLate,
+            () = self.asked_and_silent() => Leave::NoRoom,
+        }
+    }
+
+    /// The stream of his connection, looked at for whether something is said to him.
+    pub fn watch<S>(&self, stream: S) -> Watched<S> {
+        Watched { stream, guest: Arc::clone(&self.inner) }
+    }
+
+    async fn too_late(&self) {
+        sleep_until(self.inner.due).await;
+        if self.inner.has_arrived.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    }
+
+    async fn asked_and_silent(&self) {
+        loop {
+            self.inner.asks.notified().await;
+            let spoken = self.inner.spoken();
+            let patience = if spoken == self.inner.entered { STRANGER_SILENCE_MAX } else { STRANGER_PATIENCE };
+            sleep_until(spoken + patience).await;
+            if self.is_known() {
+                std::future::pending().await
+            }
+            if self.inner.spoken() == spoken {
+                return;
+            }
+            self.inner.stays();
+        }
+    }
+}
+
+impl Inner {
+    fn spoken(&self) -> Instant {
+        self.entered + Duration::from_millis(self.spoken_ms.load(Ordering::Relaxed))
+    }
+
+    fn speak(&self) {
+        if !self.is_known.load(Ordering::Relaxed) {
+            let after_ms = u64::try_from(self.entered.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.spoken_ms.store(after_ms.max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// He was asked and gets on: others are asked before him.
+    fn stays(&self) {
+        let mut places = self.shared.places();
+        let turn = places.entered;
+        places.entered += 1;
+        if let Some(stranger) = places.strangers.get_mut(&self.number) {
+            (stranger.turn, stranger.is_asked) = (turn, false);
+        }
+        drop(places);
+        self.shared.changed.notify_waiters();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let mut places = self.shared.places();
+        places.taken -= 1;
+        places.strangers.remove(&self.number);
+        drop(places);
+        self.shared.changed.notify_waiters();
+    }
+}
+
+/// What shares a place: an IPv4 address, or the network of an IPv6 address, of which one machine has as many as it likes.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// A stream whose writes are told to the door.
+pub struct Watched<S> {
+    stream: S,
+    guest: Arc<Inner>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    fn told(&self, written: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
+        if matches!(written, Poll::Ready(Ok(bytes)) if bytes > 0) {
+            self.guest.speak();
+        }
+        written
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let me = self.get_mut();
+        let written = Pin::new(&mut me.stream).poll_write(cx, bytes);
+        me.told(written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let me = self.get_mut();
+        let written = Pin::new(&mut me.stream).poll_write_vectored(cx, slices);
+        me.told(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
