@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use central::data_folder::{DataFolder, Endpoints};
-use events::clock::now_secs;
-use http::{Request, header};
+use events::clock::{now_ms, now_secs};
+use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use model::identity::Identity;
 use protocol::auth::sas;
+use registry::NewDevice;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -23,7 +25,7 @@ use transport::client::https::HttpsClient;
 use transport::client::{HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions};
 use transport::limits::{DESCRIPTORS_RESERVED, STRANGER_BODY_BYTES_MAX};
 
-use crate::central::{PATIENCE, TestCentral, data};
+use crate::central::{PATIENCE, TestCentral, TestDevice, data};
 use crate::rest::client::Rest;
 
 /// The program, with as many descriptors as it is given, and what it writes to its log.
@@ -253,6 +255,65 @@ async fn a_connection_that_was_refused_goes_on() {
             answer.push_str(std::str::from_utf8(&read[..count]).unwrap());
         }
     }
+    central.stop().await;
+}
+
+/// A device of each kind there is, by name; `known` is enabled and has a module.
+async fn names(central: &TestCentral) -> TestDevice {
+    let known = central.provision("known").await;
+    let off = central.provision("off").await;
+    let rest = Rest::new(central);
+    rest.patch("/api/devices/off", json!({ "enabled": false })).await;
+    let bare = NewDevice { id: "bare".into(), enabled: true, created_ms: now_ms(), ..NewDevice::default() };
+    central.running.core.registry.device_create(central.app(), bare).await.unwrap();
+    let caller = crate::hub_http::Caller::device(central, &known);
+    caller.send(Method::PUT, "/devices/known/modules/m", &[], "{}").await;
+    off
+}
+
+#[tokio::test]
+async fn whoever_holds_no_key_learns_of_no_name_whether_it_is_there() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let off = names(&central).await;
+    let https = HttpsClient::new("localhost", central.https_port(), central.tls());
+    let ask = async |identity: &Identity, key: &str| {
+        let token = sas::sign(&sas::audience("localhost", identity), key, now_secs() + 60, None).unwrap();
+        let path = sas::audience("", identity) + "/messages/events?api-version=2021-04-12";
+        let request = Request::builder().method("POST").uri(path).header(header::AUTHORIZATION, token);
+        let answer = https.request(request.body("1".into()).unwrap()).await.unwrap();
+        let body: Value = serde_json::from_slice(answer.body()).unwrap();
+        (answer.status().as_u16(), answer.headers()["iothub-errorcode"].clone(), body["Message"].clone())
+    };
+    let known = Identity::device("known");
+    let expected = ask(&known, "d3Jvbmc=").await;
+    assert_eq!(expected.0, 401);
+    let others = [
+        Identity::device("unknown"),
+        Identity::device("off"),
+        Identity::device("bare"),
+        Identity::module("known", "m"),
+        Identity::module("known", "none"),
+        Identity::module("off", "m"),
+        Identity::module("unknown", "m"),
+    ];
+    for identity in &others {
+        assert_eq!(ask(identity, "d3Jvbmc=").await, expected, "{identity}");
+    }
+    // Whoever holds the key is told.
+    assert_eq!(ask(&Identity::device("off"), &off.key).await.0, 403);
+
+    let mut told = Vec::new();
+    for identity in others.into_iter().chain([known]) {
+        let (client, _events) = HubClient::start(central.client_options(identity, "d3Jvbmc="));
+        let mut state = client.state();
+        let answered = state.wait_for(|state| matches!(state, LinkState::Refused { .. } | LinkState::Waiting { .. }));
+        let answered = tokio::time::timeout(PATIENCE, answered).await.expect("the hub answers").unwrap().clone();
+        assert!(matches!(answered, LinkState::Refused { .. }), "{answered:?}");
+        told.push(answered);
+    }
+    told.dedup();
+    assert_eq!(told.len(), 1, "{told:?}");
     central.stop().await;
 }
 

@@ -17,7 +17,9 @@ impl EdgeHub {
     pub(super) async fn authenticate(&self, request: &ConnectRequest) -> Result<u64, Refusal> {
         let identity = &request.identity;
         let refuse = |denied: &Denied| {
-            tracing::warn!(%identity, peer = %request.peer, reason = %denied, "connection refused");
+            if transport::log::may_tell_of_stranger() {
+                tracing::warn!(%identity, peer = %request.peer, reason = %denied, "connection refused");
+            }
             Refusal::NotAuthorized
         };
         let claim = Claim {
@@ -30,18 +32,19 @@ impl EdgeHub {
         let case = judge::open(claim, now_secs).map_err(|denied| refuse(&denied))?;
         match case.decide(&self.facts(&case)) {
             Ok(admitted) => return Ok(admitted.session_ends_at_secs),
-            // Of our own modules nobody knows better than we do.
-            Err(denied) if !denied.depends_on_identities() || self.is_own_module(identity) => {
-                return Err(refuse(&denied));
-            }
+            Err(denied) if !denied.depends_on_identities() => return Err(refuse(&denied)),
             Err(_) => {}
         }
-        // What we know of others may be old: ask once more before saying no.
+        // What we know may be old: ask once more before saying no. For whatever name, known here or not, and of our own modules
+        // too: whoever holds no key hears the same of all of them.
         let refreshed = self.scope.refresh_one(identity).await;
         match case.decide(&self.facts(&case)) {
             Ok(admitted) => Ok(admitted.session_ends_at_secs),
-            Err(Denied::Unknown(_)) if refreshed != Refreshed::Known => {
-                tracing::warn!(%identity, peer = %request.peer, "connection refused for now: the hub cannot be asked");
+            Err(Denied::Disabled(device)) => Err(refuse(&Denied::Disabled(device))),
+            Err(_) if refreshed != Refreshed::Known => {
+                if transport::log::may_tell_of_stranger() {
+                    tracing::warn!(%identity, peer = %request.peer, "connection refused for now: the hub cannot be asked");
+                }
                 Err(Refusal::Unavailable)
             }
             Err(denied) => Err(refuse(&denied)),

@@ -12,11 +12,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::identity::Identity;
 use model::message::Message;
+use protocol::auth::sas;
 use protocol::hub::bag;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use transport::client::{ClientEvent, LinkState, SendError, Subscriptions};
+use transport::server::{ConnectRequest, Credential, Refusal, SessionLink};
 
+use super::ScopeSource;
+use super::scope::ScopeAnswer;
+use crate::identity::hub_api::HubApiError;
+use crate::identity::testing::HUB_HOST;
 use site::{Site, module, soon};
 
 fn numbered(number: usize) -> Message {
@@ -136,6 +142,41 @@ async fn only_who_is_in_scope_and_has_the_key_gets_in() {
     assert!(!refused(Identity::module("leaf", "known"), site::LEAF_KEY).await);
     assert!(refused(Identity::module("leaf", "ghost"), site::LEAF_KEY).await);
     assert!(refused(Identity::module("disabled", "known"), site::LEAF_KEY).await);
+}
+
+/// A hub above that is not reached.
+struct Away;
+
+impl ScopeSource for Away {
+    fn page<'a>(&'a self, _: &'a Value) -> ScopeAnswer<'a> {
+        Box::pin(async { Err(HubApiError::Answer { act: "anything" }) })
+    }
+
+    fn one<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
+        self.page(body)
+    }
+}
+
+#[tokio::test]
+async fn while_the_hub_above_is_away_a_wrong_key_is_answered_as_an_unknown_name_is() {
+    let alone = alone::Alone::with_scope(std::sync::Arc::new(Away));
+    let own = Identity::device("edge");
+    for identity in [module("sensor"), module("ghost"), own, Identity::device("leaf"), Identity::module("leaf", "m")] {
+        let token = sas::sign(&sas::audience(HUB_HOST, &identity), site::WRONG_KEY, 4_000_000_000, None).unwrap();
+        let request = ConnectRequest {
+            identity: identity.clone(),
+            hub_host: HUB_HOST.into(),
+            api_version: String::new(),
+            model_id: None,
+            auth_chain: None,
+            client_type: None,
+            credential: Credential::Sas(token),
+            clean_session: true,
+            peer: ([127, 0, 0, 1], 1).into(),
+            link: SessionLink::detached().0,
+        };
+        assert_eq!(alone.hub.authenticate(&request).await, Err(Refusal::Unavailable), "{identity}");
+    }
 }
 
 #[tokio::test]

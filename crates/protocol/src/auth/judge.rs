@@ -15,6 +15,9 @@
 //! | either, `auth-chain` `{identity};…;e` | `e/$edgeHub` | `{host}/devices/e`, or `…/modules/$edgeHub` below it | every device in the chain is enabled, each next one is an edge device and the parent of the one before |
 //! | any device or module, `skn` names a policy | that policy | `{host}`, `{host}/devices`, or one of the above | the policy may connect devices; the device is enabled and the module exists |
 //!
+//! The signature comes first: [`Denied::Disabled`] and [`Denied::ChainBroken`] are said to whoever holds a key, and every other
+//! denial is answered alike.
+//!
 //! `{host}` is any name the claim is told to accept; ids and host compare without case, since one client lower-cases the
 //! whole resource. A chain of one element speaks for itself and is judged as if there were none. An expired token is past
 //! its `se` by more than [`CLOCK_SKEW`](crate::limits::CLOCK_SKEW); a session ends
@@ -193,7 +196,7 @@ pub enum Denied {
     /// There is no such device or module.
     #[error("{0} is not known")]
     Unknown(Identity),
-    /// The device may not connect.
+    /// The device may not connect. Said only of a claim that is signed with the right key.
     #[error("device {0} is disabled")]
     Disabled(String),
     /// The identity has no keys.
@@ -298,23 +301,26 @@ impl<'a> Case<'a> {
 
     /// Decides.
     pub fn decide(&self, facts: &Facts) -> Result<Admitted, Denied> {
-        let device = self.enabled(facts, self.identity.device_id())?;
-        let module = match self.identity.module_id() {
-            Some(_) => Some(facts.modules.get(self.identity).ok_or_else(|| Denied::Unknown(self.identity.clone()))?),
-            None => None,
+        let device = || known_device(facts, self.identity.device_id());
+        let module = || match self.identity.module_id() {
+            Some(_) => facts.modules.get(self.identity).map(Some).ok_or_else(|| Denied::Unknown(self.identity.clone())),
+            None => Ok(None),
         };
         let signed_by = match &self.signer {
             // A device may sign for its modules; the module's own key is the usual one.
-            Signer::Itself => match (self.verify(self.identity, module.unwrap_or(&device.authentication)), module) {
-                (Ok(()), _) => SignedBy::Identity,
-                (Err(_), Some(_)) if self.verify(self.identity, &device.authentication).is_ok() => SignedBy::Device,
-                (Err(denied), _) => return Err(denied),
-            },
+            Signer::Itself => {
+                let (device, module) = (device()?, module()?);
+                match (self.verify(self.identity, module.unwrap_or(&device.authentication)), module) {
+                    (Ok(()), _) => SignedBy::Identity,
+                    (Err(_), Some(_)) if self.verify(self.identity, &device.authentication).is_ok() => SignedBy::Device,
+                    (Err(denied), _) => return Err(denied),
+                }
+            }
             Signer::Gateway(devices) => {
-                self.require_line_of_parents(facts, devices)?;
                 let hub = edge_hub(devices);
                 let keys = facts.modules.get(&hub).ok_or_else(|| Denied::Unknown(hub.clone()))?;
                 self.verify(&hub, keys)?;
+                self.require_line_of_parents(facts, devices)?;
                 SignedBy::Gateway
             }
             Signer::Policy => {
@@ -322,6 +328,9 @@ impl<'a> Case<'a> {
                 SignedBy::Policy
             }
         };
+        // Only now: whoever does not hold a key learns of no name whether it is there, and enabled.
+        module()?;
+        require_enabled(self.identity.device_id(), device()?)?;
         let session_ends_at_secs = self.token.expiry_secs().saturating_add(TOKEN_GRACE.as_secs());
         Ok(Admitted { signed_by, session_ends_at_secs })
     }
@@ -342,14 +351,6 @@ impl<'a> Case<'a> {
             || self.token.is_for(&sas::audience(host, &Identity::device(signer.device_id())))
     }
 
-    fn enabled<'f>(&self, facts: &'f Facts, device: &str) -> Result<&'f DeviceFacts, Denied> {
-        match facts.devices.get(device) {
-            Some(facts) if facts.enabled => Ok(facts),
-            Some(_) => Err(Denied::Disabled(device.to_owned())),
-            None => Err(Denied::Unknown(Identity::device(device))),
-        }
-    }
-
     fn verify(&self, signer: &Identity, authentication: &Authentication) -> Result<(), Denied> {
         match authentication {
             Authentication::Sas(keys) if keys.iter().any(|key| self.token.verify(key)) => Ok(()),
@@ -366,7 +367,8 @@ impl<'a> Case<'a> {
             |device: &str| Denied::ChainBroken { chain: self.auth_chain.to_owned(), device: device.to_owned() };
         let mut parent: Option<&str> = None;
         for (at, &device) in devices.iter().enumerate() {
-            let found = self.enabled(facts, device)?;
+            let found = known_device(facts, device)?;
+            require_enabled(device, found)?;
             let is_parent = at == 0 || parent == Some(device);
             let acts = at > 0 || devices.len() == 1;
             if !is_parent || (acts && !found.is_edge) {
@@ -385,6 +387,14 @@ impl<'a> Case<'a> {
         }
         self.verify(self.identity, &policy.authentication).map_err(|_| Denied::PolicySignature(name()))
     }
+}
+
+fn known_device<'f>(facts: &'f Facts, device: &str) -> Result<&'f DeviceFacts, Denied> {
+    facts.devices.get(device).ok_or_else(|| Denied::Unknown(Identity::device(device)))
+}
+
+fn require_enabled(device: &str, facts: &DeviceFacts) -> Result<(), Denied> {
+    if facts.enabled { Ok(()) } else { Err(Denied::Disabled(device.to_owned())) }
 }
 
 /// The module that speaks for the last of these devices' children.

@@ -120,6 +120,7 @@ fn devices_and_modules_speak_for_themselves() {
         ("leaf", "hub.example.test/devices", "leaf", Some(resource("hub.example.test/devices"))),
         ("nobody", "hub.example.test/devices/nobody", "nobody", Some(unknown("nobody"))),
         ("off", "hub.example.test/devices/off", "off", Some(Denied::Disabled("off".into()))),
+        ("off", "hub.example.test/devices/off", "leaf", Some(signature("off"))),
         ("bare", "hub.example.test/devices/bare", "bare", Some(Denied::Keyless(Identity::device("bare")))),
         // Modules.
         ("leaf/m", "hub.example.test/devices/leaf/modules/m", "leaf/m", None),
@@ -142,6 +143,7 @@ fn devices_and_modules_speak_for_themselves() {
         ),
         ("leaf/none", "hub.example.test/devices/leaf", "leaf", Some(unknown("leaf/none"))),
         ("off/m", "hub.example.test/devices/off/modules/m", "off/m", Some(Denied::Disabled("off".into()))),
+        ("off/m", "hub.example.test/devices/off/modules/m", "leaf", Some(signature("off/m"))),
     ];
     for (identity, resource, signed_by, denied) in table {
         let attempt = Attempt { identity, resource, signed_by, ..Attempt::default() };
@@ -179,8 +181,14 @@ fn a_gateway_speaks_for_those_below_it_and_for_nobody_else() {
         ("leaf", "low;top", "top", malformed("low;top")),
         ("leaf/m", "leaf;low", "low", malformed("leaf;low")),
         ("off", "off;top", "top", Some(Denied::Disabled("off".into()))),
-        ("leaf", "leaf;low;ghost", "ghost", Some(unknown("ghost"))),
+        ("leaf", "leaf;low;ghost", "ghost", Some(unknown("ghost/$edgeHub"))),
     ];
+    // With a wrong key all of them are alike, whatever else is wrong with the claim.
+    for (identity, chain) in [("leaf", "leaf;top"), ("odd", "odd;top"), ("off", "off;top"), ("ghost", "ghost;top")] {
+        let resource = "hub.example.test/devices/top";
+        let attempt = Attempt { identity, resource, signed_by: "low", chain: Some(chain), ..Attempt::default() };
+        assert_eq!(judge(&attempt, &world()).err(), Some(signature("top/$edgeHub")), "{identity} through {chain}");
+    }
     for (identity, chain, gateway, denied) in table {
         let signed_by = format!("{gateway}/$edgeHub");
         let resource = format!("hub.example.test/devices/{gateway}/modules/$edgeHub");
