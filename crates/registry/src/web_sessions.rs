@@ -40,13 +40,19 @@ impl Registry {
         self.engine.write(&Locks::none(), &[drop_old, create]).await.map(drop)
     }
 
-    /// Takes a sign-in code out of the registry and answers whose it was. One statement, so a code works once.
+    /// Takes a sign-in code out of the registry and answers whose it was. One statement takes it, so a code works once; one that is
+    /// not there is only read, since whoever guesses must not keep others from writing.
     pub async fn sign_in_code_take(
         &self,
         application: &str,
         code: &SecretHash,
         now_ms: i64,
     ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT user_id FROM sign_in_codes WHERE application = $1 AND code_hash = $2 AND expires_ms > $3";
+        let statement = Statement::new("read a sign-in code", CODES, sql).bind(application).bind(&code.0).bind(now_ms);
+        if self.engine.fetch_optional::<(String,)>(statement).await?.is_none() {
+            return Ok(None);
+        }
         let sql = "DELETE FROM sign_in_codes WHERE application = $1 AND code_hash = $2 AND expires_ms > $3 \
              RETURNING user_id";
         let statement = Statement::new("take a sign-in code", CODES, sql).bind(application).bind(&code.0).bind(now_ms);

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Both are stored as hashes. A session slides: it is extended when half of its idle time has passed, up to a fixed end.
-//! Failed attempts are counted by address; the codes cannot be guessed anyway, but attempts should not be free.
+//! Failed attempts are counted by address, so that guesses are not written down without end. A code that works is taken however
+//! many others failed: behind one proxy everybody has one address, and the codes, of 256 random bits, cannot be guessed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -84,30 +85,28 @@ pub(super) struct SignInLimiter {
 /// How many of each address, and since when.
 type Failures = HashMap<Option<IpAddr>, (u32, Instant)>;
 
+/// What is answered to a failed attempt.
+#[derive(Debug, PartialEq, Eq)]
+enum Failed {
+    /// That it failed.
+    Plainly,
+    /// That there were too many, of which one does not read in the log again.
+    TooOften,
+}
+
 impl SignInLimiter {
-    /// Whether the address may try, at `now`. An attempt counts as failed until it is known not to have: of many at the same
-    /// time, no more are let through than one after the other.
-    fn begin(&self, address: Option<IpAddr>, now: Instant) -> bool {
+    /// Counts an attempt that failed at `now`.
+    fn failed(&self, address: Option<IpAddr>, now: Instant) -> Failed {
         let mut failures = self.lock();
         failures.retain(|_, (_, since)| now.duration_since(*since) < SIGN_IN_FAILURE_WINDOW);
         let addresses = failures.len();
         match failures.entry(address) {
-            Entry::Occupied(known) if known.get().0 >= SIGN_IN_FAILURES_MAX => return false,
+            Entry::Occupied(known) if known.get().0 >= SIGN_IN_FAILURES_MAX => return Failed::TooOften,
             Entry::Occupied(mut known) => known.get_mut().0 += 1,
-            Entry::Vacant(_) if addresses >= SIGN_IN_ADDRESSES_MAX => return false,
+            Entry::Vacant(_) if addresses >= SIGN_IN_ADDRESSES_MAX => return Failed::TooOften,
             Entry::Vacant(unknown) => drop(unknown.insert((1, now))),
         }
-        true
-    }
-
-    /// An attempt did not fail.
-    fn forgive(&self, address: Option<IpAddr>) {
-        if let Entry::Occupied(mut known) = self.lock().entry(address) {
-            known.get_mut().0 -= 1;
-            if known.get().0 == 0 {
-                known.remove();
-            }
-        }
+        Failed::Plainly
     }
 
     fn lock(&self) -> MutexGuard<'_, Failures> {
@@ -123,18 +122,10 @@ impl App {
         code: &str,
         address: Option<IpAddr>,
     ) -> Result<(String, Access), AppError> {
-        let limiter = self.sign_in_limiter();
-        if !limiter.begin(address, Instant::now()) {
-            return Err(AppError::TooManyRequests);
-        }
         let now_ms = now_ms();
-        let user = self.registry().sign_in_code_take(&application.id, &SecretHash::of(code), now_ms).await;
-        if let Ok(None) = user {
-            tracing::warn!(?address, "sign-in with an unknown, used or expired code");
-            return Err(AppError::Unauthenticated);
-        }
-        limiter.forgive(address);
-        let user = user?.ok_or(AppError::Unauthenticated)?;
+        // A code that works is taken whatever others behind the same address have guessed.
+        let user = self.registry().sign_in_code_take(&application.id, &SecretHash::of(code), now_ms).await?;
+        let Some(user) = user else { return Err(self.sign_in_failed(address)) };
         let session = new_secret();
         let expires_ms = now_ms.saturating_add(millis(WEB_SESSION_IDLE));
         let hash = SecretHash::of(&session);
@@ -142,6 +133,18 @@ impl App {
         let actor = self.user_actor(application, &user).await?.ok_or(AppError::Unauthenticated)?;
         tracing::info!(actor = actor.id(), "signed in");
         Ok((session, authorize(&actor, Guard::SignedIn, self.resource_of(application))?))
+    }
+
+    fn sign_in_failed(&self, address: Option<IpAddr>) -> AppError {
+        match self.sign_in_limiter().failed(address, Instant::now()) {
+            Failed::TooOften => AppError::TooManyRequests,
+            Failed::Plainly => {
+                if transport::log::may_tell_of_stranger() {
+                    tracing::warn!(?address, "sign-in with an unknown, used or expired code");
+                }
+                AppError::Unauthenticated
+            }
+        }
     }
 
     /// The actor a session cookie proves to an application, if it does. Extends the session when it is time.
@@ -210,28 +213,23 @@ mod tests {
         let address = Some("192.0.2.1".parse().unwrap());
         let start = Instant::now();
         for _ in 0..SIGN_IN_FAILURES_MAX {
-            assert!(limiter.begin(address, start));
-            assert!(limiter.begin(None, start));
-            limiter.forgive(None);
+            assert_eq!(limiter.failed(address, start), Failed::Plainly);
         }
-        assert!(!limiter.begin(address, start));
-        assert!(limiter.begin(None, start), "what did not fail does not count");
-        assert!(limiter.begin(address, start + SIGN_IN_FAILURE_WINDOW));
+        assert_eq!(limiter.failed(address, start), Failed::TooOften);
+        assert_eq!(limiter.failed(None, start), Failed::Plainly, "another address");
+        assert_eq!(limiter.failed(address, start + SIGN_IN_FAILURE_WINDOW), Failed::Plainly);
     }
 
     #[test]
-    fn as_many_addresses_are_remembered_and_then_others_wait() {
+    fn as_many_addresses_are_remembered() {
         let (limiter, start) = (SignInLimiter::default(), Instant::now());
         let address = |n: usize| Some(IpAddr::from(u32::try_from(n).unwrap().to_be_bytes()));
         limiter.lock().extend((1..SIGN_IN_ADDRESSES_MAX).map(|n| (address(n), (1, start))));
-        assert!(limiter.begin(address(0), start), "just at the limit");
-        assert!(!limiter.begin(address(SIGN_IN_ADDRESSES_MAX), start), "one more");
-        assert!(limiter.begin(address(1), start), "one that is known may go on");
+        assert_eq!(limiter.failed(address(0), start), Failed::Plainly, "just at the limit");
+        assert_eq!(limiter.failed(address(SIGN_IN_ADDRESSES_MAX), start), Failed::TooOften, "one more");
+        assert_eq!(limiter.failed(address(1), start), Failed::Plainly, "one that is known");
         assert_eq!(limiter.lock().len(), SIGN_IN_ADDRESSES_MAX);
-        limiter.forgive(address(0));
-        assert!(limiter.begin(address(SIGN_IN_ADDRESSES_MAX), start), "the place of one that did not fail");
-        assert!(!limiter.begin(address(0), start));
-        assert!(limiter.begin(address(0), start + SIGN_IN_FAILURE_WINDOW));
+        assert_eq!(limiter.failed(address(SIGN_IN_ADDRESSES_MAX), start + SIGN_IN_FAILURE_WINDOW), Failed::Plainly);
     }
 
     #[test]

@@ -64,8 +64,11 @@ async fn codes_expire_and_guesses_are_limited() {
     for _ in 1..SIGN_IN_FAILURES_MAX {
         assert_eq!(anonymous.refused("POST", SESSION, json!({ "code": "guess" })).await.0, 401);
     }
-    let limited = anonymous.refused("POST", SESSION, json!({ "code": good })).await;
+    let limited = anonymous.refused("POST", SESSION, json!({ "code": "guess" })).await;
     assert_eq!(limited, (429, "TooManyRequests".to_owned(), Vec::new()));
+    // Whoever was sent a link gets in, from the same address.
+    assert_eq!(anonymous.call("POST", SESSION, json!({ "code": good })).await.status, 200);
+    assert_eq!(anonymous.refused("POST", SESSION, json!({ "code": good })).await.0, 429, "it works once");
     central.stop_complaining(&[GUESSED]).await;
 }
 
