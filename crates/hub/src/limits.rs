@@ -8,6 +8,19 @@ pub const AUTHENTICATIONS_MAX: usize = 64;
 /// How long a connection may wait for its turn to authenticate before it is told to come again.
 pub const AUTHENTICATION_WAIT: Duration = Duration::from_secs(20);
 
+/// Searches for the enrollment group that a token belongs to at the same time; others wait. Each tries every group.
+pub const GROUP_SEARCHES_MAX: usize = 1;
+
+/// Groups a search tries before others get their turn on the processor.
+pub const GROUPS_AT_ONCE_MAX: usize = 64;
+
+/// Enrollment groups of all applications that are kept, with their keys decoded, between searches; when there are more, keeping
+/// starts over.
+pub const GROUPS_KEPT_MAX: usize = 4_096;
+
+/// How long they are kept when nothing has changed that is known of.
+pub const GROUPS_KEPT_FOR: Duration = Duration::from_secs(1);
+
 /// Twin changes waiting for the writer; beyond it the callers wait.
 pub const TWIN_CHANGES_QUEUED_MAX: usize = 1_024;
 

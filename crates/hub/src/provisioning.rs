@@ -13,6 +13,8 @@
 //! A device id is the registration id as first written. Registration ids ignore case, so a device whose id differs in case
 //! only is the same one. The key derived from the group is also the device's key at the hub.
 
+mod groups;
+
 use std::sync::Arc;
 
 use events::clock::{now_ms, rfc3339_ms};
@@ -28,6 +30,7 @@ use sha2::{Digest, Sha256};
 
 use crate::applications::Applications;
 use crate::metrics::HubMetrics;
+use groups::Groups;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +42,7 @@ const CODE_NOT_ALLOWED: u32 = 400_209;
 #[derive(Clone)]
 pub struct Provisioning {
     registry: Registry,
+    groups: Arc<Groups>,
     applications: Applications,
     last_seen: LastSeen,
     metrics: HubMetrics,
@@ -59,7 +63,7 @@ pub struct Enrollee {
 impl Provisioning {
     /// For a registry.
     pub fn new(registry: Registry, applications: Applications, last_seen: LastSeen, metrics: HubMetrics) -> Self {
-        Self { registry, applications, last_seen, metrics }
+        Self { groups: Arc::new(Groups::new(registry.clone())), registry, applications, last_seen, metrics }
     }
 
     /// Finds the enrollment whose key made the token.
@@ -100,18 +104,10 @@ impl Provisioning {
             let genuine = token.verify(&own.keys.primary) || token.verify(&own.keys.secondary);
             return if genuine { Ok((own.keys, None)) } else { Err(unauthorized()) };
         }
-        let groups = self.registry.enrollment_groups_list(app).await.map_err(store_failed)?;
-        let lower_case = registration_id.to_ascii_lowercase();
-        // Exactly as written first; tools that ask for lower-case ids derive from those.
-        for text in [registration_id, &lower_case] {
-            for group in &groups {
-                let Some(keys) = derived(group, text) else { continue };
-                if token.verify(&keys.primary) || token.verify(&keys.secondary) {
-                    return Ok((keys, Some(group.clone())));
-                }
-            }
-        }
-        Err(unauthorized())
+        let found = self.groups.find(app, registration_id, token).await.map_err(store_failed)?;
+        let (group, derived_for) = found.ok_or_else(unauthorized)?;
+        let keys = derived(&group, &derived_for).ok_or_else(unauthorized)?;
+        Ok((keys, Some(group)))
     }
 
     /// Registers the device, or again.

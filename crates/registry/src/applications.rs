@@ -55,6 +55,8 @@ impl Registry {
             .bind(application.created_ms);
         let mut statements = vec![create];
         statements.extend(groups.iter().map(|group| upsert(&application.id, group)));
-        self.engine.write(&Locks::none(), &statements).await.map(drop)
+        let created = self.engine.write(&Locks::none(), &statements).await;
+        self.resources_changed();
+        created.map(drop)
     }
 }

@@ -36,6 +36,7 @@ mod web_sessions;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::engine::{Engine, Statement, Transaction};
 use self::outbox::Relayed;
@@ -70,6 +71,8 @@ pub use web_sessions::SecretHash;
 pub struct Registry {
     engine: Engine,
     outbox: Arc<Relayed>,
+    /// Counts changes of what people manage.
+    changes: Arc<AtomicU64>,
 }
 
 impl Registry {
@@ -85,7 +88,7 @@ impl Registry {
 
     async fn on(engine: Engine) -> Result<Self, OpenRegistryError> {
         let outbox = Relayed::load(&engine).await.map_err(OpenRegistryError::Read)?;
-        Ok(Self { engine, outbox })
+        Ok(Self { engine, outbox, changes: Arc::default() })
     }
 
     /// Refuses a SQLite file whose schema is of a later version, without changing it. A file that is empty or not there is fine.
@@ -100,6 +103,16 @@ impl Registry {
         let sql = "SELECT id FROM applications LIMIT 1";
         let _: Vec<(String,)> = self.engine.fetch_all(Statement::new("be probed", "applications", sql)).await?;
         Ok(())
+    }
+
+    /// Which of the changes this process made to what people manage ([`Resource`]) is the last: what was read before is to be read
+    /// again when it is another one.
+    pub fn resources_version(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn resources_changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Commits a change together with its events.

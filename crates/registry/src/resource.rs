@@ -153,7 +153,9 @@ impl Registry {
             }
         }
         let stored = transaction.fetch_optional(&upsert(application, row)).await?;
-        transaction.commit().await?;
+        let committed = transaction.commit().await;
+        self.resources_changed();
+        committed?;
         stored.ok_or(StoreError::Missing(act))
     }
 
@@ -166,11 +168,15 @@ impl Registry {
     ) -> Result<bool, StoreError> {
         let delete = one::<R>(R::ACTS.delete, "DELETE FROM", application, id);
         let Precondition::Etag(etag) = precondition else {
-            return Ok(self.engine.execute(delete).await? == 1);
+            let deleted = self.engine.execute(delete).await;
+            self.resources_changed();
+            return Ok(deleted? == 1);
         };
         let sql = format!("DELETE FROM {} WHERE application = $1 AND id = $2 AND etag = $3", R::TABLE);
         let guarded = Statement::new(R::ACTS.delete, R::TABLE, sql).bind(application).bind(id).bind(etag);
-        if self.engine.execute(guarded).await? == 1 {
+        let deleted = self.engine.execute(guarded).await;
+        self.resources_changed();
+        if deleted? == 1 {
             return Ok(true);
         }
         match self.resource_get::<R>(application, id).await? {
