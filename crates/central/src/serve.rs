@@ -220,7 +220,6 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     let application = first_start::set_up(&folder, &registry, &signing_keys).await?;
     let log = open_log(&folder, &registry, config).await?;
     let telemetry = open_telemetry(&folder, &registry, &application.id).await?;
-
     let applications = Applications::new(registry.clone(), &config.hostname, application);
     let (last_seen, live, health) = (LastSeen::default(), Live::default(), Health::default());
     let sessions = Sessions::new(last_seen.clone());
@@ -233,8 +232,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     let (connections, queue_writer) = EventQueue::new(events.clone());
     let (kept_sessions, kept_session_writer) = KeptSessions::new(registry.clone());
     let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone());
-    let provisioning =
-        Provisioning::new(registry.clone(), applications.clone(), last_seen.clone(), hub_metrics.clone());
+    let provisioning = Provisioning::new(registry.clone(), applications.clone(), last_seen.clone(), &hub_metrics);
     let relay = Relay::start(registry.clone(), events.clone()).await?;
     let last_seen_reader = LastSeenReader::new(registry.clone(), &log, last_seen.clone());
     last_seen_reader.restore().await.map_err(OpenPositionsError::from)?;
@@ -255,13 +253,13 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         stop_readers: CancellationToken::new(),
         pool: ReaderPool::start().map_err(ServeError::Thread)?,
     };
-    background.tasks.spawn(queue_writer.run(background.stop_events.clone()));
-    background.tasks.spawn(relay.run(background.stop_events.clone()));
-    background.tasks.spawn(kept_session_writer.run(background.stop_events.clone()));
-    background.tasks.spawn(twin_writer.run(background.stop_events.clone()));
+    let stop = || background.stop_events.clone();
+    background.tasks.spawn(queue_writer.run(stop()));
+    background.tasks.spawn(relay.run(stop()));
+    background.tasks.spawn(kept_session_writer.run(stop()));
+    background.tasks.spawn(twin_writer.run(stop()));
+    background.tasks.spawn(registry_watch::run(registry.clone(), health.condition("registry"), stop()));
     start_readers(&runner, &background, last_seen_reader, telemetry_reader);
-    let registry_health = health.condition("registry");
-    background.tasks.spawn(registry_watch::run(registry.clone(), registry_health, background.stop_events.clone()));
     let core = Core::new(Parts {
         folder,
         registry,

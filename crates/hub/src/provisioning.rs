@@ -62,8 +62,14 @@ pub struct Enrollee {
 
 impl Provisioning {
     /// For a registry.
-    pub fn new(registry: Registry, applications: Applications, last_seen: LastSeen, metrics: HubMetrics) -> Self {
-        Self { groups: Arc::new(Groups::new(registry.clone())), registry, applications, last_seen, metrics }
+    pub fn new(registry: Registry, applications: Applications, last_seen: LastSeen, metrics: &HubMetrics) -> Self {
+        Self {
+            groups: Arc::new(Groups::new(registry.clone())),
+            registry,
+            applications,
+            last_seen,
+            metrics: metrics.clone(),
+        }
     }
 
     /// Finds the enrollment whose key made the token.

@@ -111,6 +111,7 @@ async fn silent_connections_use_up_no_descriptors_and_keep_nobody_out() {
         tls: program.tls(),
         keep_alive: Duration::from_secs(60),
         subscribe: Subscriptions::default(),
+        reconnection: None,
     };
     // It is heard, if only to be refused.
     let (client, _events) = HubClient::start(options);

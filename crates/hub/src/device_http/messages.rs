@@ -65,11 +65,8 @@ impl HubHttp {
             .get(header::CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok())
             .is_some_and(|kind| kind.to_ascii_lowercase().starts_with(BATCH_TYPE));
-        let messages = if is_batch {
-            batch(&body)?
-        } else {
-            vec![Message { bag: properties(call.headers, call.names), body }]
-        };
+        let messages =
+            if is_batch { batch(&body)? } else { vec![Message { bag: properties(call.headers, call.names), body }] };
         let bytes = messages.iter().map(|message| message.bag.len() + message.body.len()).sum::<usize>();
         let cannot_be_sent_on = |message: &Message| delivery::as_telemetry(identity, message).is_err();
         if bytes > MESSAGE_BYTES_MAX || messages.iter().any(cannot_be_sent_on) {

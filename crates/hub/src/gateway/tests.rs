@@ -26,7 +26,7 @@ async fn gateway(folder: &std::path::Path) -> Gateway {
         kept_sessions: KeptSessions::new(registry.clone()).0,
         twins: Twins::new(registry.clone(), sessions.clone()).0,
         connections: EventQueue::new(events.clone()).0,
-        provisioning: Provisioning::new(registry.clone(), applications.clone(), LastSeen::default(), metrics.clone()),
+        provisioning: Provisioning::new(registry.clone(), applications.clone(), LastSeen::default(), &metrics),
         admission: Gateway::admission(),
         registry,
         applications,
