@@ -304,6 +304,21 @@ async fn whoever_holds_no_key_learns_of_no_name_whether_it_is_there() {
     // Whoever holds the key is told.
     assert_eq!(ask(&Identity::device("off"), &off.key).await.0, 403);
 
+    let register = async |id: &str| {
+        let scope = central.id_scope();
+        let audience = format!("{scope}/registrations/{id}");
+        let token = sas::sign(&audience, "d3Jvbmc=", now_secs() + 60, Some("registration")).unwrap();
+        let request = Request::builder().method("PUT").uri(format!("/{audience}/register?api-version=2021-06-01"));
+        let request = request.header(header::AUTHORIZATION, token).body(Bytes::new()).unwrap();
+        let body: Value = serde_json::from_slice(https.request(request).await.unwrap().body()).unwrap();
+        (body["errorCode"].clone(), body["message"].clone())
+    };
+    let expected = register("known").await;
+    assert_eq!(expected.0, 401_002);
+    for id in ["unknown", "off", "bare"] {
+        assert_eq!(register(id).await, expected, "{id}");
+    }
+
     let mut told = Vec::new();
     for identity in others.into_iter().chain([known]) {
         let (client, _events) = HubClient::start(central.client_options(identity, "d3Jvbmc="));

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use model::identity::Identity;
 use protocol::mqtt::encode::publish_topic;
 use protocol::mqtt::{Connect, HubConnection, Packet, QoS, decode};
 use testkit::memory_hub::{HUB_HOST, MemoryHub};
@@ -12,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use transport::client::ClientEvent;
+use transport::client::{ClientEvent, HubClient, LinkState};
 use transport::limits::{
     ARRIVAL_TIMEOUT, BATCH_MESSAGES_MAX, DRAIN_TIMEOUT, LINK_COMMANDS_MAX, METHODS_PENDING_MAX, READ_BYTES_MAX,
     REFUSED_BYTES_MAX, REFUSED_TIMEOUT, SHUTDOWN_TIMEOUT, STRANGER_SILENCE_MAX, WRITE_BYTES_SOFT_MAX, WRITE_TIMEOUT,
@@ -20,7 +21,7 @@ use transport::limits::{
 use transport::server::{ConnectionOptions, HubServer, InvokeError, ServerLimits, serve_connection};
 
 use crate::lifecycle::{in_memory, in_memory_with, send};
-use crate::rig::{Rig, connect, device, next};
+use crate::rig::{KEY, Rig, connect, device, next, state};
 
 const SUBSCRIBE: [&str; 2] = ["$iothub/methods/POST/#", "$iothub/twin/PATCH/properties/desired/#"];
 
@@ -140,6 +141,28 @@ async fn silent_connections_do_not_keep_a_device_out() {
     let (_client, _events) = connect(options).await;
     // Those before it in the backlog come in twice as many as there are places, a patience each time.
     assert!(began.elapsed() <= 4 * STRANGER_SILENCE_MAX, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_crowd_of_devices_gets_in_through_few_places_at_the_first_attempt() {
+    let rig = Rig::start().await;
+    let limits = ServerLimits { strangers_max: 4, ..ServerLimits::default() };
+    let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = HubServer::bind(addr, rig.authority.server(), rig.hub.clone(), limits).await.unwrap();
+    let port = server.local_addr().port();
+    tokio::spawn(server.serve(CancellationToken::new()));
+    let mut crowd = Vec::new();
+    for n in 0..12 * limits.strangers_max {
+        let identity = Identity::device(&format!("dev{n}"));
+        rig.hub.add_key(&identity, KEY);
+        let mut options = rig.options(identity);
+        options.port = port;
+        crowd.push(HubClient::start(options));
+    }
+    for (client, _events) in &crowd {
+        let over = state(client, |state| !matches!(state, LinkState::Connecting)).await;
+        assert_eq!(over, LinkState::Connected);
+    }
 }
 
 #[tokio::test(start_paused = true)]
