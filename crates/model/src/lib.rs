@@ -7,6 +7,7 @@ pub mod identity;
 pub mod limits;
 pub mod manifest;
 pub mod message;
+pub mod module_name;
 #[cfg(test)]
 mod mutation;
 mod pointer;

@@ -2,6 +2,11 @@
 
 /// Desired or reported properties of one twin, as [`crate::twin::document_bytes`] counts.
 pub const TWIN_SECTION_BYTES_MAX: usize = 32 * 1024;
+/// JSON text of desired or reported properties: what [`TWIN_SECTION_BYTES_MAX`] does not count is there too. Six times as much,
+/// for a section all of whose text has to be escaped.
+pub const TWIN_SECTION_TEXT_BYTES_MAX: usize = 6 * TWIN_SECTION_BYTES_MAX;
+/// Members and items of desired or reported properties, at all depths: each has its times in the metadata.
+pub const TWIN_ELEMENTS_MAX: usize = 8 * 1024;
 /// Tags of one twin.
 pub const TWIN_TAGS_BYTES_MAX: usize = 8 * 1024;
 /// Objects and arrays inside one another below a twin section.

@@ -73,15 +73,19 @@ impl TwinSection {
     /// When the patch, or the section it would lead to, breaks a document rule; the section is then unchanged.
     pub fn patch(&mut self, section: Section, patch: &Value, now: OffsetDateTime) -> Result<u64, TwinError> {
         validate_patch(patch)?;
-        let patch = without_service_members(patch);
+        self.merge(section, &without_service_members(patch), now)
+    }
+
+    /// Merges a patch that needs no check of its own; what it leads to is checked.
+    fn merge(&mut self, section: Section, patch: &Value, now: OffsetDateTime) -> Result<u64, TwinError> {
         let mut merged = Value::Object(self.properties.clone());
-        merge_patch(&mut merged, &patch);
+        merge_patch(&mut merged, patch);
         document::validate_section(&merged)?;
         let Value::Object(merged) = merged else { unreachable!("an object patch leaves an object") };
         self.properties = merged;
         self.version += 1;
         let stamp = metadata::Stamp::new(now, (section == Section::Desired).then_some(self.version));
-        metadata::update(&mut self.metadata, &patch, &stamp);
+        metadata::update(&mut self.metadata, patch, &stamp);
         Ok(self.version)
     }
 
@@ -95,7 +99,8 @@ impl TwinSection {
         let mut wanted = Value::Object(Map::new());
         merge_patch(&mut wanted, &without_service_members(properties));
         let patch = diff(&Value::Object(self.properties.clone()), &wanted);
-        self.patch(section, &patch, now)?;
+        // It names everything that goes beside everything that comes: more than either document may hold.
+        self.merge(section, &patch, now)?;
         Ok(patch)
     }
 

@@ -24,6 +24,9 @@ pub const FILTERS_MAX: usize = 32;
 /// Longest device, module or registration id, in bytes.
 pub const ID_BYTES_MAX: usize = 128;
 
+/// Longest model id a device announces, in bytes. Interfaces have at most 128 characters.
+pub const MODEL_ID_BYTES_MAX: usize = 256;
+
 /// Longest request id (`$rid`) that is echoed, in bytes. SDKs send a UUID or a small number.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 

@@ -29,6 +29,7 @@ use thiserror::Error;
 
 use super::image::ImageName;
 use super::problem::{Level, ManifestErrorCode as Code, Problems};
+use crate::module_name::ModuleName;
 use crate::pointer::Pointer;
 
 /// Startup order of a module that names none: after all others.
@@ -336,6 +337,11 @@ fn read_modules(section: &Map<String, Value>, at: &Pointer<'_>, problems: &mut P
                 "a module name has only letters, digits, '_' and '-', at most 128".to_owned()
             };
             problems.add(&at, Code::BadName, message);
+        } else if !problems.is_service()
+            && let Err(reason) = ModuleName::parse(name)
+        {
+            // Files are called by it: one that leads elsewhere must not come this far.
+            problems.add(&at, Code::BadName, reason.to_string());
         }
         if let Some(module) = module::read(entry, module::Role::User, &at, problems) {
             modules.insert(name.clone(), module);

@@ -8,16 +8,18 @@
 //! | null | deletes a member; none in an array, nor in an object there |
 //! | string | ≤ 4 KiB UTF-8 |
 //! | integer | −4503599627370496 … 4503599627370495 |
+//! | text | 192 KiB of JSON text, 8,192 members and items |
 //!
 //! Size is counted as the service documents it, not as JSON text: a key or string counts its UTF-8 bytes, a number 8, a
-//! boolean 4, objects and arrays the sum of what they hold.
+//! boolean 4, objects and arrays the sum of what they hold. So counted, nulls and empty arrays are nothing; the text of a section
+//! and the number of its elements are therefore bounded beside it, wider than anything the count lets through otherwise.
 
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::limits::{
-    TWIN_DEPTH_MAX, TWIN_INTEGER_MAX, TWIN_INTEGER_MIN, TWIN_KEY_BYTES_MAX, TWIN_SECTION_BYTES_MAX,
-    TWIN_STRING_BYTES_MAX, TWIN_TAGS_BYTES_MAX,
+    TWIN_DEPTH_MAX, TWIN_ELEMENTS_MAX, TWIN_INTEGER_MAX, TWIN_INTEGER_MIN, TWIN_KEY_BYTES_MAX, TWIN_SECTION_BYTES_MAX,
+    TWIN_SECTION_TEXT_BYTES_MAX, TWIN_STRING_BYTES_MAX, TWIN_TAGS_BYTES_MAX,
 };
 use crate::pointer::Pointer;
 
@@ -63,6 +65,18 @@ pub enum TwinErrorKind {
         /// The most there may be.
         limit: usize,
     },
+    /// The section holds too much that the count of its bytes leaves out.
+    #[error("section is {bytes} bytes of JSON text, the limit is {TWIN_SECTION_TEXT_BYTES_MAX}")]
+    TooMuchText {
+        /// Bytes of its text.
+        bytes: usize,
+    },
+    /// The section has too many members and items.
+    #[error("section has {elements} members and items, the limit is {TWIN_ELEMENTS_MAX}")]
+    TooManyElements {
+        /// How many.
+        elements: usize,
+    },
 }
 
 /// Checks a patch for desired or reported properties, before it is merged. `$version` and `$metadata` at the top are
@@ -72,7 +86,17 @@ pub enum TwinErrorKind {
 /// The first rule that is broken, and where.
 pub fn validate_patch(patch: &Value) -> Result<(), TwinError> {
     check_object(patch, &Pointer::root(""), 0, false)?;
-    check_size(patch, TWIN_SECTION_BYTES_MAX)
+    check_size(patch, TWIN_SECTION_BYTES_MAX)?;
+    let fail = |kind| Err(TwinError { path: String::new(), kind });
+    let elements = elements(patch);
+    if elements > TWIN_ELEMENTS_MAX {
+        return fail(TwinErrorKind::TooManyElements { elements });
+    }
+    let bytes = text_bytes(patch);
+    if bytes > TWIN_SECTION_TEXT_BYTES_MAX {
+        return fail(TwinErrorKind::TooMuchText { bytes });
+    }
+    Ok(())
 }
 
 /// Checks a whole tags section or a patch of it.
@@ -104,6 +128,41 @@ pub fn document_bytes(value: &Value) -> usize {
             .map(|(name, value)| name.len() + document_bytes(value))
             .sum(),
     }
+}
+
+/// Members and items at all depths, but for what is read and never kept at the top.
+fn elements(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.len() + items.iter().map(elements).sum::<usize>(),
+        Value::Object(members) => {
+            members.iter().filter(|(name, _)| !name.starts_with('$')).map(|(_, member)| 1 + elements(member)).sum()
+        }
+        _ => 0,
+    }
+}
+
+/// Bytes of the JSON text, without `$` members.
+pub(super) fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 2 + items.iter().map(|item| text_bytes(item) + 1).sum::<usize>(),
+        Value::Object(members) => {
+            let members = members.iter().filter(|(name, _)| !name.starts_with('$'));
+            2 + members.map(|(name, member)| escaped_bytes(name) + 4 + text_bytes(member)).sum::<usize>()
+        }
+        Value::String(text) => escaped_bytes(text) + 2,
+        Value::Null | Value::Bool(true) => 4,
+        Value::Bool(false) => 5,
+        Value::Number(number) => number.to_string().len(),
+    }
+}
+
+fn escaped_bytes(text: &str) -> usize {
+    let of_byte = |byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(of_byte).sum()
 }
 
 fn check_size(document: &Value, limit: usize) -> Result<(), TwinError> {

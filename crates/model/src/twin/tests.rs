@@ -7,8 +7,8 @@ use time::macros::datetime;
 
 use super::*;
 use crate::limits::{
-    TWIN_DEPTH_MAX, TWIN_INTEGER_MAX, TWIN_INTEGER_MIN, TWIN_KEY_BYTES_MAX, TWIN_SECTION_BYTES_MAX,
-    TWIN_STRING_BYTES_MAX, TWIN_TAGS_BYTES_MAX,
+    TWIN_DEPTH_MAX, TWIN_ELEMENTS_MAX, TWIN_INTEGER_MAX, TWIN_INTEGER_MIN, TWIN_KEY_BYTES_MAX, TWIN_SECTION_BYTES_MAX,
+    TWIN_SECTION_TEXT_BYTES_MAX, TWIN_STRING_BYTES_MAX, TWIN_TAGS_BYTES_MAX,
 };
 
 const NOON: OffsetDateTime = datetime!(2024-03-05 12:00:00.01 UTC);
@@ -36,6 +36,59 @@ fn merge_follows_rfc_7396() {
     assert_eq!(merged(json!({"e": null}), json!({"a": 1})), json!({"e": null, "a": 1}));
     assert_eq!(merged(json!([1, 2]), json!({"a": "b", "c": null})), json!({"a": "b"}));
     assert_eq!(merged(json!({}), json!({"a": {"bb": {"ccc": null}}})), json!({"a": {"bb": {}}}));
+}
+
+#[test]
+fn what_the_count_of_bytes_leaves_out_is_bounded_too() {
+    let kind = |patch: &Value| validate_patch(patch).map_err(|error| error.kind);
+    let fillers = [json!(null), json!([]), json!({}), json!("")];
+    for filler in fillers {
+        let items = |count: usize| json!({ "a": vec![filler.clone(); count] });
+        assert_eq!(document_bytes(&items(TWIN_ELEMENTS_MAX)), 1, "counted, it is nothing");
+        assert_eq!(kind(&items(TWIN_ELEMENTS_MAX - 1)), Ok(()), "{filler}");
+        let elements = TWIN_ELEMENTS_MAX + 1;
+        assert_eq!(kind(&items(TWIN_ELEMENTS_MAX)), Err(TwinErrorKind::TooManyElements { elements }), "{filler}");
+    }
+    // Patches that are each fine do not add up to more.
+    let mut section = TwinSection::default();
+    let half = |name: &str| json!({ name: vec![json!(null); TWIN_ELEMENTS_MAX / 2] });
+    section.patch(Section::Reported, &half("a"), NOON).unwrap();
+    let error = section.patch(Section::Reported, &half("b"), NOON).unwrap_err();
+    assert!(matches!(error.kind, TwinErrorKind::TooManyElements { .. }), "{error}");
+    assert_eq!(section.version, 2);
+}
+
+#[test]
+fn a_full_section_can_be_replaced_by_another_full_one() {
+    const MEMBERS: usize = TWIN_ELEMENTS_MAX / 4 * 3;
+    let full =
+        |name: char| -> Value { Value::Object((0..MEMBERS).map(|n| (format!("{name}{n:03x}"), json!(""))).collect()) };
+    let mut section = TwinSection::default();
+    section.replace(Section::Desired, &full('a'), NOON).unwrap();
+    let patch = section.replace(Section::Desired, &full('b'), NOON).unwrap();
+    assert_eq!(Value::Object(section.properties.clone()), full('b'));
+    assert_eq!(patch.as_object().unwrap().len(), 2 * MEMBERS);
+}
+
+#[test]
+fn the_text_of_a_section_is_counted_as_it_is_written() {
+    let written = json!({
+        "a\"\\": ["\u{1}\n\t\r\u{8}\u{c}/ü", -1.5, 12, true, false, null, {}, []], "b": { "c": "" }, "d": {}
+    });
+    let bytes = document::text_bytes(&written);
+    let text = written.to_string().len();
+    // Each object and array is counted with a comma more than it has.
+    assert!((text..text + 8).contains(&bytes), "{bytes} of {text}");
+    // All text escaped fits; the structure around many short strings may take more.
+    let escaped = |count: usize| json!({ "a": vec!["\u{1}".repeat(4_000); count] });
+    assert_eq!(validate_patch(&escaped(8)), Ok(()));
+    let mut structured = escaped(8);
+    structured["b"] = json!(vec![json!({}); 2_000]);
+    let error = validate_patch(&structured).unwrap_err();
+    assert!(
+        matches!(error.kind, TwinErrorKind::TooMuchText { bytes } if bytes > TWIN_SECTION_TEXT_BYTES_MAX),
+        "{error}"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::DpsError;
+use crate::hub::model_id::{is_model_id, is_old_model_id};
 use crate::limits::REGISTER_BYTES_MAX;
 
 /// A register request. The registration id always comes from the connection or path, never from the body.
@@ -57,7 +58,12 @@ impl RegisterRequest {
             return Err(DpsError::bad_request("the request names another registration"));
         }
         let payload = body.payload.or(body.data).map(read_again).filter(|payload| !payload.is_null());
-        Ok(Self { payload, tpm: body.tpm })
+        let request = Self { payload, tpm: body.tpm };
+        let is_known_form = |id: &str| id.is_empty() || is_model_id(id) || is_old_model_id(id);
+        if !request.model_id().is_none_or(is_known_form) {
+            return Err(DpsError::bad_request("the model id is no DTMI, or too long"));
+        }
+        Ok(request)
     }
 
     /// The device template the payload asks for, in any of the spellings devices use, newest first.

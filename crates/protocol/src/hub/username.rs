@@ -12,6 +12,7 @@
 use model::identity::Identity;
 
 use super::bag;
+use super::model_id::is_model_id;
 use crate::limits::ID_BYTES_MAX;
 
 /// The api-version our own device role announces.
@@ -65,7 +66,7 @@ pub enum ParseUserNameError {
     #[error("the user name has no api-version")]
     ApiVersion,
     /// `model-id` is not a model id.
-    #[error("the model id does not begin with dtmi:")]
+    #[error("the model id is no DTMI, or too long")]
     ModelId,
 }
 
@@ -121,7 +122,7 @@ impl Query {
         let field = |name| bag::get(text.as_bytes(), name).map(|value| value.into_owned());
         let filled = |name| field(name).filter(|value| !value.is_empty());
         let model_id = filled("model-id");
-        if model_id.as_deref().is_some_and(|id| !id.starts_with("dtmi:")) {
+        if model_id.as_deref().is_some_and(|id| !is_model_id(id)) {
             return Err(ParseUserNameError::ModelId);
         }
         Ok(Self {

@@ -37,6 +37,21 @@ fn settings(settings: Value) -> Result<Module, u16> {
 }
 
 #[test]
+fn a_module_that_no_file_can_be_called_by_does_not_reach_the_device() {
+    let named = |name: &str| {
+        let mut section = section(module("status", json!("running")));
+        section["modules"] = json!({ name: module("status", json!("running")) });
+        AgentDesired::parse(&section).map_err(|error| error.code)
+    };
+    for name in ["m", "a.b", "with:colon"] {
+        assert!(named(name).unwrap().modules.contains_key(name));
+    }
+    for name in ["/etc/cron.d/x", "../x", "..", "a/b", "a\0b", "a\nb", ""] {
+        assert_eq!(named(name).err(), Some(400), "{name:?}");
+    }
+}
+
+#[test]
 fn defaults() {
     let module = read("env", Value::Null).unwrap();
     assert_eq!(module.version, "");
