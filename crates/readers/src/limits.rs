@@ -28,8 +28,12 @@ pub const BYTES_PER_READ_MAX: usize = 4 * 1024 * 1024;
 /// Records before its position that the telemetry reader looks at again after a start, for the newest raw messages.
 pub const REPLAYED_RECORDS_MAX: u64 = 20_000;
 
-/// Ids and names the telemetry reader keeps to share between rows; when there are more, it starts over.
-pub const SHARED_TEXTS_MAX: usize = 100_000;
+/// Ids and names the telemetry reader keeps to share between rows, in bytes with what keeping each of them takes; when there is
+/// more, it starts over.
+pub const SHARED_TEXTS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Sources of records the telemetry reader remembers, likewise. About 100,000.
+pub const KNOWN_SOURCES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of a text that is shared. Ids are shorter; names in messages may be as long as a message, and are not kept then.
 pub const SHARED_TEXT_BYTES_MAX: usize = 256;

@@ -32,7 +32,7 @@ pub mod series;
 pub mod store;
 
 pub use catalog::{Catalog, CatalogError};
-pub use last_values::{LastValue, LastValues};
+pub use last_values::{LastValue, LastValues, LastValuesLimits};
 pub use newest::Newest;
 pub use row::{Row, Value};
 pub use segment::SegmentMeta;

@@ -6,8 +6,13 @@ pub const NEWEST_ROWS_MAX: usize = 200_000;
 /// Estimated memory [`crate::Newest`] holds before it refuses more: Central promises to idle below 150 MiB.
 pub const NEWEST_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Entries [`crate::LastValues`] keeps; beyond it the devices silent for longest are forgotten and looked up in the segments.
-pub const LAST_VALUES_MAX: usize = 500_000;
+/// Estimated memory of the newest values of all devices; beyond it those of the devices silent for longest are forgotten and
+/// looked up in the segments. About 300,000 numbers.
+pub const LAST_VALUES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Estimated memory of the newest values of one device, its modules and components; beyond it that device's oldest are
+/// forgotten, and nobody else's. About 4,000 numbers.
+pub const LAST_VALUES_DEVICE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Typed columns in one segment. Further names go to the `more` column: a device that puts, say, a time into the *names* of its
 /// fields must not make files that no tool can open.

@@ -61,7 +61,7 @@ impl Value {
     }
 
     /// Bytes this value holds beside its own place in the row.
-    fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Value::Double(_) | Value::Integer(_) | Value::Boolean(_) => 0,
             Value::Text(text) | Value::Json(text) => text.len() + ARC_BYTES,

@@ -19,7 +19,9 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use telemetry::{Row, Value};
 
-use crate::limits::{ROWS_PER_MESSAGE_MAX, SHARED_TEXT_BYTES_MAX, SHARED_TEXTS_MAX, VALUES_PER_ROW_MAX};
+use crate::limits::{
+    KNOWN_SOURCES_BYTES_MAX, ROWS_PER_MESSAGE_MAX, SHARED_TEXT_BYTES_MAX, SHARED_TEXTS_BYTES_MAX, VALUES_PER_ROW_MAX,
+};
 
 #[cfg(test)]
 mod tests;
@@ -93,7 +95,11 @@ fn utf32(body: &[u8], unit: fn([u8; 4]) -> u32) -> Cow<'_, [u8]> {
 #[derive(Debug, Default)]
 pub struct SharedTexts {
     known: HashSet<Arc<str>>,
+    bytes: usize,
 }
+
+/// What keeping a text takes beside its bytes.
+const SHARED_TEXT_OVERHEAD_BYTES: usize = size_of::<Arc<str>>() + 32;
 
 impl SharedTexts {
     /// The shared form of a text; a long one is copied each time.
@@ -104,9 +110,11 @@ impl SharedTexts {
         if let Some(known) = self.known.get(text) {
             return Arc::clone(known);
         }
-        if self.known.len() >= SHARED_TEXTS_MAX {
-            self.known.clear();
+        let bytes = SHARED_TEXT_OVERHEAD_BYTES + text.len();
+        if self.bytes + bytes > SHARED_TEXTS_BYTES_MAX {
+            *self = Self::default();
         }
+        self.bytes += bytes;
         let shared: Arc<str> = Arc::from(text);
         self.known.insert(Arc::clone(&shared));
         shared
@@ -160,7 +168,11 @@ pub struct KnownSource {
 #[derive(Debug, Default)]
 pub struct KnownSources {
     known: HashMap<Bytes, KnownSource>,
+    bytes: usize,
 }
+
+/// What keeping a source takes beside the bytes that say it, which are there twice: as they came, and taken apart.
+const SOURCE_OVERHEAD_BYTES: usize = size_of::<(Bytes, KnownSource)>() + size_of::<Source>() + 64;
 
 impl KnownSources {
     /// The source these bytes say.
@@ -168,8 +180,9 @@ impl KnownSources {
         if let Some(known) = self.known.get(bytes) {
             return Ok(known.clone());
         }
-        if self.known.len() >= SHARED_TEXTS_MAX {
-            self.known.clear();
+        let taken = SOURCE_OVERHEAD_BYTES + 2 * bytes.len();
+        if self.bytes + taken > KNOWN_SOURCES_BYTES_MAX {
+            *self = Self::default();
         }
         let source = Arc::new(Source::decode(bytes.clone())?);
         let known = KnownSource {
@@ -180,6 +193,7 @@ impl KnownSources {
         };
         // A copy: the record's bytes are a slice of the log's much larger reads.
         self.known.insert(Bytes::copy_from_slice(bytes), known.clone());
+        self.bytes += taken;
         Ok(known)
     }
 }

@@ -67,33 +67,80 @@ fn parts_of_a_device_have_values_of_their_own() {
     assert_eq!(values.of_device("d"), []);
 }
 
+/// What a value of a name of one letter takes.
+fn one() -> usize {
+    entry_bytes(&(None, None, "a".into()), &Value::Integer(0))
+}
+
+fn limits(values: usize, values_of_device: usize) -> LastValuesLimits {
+    LastValuesLimits { bytes_max: values * one(), device_bytes_max: values_of_device * one() }
+}
+
+fn held_bytes(values: &LastValues) -> usize {
+    let held = values.lock();
+    let counted: usize = held
+        .devices
+        .values()
+        .flat_map(|device| &device.values)
+        .map(|(key, entry)| entry_bytes(key, &entry.value))
+        .sum();
+    assert_eq!(held.bytes, counted);
+    assert_eq!(held.bytes, held.devices.values().map(|device| device.bytes).sum::<usize>());
+    counted
+}
+
 #[test]
-fn the_named_limit_is_that_of_a_store() {
-    let values = LastValues::default();
-    for offset in 0..LAST_VALUES_MAX as u64 {
-        values.observe(&row(&format!("d{offset}"), 1, offset, 0));
-    }
-    assert!(last(&values, "d0").is_some());
-    values.observe(&row("new", 1, LAST_VALUES_MAX as u64, 0));
-    assert!(last(&values, "d0").is_none() && last(&values, "new").is_some());
+fn the_named_limits_are_those_of_a_store() {
+    let named = LastValuesLimits { bytes_max: LAST_VALUES_BYTES_MAX, device_bytes_max: LAST_VALUES_DEVICE_BYTES_MAX };
+    assert_eq!(LastValues::default().limits, named);
 }
 
 #[test]
 fn at_the_limit_all_stay_and_one_more_forgets_the_silent() {
-    let values = LastValues::new(32);
+    let values = LastValues::new(limits(32, 32));
     for device in 0..32 {
         values.observe(&row(&format!("d{device}"), 1, device, 0));
     }
     values.observe(&row("d0", 2, 40, 0));
     assert!((0..32).all(|device| last(&values, &format!("d{device}")).is_some()));
+    assert_eq!(held_bytes(&values), 32 * one());
     values.observe(&row("new", 3, 41, 0));
     assert!(last(&values, "new").is_some() && last(&values, "d0").is_some());
     assert!(last(&values, "d1").is_none(), "silent for longest");
+    assert!(held_bytes(&values) <= 32 * one());
 }
 
 #[test]
-fn a_device_with_more_names_than_the_limit_is_not_kept() {
-    let values = LastValues::new(2);
+fn a_device_with_more_than_its_share_forgets_its_own_oldest_and_nobody_elses() {
+    let values = LastValues::new(limits(64, 8));
+    values.observe(&row("quiet", 1, 1, 1));
+    let named = |offset: u64| Row {
+        values: vec![(format!("{offset:04}").into(), Value::Text("x".repeat(100).into()))],
+        ..row("loud", offset as i64, offset, 0)
+    };
+    for offset in 2..1_000 {
+        values.observe(&named(offset));
+        assert!(held_bytes(&values) <= 9 * one());
+    }
+    assert_eq!(last(&values, "quiet"), Some(Value::Integer(1)));
+    assert!(values.get("loud", None, None, "0999").is_some() && values.get("loud", None, None, "0002").is_none());
+    values.remove_device("loud");
+    assert_eq!(held_bytes(&values), one());
+}
+
+#[test]
+fn a_value_that_grows_and_shrinks_is_counted_as_it_is() {
+    let values = LastValues::new(limits(64, 64));
+    for (offset, length) in [(1, 500), (2, 10), (3, 700)] {
+        let text = Value::Text("x".repeat(length).into());
+        values.observe(&Row { values: vec![("a".into(), text)], ..row("d", 1, offset, 0) });
+        held_bytes(&values);
+    }
+}
+
+#[test]
+fn a_message_larger_than_the_share_of_its_device_is_not_kept() {
+    let values = LastValues::new(limits(64, 2));
     let names = ["a", "b", "c"].map(|name| (Arc::from(name), Value::Integer(1)));
     values.observe(&Row { values: names.to_vec(), ..row("d", 1, 1, 1) });
     assert_eq!(values.of_device("d"), []);

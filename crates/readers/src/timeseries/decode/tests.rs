@@ -211,34 +211,38 @@ fn an_object_has_as_many_values_as_it_may_and_further_ones_are_counted() {
 }
 
 #[test]
-fn texts_are_shared_up_to_a_number_and_then_from_the_start() {
+fn texts_are_shared_up_to_so_many_bytes_and_then_from_the_start() {
     let mut texts = SharedTexts::default();
-    let first = texts.share("0");
-    for n in 1..SHARED_TEXTS_MAX {
-        texts.share(&n.to_string());
+    let text = |n: usize| format!("{n:0SHARED_TEXT_BYTES_MAX$}");
+    let most = SHARED_TEXTS_BYTES_MAX / (SHARED_TEXT_OVERHEAD_BYTES + SHARED_TEXT_BYTES_MAX);
+    let first = texts.share(&text(0));
+    for n in 1..most {
+        texts.share(&text(n));
     }
-    assert_eq!(texts.known.len(), SHARED_TEXTS_MAX);
-    assert!(Arc::ptr_eq(&first, &texts.share("0")));
-    texts.share("one more");
-    assert_eq!(texts.known.len(), 1);
-    assert_eq!(texts.share("0"), first);
+    assert_eq!(texts.known.len(), most);
+    assert!(Arc::ptr_eq(&first, &texts.share(&text(0))));
+    texts.share(&text(most));
+    assert_eq!((texts.known.len(), texts.bytes), (1, SHARED_TEXT_OVERHEAD_BYTES + SHARED_TEXT_BYTES_MAX));
+    assert_eq!(texts.share(&text(0)), first);
 }
 
 #[test]
-fn sources_are_remembered_up_to_a_number_and_then_from_the_start() {
+fn sources_are_remembered_up_to_so_many_bytes_and_then_from_the_start() {
     let (mut texts, mut sources) = (SharedTexts::default(), KnownSources::default());
     let (one, other) = (record("", "{}").source, {
         let origin = Origin::new("a", &Identity::device("other"), "g", None, None).unwrap();
         RecordParts::decode(origin.encode(Kind::Telemetry, 5, b"", b"{}").unwrap()).unwrap().source
     });
     let first = sources.get(&one, &mut texts).unwrap();
-    for n in 1..SHARED_TEXTS_MAX {
-        sources.known.insert(Bytes::from(n.to_string()), first.clone());
-    }
+    let of_one = sources.bytes;
+    assert_eq!(of_one, SOURCE_OVERHEAD_BYTES + 2 * one.len());
+    sources.bytes = KNOWN_SOURCES_BYTES_MAX - of_one;
     assert!(Arc::ptr_eq(&first.source, &sources.get(&one, &mut texts).unwrap().source));
-    assert_eq!(sources.known.len(), SHARED_TEXTS_MAX);
+    sources.known.clear();
+    sources.get(&one, &mut texts).unwrap();
+    assert_eq!(sources.bytes, KNOWN_SOURCES_BYTES_MAX, "just at the limit");
     assert_eq!(&*sources.get(&other, &mut texts).unwrap().device, "other");
-    assert_eq!(sources.known.len(), 1);
+    assert_eq!((sources.known.len(), sources.bytes), (1, SOURCE_OVERHEAD_BYTES + 2 * other.len()));
 }
 
 #[test]
