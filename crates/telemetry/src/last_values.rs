@@ -220,7 +220,7 @@ impl DeviceValues {
     fn forget_oldest(&mut self, bytes_max: usize) -> usize {
         let before = self.bytes;
         let mut by_offset: Vec<(u64, usize)> =
-            self.values.iter().map(|(key, entry)| (entry.offset, entry_bytes(key, &entry.value))).collect();
+            self.values.iter().map(|(key, entry)| (entry.newest_by.1, entry_bytes(key, &entry.value))).collect();
         by_offset.sort_unstable();
         let mut left = before;
         let mut forgotten = None;
@@ -232,7 +232,7 @@ impl DeviceValues {
             forgotten = Some(offset);
         }
         // Values of one message go together.
-        self.values.retain(|_, entry| forgotten.is_none_or(|forgotten| entry.offset > forgotten));
+        self.values.retain(|_, entry| forgotten.is_none_or(|forgotten| entry.newest_by.1 > forgotten));
         self.bytes = self.values.iter().map(|(key, entry)| entry_bytes(key, &entry.value)).sum();
         before - self.bytes
     }

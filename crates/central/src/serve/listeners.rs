@@ -148,7 +148,7 @@ async fn connection<S>(
 {
     let (stream, peer) = (client.guest.watch(stream), client.peer);
     let Some(acceptor) = acceptor else { return exchange(stream, client, answer, shutdown).await };
-    let handshake = acceptor.accept(stream);
+    let handshake = client.guest.in_turn(acceptor.accept(stream));
     let accepted = tokio::select! {
         biased;
         accepted = handshake => accepted,

@@ -50,6 +50,14 @@ impl ConnectionOptions {
         }
     }
 
+    /// Work on the client's coming or going, which takes turns with that of others.
+    pub(super) async fn in_turn<W: Future>(&self, work: W) -> W::Output {
+        match &self.guest {
+            Some(guest) => guest.in_turn(work).await,
+            None => work.await,
+        }
+    }
+
     /// The client has said who it is; its place is not asked for while that is checked.
     fn hear(&self) {
         self.guest.as_ref().inspect(|guest| guest.heard());

@@ -12,6 +12,7 @@
 //! thrown out by those behind him, and whoever sends it byte by byte is.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::slices::Slices;
 use crate::limits::{ARRIVAL_TIMEOUT, CONNECTIONS_MAX, STRANGER_PATIENCE, STRANGER_SILENCE_MAX, STRANGERS_MAX};
 
 #[cfg(test)]
@@ -64,6 +66,8 @@ struct Shared {
     places: Mutex<Places>,
     /// A place was given back, or a stranger who was asked stays.
     changed: Notify,
+    /// For those who come and go.
+    slices: Slices,
 }
 
 #[derive(Default)]
@@ -85,9 +89,10 @@ struct Stranger {
 }
 
 impl Door {
-    /// With nobody inside.
+    /// With nobody inside. On a runtime, whose workers it shares with whoever is inside.
     pub fn new(limits: ServerLimits) -> Self {
-        Self { shared: Arc::new(Shared { limits, places: Mutex::default(), changed: Notify::new() }) }
+        let slices = Slices::new(tokio::runtime::Handle::current().metrics().num_workers());
+        Self { shared: Arc::new(Shared { limits, places: Mutex::default(), changed: Notify::new(), slices }) }
     }
 
     /// Takes a place for a connection from this address, waiting until there is one.
@@ -187,6 +192,11 @@ struct Inner {
 }
 
 impl Guest {
+    /// Work on his coming or going, done beside those who are inside.
+    pub async fn in_turn<F: Future>(&self, work: F) -> F::Output {
+        self.inner.shared.slices.run(work).await
+    }
+
     /// He has said what he wants; from now on he is not hurried.
     pub fn arrived(&self) {
         self.inner.has_arrived.store(true, Ordering::Relaxed);

@@ -125,7 +125,7 @@ impl<H: HubHandler, P: ProvisioningHandler> Arrival<H, P> {
         let Self { stream, tls, handler, provisioning, mut options } = self;
         // Boxed both: the state of a handshake is larger than that of an idle connection, and a stream that is handed on by
         // value leaves room for itself in every future it passed through.
-        let accepted = Box::pin(async move { tls.accept(stream).await.map(Box::new) });
+        let accepted = Box::pin(options.in_turn(async move { tls.accept(stream).await.map(Box::new) }));
         let tls = tokio::select! {
             biased;
             accepted = accepted => match accepted {

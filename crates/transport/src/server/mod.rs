@@ -6,6 +6,7 @@ pub mod door;
 mod handler;
 pub mod link;
 mod listener;
+mod slices;
 
 pub use connection::{ConnectionOptions, serve_connection};
 pub use door::{Door, Guest, Leave, ServerLimits};

@@ -33,7 +33,8 @@ where
 {
     let (link, far) = SessionLink::detached();
     // Handler futures are boxed throughout: inline, the largest of them would be part of every idle connection.
-    let accepted: Pending<'_, _> = Box::pin(handler.connect(connect_request(*attempt, options, link)));
+    let accepted: Pending<'_, _> =
+        Box::pin(options.in_turn(handler.connect(connect_request(*attempt, options, link))));
     let Accepted { session, session_present, expires_at_secs } = match accepted.await {
         Ok(accepted) => accepted,
         Err(refusal) => return End::protocol(wire.face.refuse(refusal)),
@@ -58,7 +59,8 @@ where
     let graceful = matches!(end, End::Disconnect);
     let will = task.wire.face.take_will().filter(|_| !matches!(end, End::Asked(CloseReason::ShuttingDown)));
     drop(task);
-    open.leave(graceful, will).await;
+    let left: Pending<'_, _> = Box::pin(options.in_turn(open.leave(graceful, will)));
+    left.await;
     end
 }
 
