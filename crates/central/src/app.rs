@@ -16,6 +16,7 @@ pub mod error;
 pub mod filter;
 pub mod fleet;
 pub mod health;
+pub mod live;
 pub mod manifests;
 pub mod page;
 pub mod properties;
@@ -33,7 +34,7 @@ pub mod users;
 
 use std::sync::Arc;
 
-pub use access::{Access, Actor, ActorKind, Resource, authorize};
+pub use access::{Access, Actor, ActorKind, Proof, Resource, authorize};
 pub use error::AppError;
 use events::last_seen::LastSeen;
 use events::live::Live;

@@ -83,6 +83,8 @@ pub struct LimitsConfig {
     pub mqtt_connections_max: usize,
     /// HTTPS connections at the same time. Default 4,096.
     pub http_connections_max: usize,
+    /// Seconds after which an MQTT session ends although its token is still good. By default the token decides.
+    pub mqtt_session_secs_max: Option<u64>,
 }
 
 impl Default for Config {
@@ -107,7 +109,11 @@ impl Default for ListenConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { mqtt_connections_max: 100_000, http_connections_max: crate::limits::HTTP_CONNECTIONS_MAX }
+        Self {
+            mqtt_connections_max: 100_000,
+            http_connections_max: crate::limits::HTTP_CONNECTIONS_MAX,
+            mqtt_session_secs_max: None,
+        }
     }
 }
 
@@ -184,6 +190,9 @@ impl Config {
         }
         if self.telemetry.flush_bytes == 0 || self.telemetry.flush_secs == 0 {
             return wrong("telemetry.flush_bytes or flush_secs", "0".into(), "at least 1 is needed");
+        }
+        if self.limits.mqtt_session_secs_max == Some(0) {
+            return wrong("limits.mqtt_session_secs_max", "0".into(), "at least 1 is needed, or no such line");
         }
         Ok(())
     }

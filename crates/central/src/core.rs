@@ -15,6 +15,7 @@ use hub::applications::Applications;
 use hub::kept_sessions::KeptSessions;
 use hub::metrics::HubMetrics;
 use hub::provisioning::Provisioning;
+use hub::revocation::Revocation;
 use hub::sessions::Sessions;
 use hub::twins::Twins;
 use readers::positions::Positions;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub last_seen: LastSeen,
     /// Who is connected.
     pub sessions: Sessions,
+    /// What is ended when its credential is revoked.
+    pub revocation: Revocation,
     /// Twins.
     pub twins: Twins,
     /// What sessions are subscribed to, over a restart too.

@@ -69,6 +69,10 @@ pub const WEB_SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
 /// A console session ends after this long, whatever happens.
 pub const WEB_SESSION_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// How often the caller of a live stream is judged again although nothing is known to have changed: the command line, which is
+/// another process, changes users too.
+pub const STREAM_JUDGE_INTERVAL: Duration = Duration::from_secs(4);
+
 /// A sign-in link made on the command line, to be passed on, works this long.
 pub const SIGN_IN_INVITATION_LIFE: Duration = Duration::from_secs(24 * 3600);
 

@@ -30,6 +30,7 @@ use hub::kept_sessions::KeptSessions;
 use hub::metrics::{HubGauges, HubMetrics};
 use hub::provisioning::Provisioning;
 use hub::relay::{Relay, StartRelayError};
+use hub::revocation::Revocation;
 use hub::sessions::Sessions;
 use hub::twins::Twins;
 use readers::last_seen::LastSeenReader;
@@ -162,6 +163,18 @@ struct Background {
     pool: ReaderPool,
 }
 
+impl Background {
+    /// Nothing runs yet.
+    fn new() -> Result<Self, ServeError> {
+        Ok(Self {
+            tasks: TaskTracker::new(),
+            stop_events: CancellationToken::new(),
+            stop_readers: CancellationToken::new(),
+            pool: ReaderPool::start().map_err(ServeError::Thread)?,
+        })
+    }
+}
+
 /// Runs Central until the token is cancelled. `ready` is called once everything answers.
 pub async fn run(
     options: ServeOptions,
@@ -231,6 +244,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     let events = Events::new(log.clone(), live.clone(), EventMetrics::register(&mut metrics), &health);
     let (connections, queue_writer) = EventQueue::new(events.clone());
     let (kept_sessions, kept_session_writer) = KeptSessions::new(registry.clone());
+    let (revocation, revoker) = Revocation::new(registry.clone());
     let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone());
     let provisioning = Provisioning::new(registry.clone(), applications.clone(), last_seen.clone(), &hub_metrics);
     let relay = Relay::start(registry.clone(), events.clone()).await?;
@@ -247,15 +261,11 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         metrics: RunnerMetrics::register(&mut metrics),
     };
     let telemetry_reader = telemetry_reader(&runner, &telemetry, &registry, config, &mut metrics);
-    let background = Background {
-        tasks: TaskTracker::new(),
-        stop_events: CancellationToken::new(),
-        stop_readers: CancellationToken::new(),
-        pool: ReaderPool::start().map_err(ServeError::Thread)?,
-    };
+    let background = Background::new()?;
     let stop = || background.stop_events.clone();
     background.tasks.spawn(queue_writer.run(stop()));
     background.tasks.spawn(relay.run(stop()));
+    background.tasks.spawn(revoker.run(stop()));
     background.tasks.spawn(kept_session_writer.run(stop()));
     background.tasks.spawn(twin_writer.run(stop()));
     background.tasks.spawn(registry_watch::run(registry.clone(), health.condition("registry"), stop()));
@@ -272,6 +282,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         live,
         last_seen,
         sessions,
+        revocation,
         twins,
         kept_sessions,
         telemetry,
@@ -363,7 +374,7 @@ async fn listen(
         None => None,
     };
     let limits = ServerLimits { connections_max: mqtts_max, ..ServerLimits::default() };
-    let gateway = Arc::new(gateway(core));
+    let gateway = Arc::new(gateway(core, config));
     let mqtts = HubServer::bind(config.listen.mqtts, Arc::clone(&tls), Arc::clone(&gateway), limits).await;
     let mqtts = mqtts.map_err(|error| listeners::cannot_listen("--mqtts", config.listen.mqtts, &error))?;
     let mqtts = mqtts.with_provisioning(Arc::clone(&gateway));
@@ -389,7 +400,7 @@ async fn listen(
     Ok(endpoints)
 }
 
-fn gateway(core: &Core) -> Gateway {
+fn gateway(core: &Core, config: &Config) -> Gateway {
     Gateway {
         registry: core.registry.clone(),
         applications: core.applications.clone(),
@@ -401,6 +412,8 @@ fn gateway(core: &Core) -> Gateway {
         metrics: core.hub_metrics.clone(),
         provisioning: core.provisioning.clone(),
         admission: Gateway::admission(),
+        revocation: core.revocation.clone(),
+        session_life_max: config.limits.mqtt_session_secs_max.map(Duration::from_secs),
     }
 }
 

@@ -3,7 +3,9 @@
 
 use model::identity::Identity;
 use protocol::auth::judge::{self, Admitted, Authentication, Case, Claim, Denied, DeviceFacts, Facts, SignedBy};
-use registry::{DeviceRow, ModuleAuthentication, ModuleRow, Registry, StoreError};
+use protocol::auth::sas;
+use registry::{AdmittedDevice, DeviceRow, Ground, ModuleAuthentication, ModuleRow, Registry, StoreError};
+use sha2::{Digest, Sha256};
 use transport::server::Subscriptions;
 
 /// Checks credentials against the registry. Cheap to clone.
@@ -25,7 +27,16 @@ pub struct Principal {
     pub session_ends_at_secs: u64,
     /// What its session is subscribed to, as far as it is kept.
     pub subscriptions: Subscriptions,
+    /// What it rests on: whoever keeps something open lets go when one of these falls.
+    pub grounds: Vec<Ground>,
+    /// What tells the identity's own keys from others, where somebody else signed: a gateway checks its children's tokens
+    /// itself, and has to hear of their new keys.
+    pub unused_keys: Option<KeysMark>,
 }
+
+/// Tells keys from others, without being them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeysMark([u8; 8]);
 
 /// Why a claim is not believed. Clients are told only that, or to try again.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +58,7 @@ struct Found {
     facts: Facts,
     device: Option<DeviceRow>,
     module: Option<ModuleRow>,
+    grounds: Vec<Ground>,
 }
 
 impl Authenticator {
@@ -64,7 +76,7 @@ impl Authenticator {
     ) -> Result<Principal, AuthenticateError> {
         let identity = claim.identity;
         let case = judge::open(claim, now_secs)?;
-        let Found { facts, device, module } = self.look_up(application, identity, &case).await?;
+        let Found { facts, device, module, grounds } = self.look_up(application, identity, &case).await?;
         let admitted = case.decide(&facts)?;
         let device = device.ok_or_else(|| Denied::Unknown(identity.clone()))?;
         let (generation, subscriptions) = match module {
@@ -73,7 +85,11 @@ impl Authenticator {
         };
         let subscriptions = Subscriptions::from_bits(subscriptions);
         let Admitted { signed_by, session_ends_at_secs } = admitted;
-        Ok(Principal { device, generation, signed_by, session_ends_at_secs, subscriptions })
+        let unused_keys = match signed_by {
+            SignedBy::Identity | SignedBy::Device => None,
+            SignedBy::Gateway | SignedBy::Policy => Some(mark_of_keys(&facts, identity)),
+        };
+        Ok(Principal { device, generation, signed_by, session_ends_at_secs, subscriptions, grounds, unused_keys })
     }
 
     /// Looks up what the case needs. Shared access policies are not in the registry: none is found.
@@ -81,9 +97,12 @@ impl Authenticator {
         let needs = case.needs();
         let mut found = Found::default();
         for id in needs.devices {
-            if let Some(row) = self.registry.device_get(application, id).await? {
-                found.facts.devices.insert(id.to_owned(), device_facts(&row));
-                found.device = Some(row).filter(|_| id == identity.device_id()).or(found.device);
+            found.grounds.push(Ground::device(application, id));
+            if let Some(admitted) = self.registry.device_admitted(application, id).await? {
+                let group = admitted.device.enrollment_group.as_deref();
+                found.grounds.extend(group.map(|group| Ground::group(application, group)));
+                found.facts.devices.insert(id.to_owned(), device_facts(&admitted));
+                found.device = Some(admitted.device).filter(|_| id == identity.device_id()).or(found.device);
             }
         }
         for id in needs.modules {
@@ -98,10 +117,49 @@ impl Authenticator {
     }
 }
 
-fn device_facts(row: &DeviceRow) -> DeviceFacts {
-    let keys: Vec<String> = [&row.primary_key, &row.secondary_key].into_iter().flatten().cloned().collect();
+fn device_facts(admitted: &AdmittedDevice) -> DeviceFacts {
+    let keys: Vec<String> = device_keys(admitted).into_iter().flatten().collect();
     let authentication = if keys.is_empty() { Authentication::None } else { Authentication::Sas(keys) };
-    DeviceFacts { enabled: row.enabled, is_edge: row.is_edge, parent: row.gateway.clone(), authentication }
+    let row = &admitted.device;
+    DeviceFacts { enabled: may_connect(admitted), is_edge: row.is_edge, parent: row.gateway.clone(), authentication }
+}
+
+/// Whether a device may connect: it is enabled, and so is the group its keys are of.
+pub(crate) fn may_connect(admitted: &AdmittedDevice) -> bool {
+    let is_of_group = admitted.device.enrollment_group.is_some();
+    admitted.device.enabled && (!is_of_group || admitted.group.as_ref().is_some_and(|group| group.enabled))
+}
+
+/// The keys of a device at the hub, primary first. Those of a group that got other keys meanwhile are derived from these, as the
+/// device will have them: it may stand behind a gateway and never register again.
+pub(crate) fn device_keys(admitted: &AdmittedDevice) -> [Option<String>; 2] {
+    let AdmittedDevice { device, group } = admitted;
+    let stored = [device.primary_key.clone(), device.secondary_key.clone()];
+    match (&device.enrollment_group, group) {
+        (None, _) => stored,
+        (Some(_), None) => [None, None],
+        (Some(_), Some(group)) => {
+            let [primary, secondary] = stored;
+            let derived = |key: &str| sas::derive_device_key(key, &device.id).ok();
+            [primary.or_else(|| derived(&group.keys.primary)), secondary.or_else(|| derived(&group.keys.secondary))]
+        }
+    }
+}
+
+fn mark_of_keys(facts: &Facts, identity: &Identity) -> KeysMark {
+    let authentication = match identity.module_id() {
+        Some(_) => facts.modules.get(identity),
+        None => facts.devices.get(identity.device_id()).map(|device| &device.authentication),
+    };
+    let mut digest = Sha256::new();
+    if let Some(Authentication::Sas(keys)) = authentication {
+        for key in keys {
+            digest.update(key);
+            digest.update([0]);
+        }
+    }
+    let digest = digest.finalize();
+    KeysMark(digest[..8].try_into().expect("the digest is longer"))
 }
 
 fn module_authentication(row: &ModuleRow) -> Authentication {

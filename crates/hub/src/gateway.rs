@@ -12,6 +12,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use events::clock::{now_ms, now_secs};
@@ -20,23 +21,25 @@ use events::queue::EventQueue;
 use events::record::{EncodeRecordError, Origin, Source};
 use events::{Batch, Event, Events};
 use model::identity::Identity;
-use protocol::auth::judge::Claim;
+use protocol::auth::judge::{self, Claim};
 use protocol::dps::{DpsError, OperationStatus};
 use protocol::hub::bag;
-use registry::{Registry, StoreError};
+use registry::{Ground, Registry, StoreError};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 use transport::server::{
-    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, ProvisioningHandler,
-    Refusal, SessionLink, Subscriptions, TelemetryBatch,
+    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, Enrolled, HubError, HubHandler,
+    ProvisioningHandler, Refusal, SessionLink, Subscriptions, TelemetryBatch,
 };
 
 use crate::applications::Applications;
-use crate::authenticate::{AuthenticateError, Authenticator, Principal};
+use crate::authenticate::{AuthenticateError, Authenticator, KeysMark, Principal};
 use crate::kept_sessions::{KeepSessionError, KeptSessions};
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
 use crate::metrics::HubMetrics;
 use crate::provisioning::{Enrollee, Provisioning};
+use crate::revocation::{Held, Judgement, Judging, NotHeld, Opened, Revocation};
 use crate::sessions::{SessionId, Sessions};
 use crate::twins::{ChangeTwinError, Twins};
 
@@ -78,6 +81,10 @@ pub struct Gateway {
     pub provisioning: Provisioning,
     /// How many may authenticate at the same time.
     pub admission: Semaphore,
+    /// What is ended when its credential is revoked.
+    pub revocation: Revocation,
+    /// A session ends so long after it began, if its token does not end before; `None` leaves it to the token.
+    pub session_life_max: Option<Duration>,
 }
 
 impl Gateway {
@@ -101,24 +108,101 @@ pub struct HubSession {
     link: SessionLink,
     /// What is kept of its subscriptions; a session that ends with its connection has none.
     kept: Option<AtomicU8>,
+    /// From when it is listed.
+    held: Option<Held>,
 }
 
-/// A client that may connect.
-struct AdmittedClient {
+/// Who was let in, and what that rests on.
+struct AdmittedSession {
     speaker: Speaker,
-    /// Unix seconds.
-    session_ends_at_secs: u64,
+    ends_at_secs: u64,
     /// Of its session, as far as it is kept.
     subscriptions: Subscriptions,
+    grounds: Vec<Ground>,
+    claim: SessionClaim,
+}
+
+/// What a session was opened with, to be judged again.
+struct SessionClaim {
+    authenticator: Authenticator,
+    application: Arc<str>,
+    identity: Identity,
+    hosts: [Box<str>; 2],
+    token: Box<str>,
+    auth_chain: Option<Box<str>>,
+    /// Judged as of when it was let in: the token's own end is the transport's to keep.
+    at_secs: u64,
+    generation: Arc<str>,
+    unused_keys: Option<KeysMark>,
+    link: SessionLink,
+}
+
+impl Opened for SessionClaim {
+    fn judge(&self) -> Judging<'_> {
+        Box::pin(async {
+            let claim = Claim {
+                identity: &self.identity,
+                hosts: &[&self.hosts[0], &self.hosts[1]],
+                credential: judge::Credential::Sas(&self.token),
+                auth_chain: self.auth_chain.as_deref(),
+            };
+            match self.authenticator.authenticate(&self.application, claim, self.at_secs).await {
+                Ok(principal) => {
+                    let is_same =
+                        *principal.generation == *self.generation && principal.unused_keys == self.unused_keys;
+                    Ok(if is_same { Judgement::Stands { again_at_ms: None } } else { Judgement::Fell })
+                }
+                Err(AuthenticateError::Denied(reason)) => {
+                    tracing::info!(identity = %self.identity, "session ended: {reason}");
+                    Ok(Judgement::Fell)
+                }
+                Err(error @ (AuthenticateError::Store(_) | AuthenticateError::Busy)) => Err(error.into()),
+            }
+        })
+    }
+
+    fn end(&self) {
+        self.link.close(CloseReason::Disabled);
+    }
+}
+
+/// A provisioning connection.
+pub struct Enrolling {
+    enrollee: Enrollee,
+    _held: Held,
+}
+
+/// What a provisioning connection was opened with, to be judged again.
+struct EnrollmentClaim {
+    provisioning: Provisioning,
+    enrollee: Enrollee,
+    end: CancellationToken,
+}
+
+impl Opened for EnrollmentClaim {
+    fn judge(&self) -> Judging<'_> {
+        Box::pin(async {
+            match self.provisioning.again(&self.enrollee).await {
+                Ok(now) if now.stands_as(&self.enrollee) => Ok(Judgement::Stands { again_at_ms: None }),
+                Err(error) if error.is_retryable() => Err(error.into()),
+                Ok(_) | Err(_) => Ok(Judgement::Fell),
+            }
+        })
+    }
+
+    fn end(&self) {
+        self.end.cancel();
+    }
 }
 
 impl HubHandler for Gateway {
     type Session = HubSession;
 
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<HubSession>, Refusal> {
+        let mark = self.revocation.mark();
         let admitted = self.admit(&request).await;
         self.metrics.connect(admitted.is_ok());
-        let AdmittedClient { speaker, session_ends_at_secs, subscriptions } = admitted?;
+        let AdmittedSession { speaker, ends_at_secs, subscriptions, grounds, claim } = admitted?;
         let kept = self.resume(&speaker, subscriptions, request.clean_session).await?;
         let link = request.link;
         link.restore_subscriptions(kept);
@@ -128,18 +212,18 @@ impl HubHandler for Gateway {
         let Source { application, identity, .. } = &speaker.source;
         let told = Event::connection(&speaker.source, now_ms(), true);
         let id = self.sessions.register(application, identity, link.clone(), || place.fill(told));
-        let is_kept = !request.clean_session;
-        let kept_bits = is_kept.then(|| AtomicU8::new(kept.to_bits()));
-        let session = HubSession { speaker, id, link: link.clone(), kept: kept_bits };
-        // Disabled between the check and the registration: nobody else would have found the session to cut it.
-        let is_enabled = self.is_still_enabled(&session).await;
-        if !matches!(is_enabled, Ok(true)) {
-            self.end(&session).await;
-            link.close(CloseReason::Disabled);
-            return Err(is_enabled.err().unwrap_or(Refusal::NotAuthorized));
+        let kept_bits = (!request.clean_session).then(|| AtomicU8::new(kept.to_bits()));
+        let mut session = HubSession { speaker, id, link: link.clone(), kept: kept_bits, held: None };
+        match self.revocation.hold(Some(mark), &grounds, Arc::new(claim)).await {
+            Ok(held) => session.held = Some(held),
+            Err(not_held) => {
+                self.end(&session).await;
+                link.close(CloseReason::Disabled);
+                return Err(refused_hold(&not_held));
+            }
         }
         let session_present = kept != Subscriptions::default();
-        Ok(Accepted { session, session_present, expires_at_secs: Some(session_ends_at_secs) })
+        Ok(Accepted { session, session_present, expires_at_secs: Some(ends_at_secs) })
     }
 
     async fn telemetry(&self, session: &HubSession, batch: TelemetryBatch) -> Result<(), HubError> {
@@ -186,22 +270,33 @@ impl HubHandler for Gateway {
 }
 
 impl ProvisioningHandler for Gateway {
-    type Enrollee = Enrollee;
+    type Enrollee = Enrolling;
 
-    async fn enroll(&self, request: DpsConnectRequest) -> Result<Enrollee, Refusal> {
-        let DpsConnectRequest { id_scope, registration_id, credential, peer } = request;
+    async fn enroll(&self, request: DpsConnectRequest) -> Result<Enrolled<Enrolling>, Refusal> {
+        let DpsConnectRequest { id_scope, registration_id, credential, peer, end } = request;
         let Credential::Sas(token) = credential else { return Err(Refusal::NotAuthorized) };
-        self.attest(&id_scope, &registration_id, &token, Some(peer))
+        let mark = self.revocation.mark();
+        let enrollee = self
+            .attest(&id_scope, &registration_id, &token, Some(peer))
             .await
-            .map_err(|error| if error.is_retryable() { Refusal::Unavailable } else { Refusal::NotAuthorized })
+            .map_err(|error| if error.is_retryable() { Refusal::Unavailable } else { Refusal::NotAuthorized })?;
+        let (provisioning, grounds) = (self.provisioning.clone(), enrollee.grounds());
+        let claim = EnrollmentClaim { provisioning, enrollee: enrollee.clone(), end };
+        let held = self.revocation.hold(Some(mark), &grounds, Arc::new(claim)).await;
+        let held = held.map_err(|not_held| refused_hold(&not_held))?;
+        let expires_at_secs = Some(enrollee.ends_at_secs());
+        Ok(Enrolled { enrollee: Enrolling { enrollee, _held: held }, expires_at_secs })
     }
 
-    async fn register(&self, enrollee: &Enrollee, body: Bytes) -> Result<OperationStatus, DpsError> {
-        self.provisioning.register(enrollee, &body).await
+    async fn register(&self, enrolling: &Enrolling, body: Bytes) -> Result<OperationStatus, DpsError> {
+        // What let the connection in may have changed a moment ago.
+        let enrollee = self.provisioning.again(&enrolling.enrollee).await?;
+        self.provisioning.register(&enrollee, &body).await
     }
 
-    async fn operation_status(&self, enrollee: &Enrollee, operation_id: &str) -> Result<OperationStatus, DpsError> {
-        self.provisioning.status(enrollee, operation_id).await
+    async fn operation_status(&self, enrolling: &Enrolling, operation_id: &str) -> Result<OperationStatus, DpsError> {
+        let enrollee = self.provisioning.again(&enrolling.enrollee).await?;
+        self.provisioning.status(&enrollee, operation_id).await
     }
 }
 
@@ -287,7 +382,7 @@ impl Gateway {
     }
 
     /// Who connects, when its session has to end, and what is kept of an earlier one.
-    async fn admit(&self, request: &ConnectRequest) -> Result<AdmittedClient, Refusal> {
+    async fn admit(&self, request: &ConnectRequest) -> Result<AdmittedSession, Refusal> {
         let identity = &request.identity;
         let refused = |reason: &dyn std::fmt::Display| {
             if transport::log::may_tell_of_stranger() {
@@ -315,18 +410,27 @@ impl Gateway {
             AuthenticateError::Busy => Refusal::Unavailable,
             AuthenticateError::Store(error) => failed(&error),
         })?;
-        let Principal { session_ends_at_secs, subscriptions, .. } = principal;
+        let at_secs = now_secs();
+        let capped = self.session_life_max.map_or(u64::MAX, |life| at_secs.saturating_add(life.as_secs()));
+        let ends_at_secs = principal.session_ends_at_secs.min(capped);
+        let (grounds, unused_keys) = (principal.grounds.clone(), principal.unused_keys);
+        let subscriptions = principal.subscriptions;
         let speaker = self.speaker(&application.id.as_str().into(), identity, principal, request.model_id.clone());
         let speaker = speaker.map_err(|error| refused(&error))?;
-        Ok(AdmittedClient { speaker, session_ends_at_secs, subscriptions })
-    }
-
-    async fn is_still_enabled(&self, session: &HubSession) -> Result<bool, Refusal> {
-        let Source { application, identity, .. } = &session.speaker.source;
-        match self.registry.device_get(application, identity.device_id()).await {
-            Ok(device) => Ok(device.is_some_and(|device| device.enabled)),
-            Err(_) => Err(Refusal::Unavailable),
-        }
+        let Credential::Sas(token) = &request.credential else { return Err(Refusal::NotAuthorized) };
+        let claim = SessionClaim {
+            authenticator: Authenticator::new(self.registry.clone()),
+            application: Arc::clone(&speaker.source.application),
+            identity: identity.clone(),
+            hosts: [request.hub_host.as_str().into(), own.into()],
+            token: token.as_str().into(),
+            auth_chain: request.auth_chain.as_deref().map(Into::into),
+            at_secs,
+            generation: Arc::clone(&speaker.source.generation),
+            unused_keys,
+            link: request.link.clone(),
+        };
+        Ok(AdmittedSession { speaker, ends_at_secs, subscriptions, grounds, claim })
     }
 
     /// Ends a session and tells of it, unless another one has taken its place. Answers whether it told.
@@ -367,6 +471,19 @@ fn session_not_kept(identity: &Identity, error: &KeepSessionError) -> HubError {
         tracing::error!(%identity, error = error as &dyn std::error::Error, "subscriptions were not kept");
     }
     HubError { status: 503, message: "the subscriptions could not be kept".into() }
+}
+
+fn refused_hold(not_held: &NotHeld) -> Refusal {
+    match not_held {
+        NotHeld::Fell => {
+            tracing::info!("connection refused: {not_held}");
+            Refusal::NotAuthorized
+        }
+        NotHeld::Unknown(cause) => {
+            tracing::error!(error = &**cause as &dyn std::error::Error, "a connection could not be authenticated");
+            Refusal::Unavailable
+        }
+    }
 }
 
 fn not_stored(identity: &Identity, error: &(dyn std::error::Error + 'static)) -> HubError {

@@ -6,7 +6,8 @@
 //!                          ├─► twins ──► registry, sessions
 //!                          ├─► kept_sessions ──► registry
 //!                          └─► events (the log) ◄── relay ◄── registry (outbox)
-//!   people's side ──► sessions (methods, desired properties, disconnect), twins
+//!   people's side ──► sessions (methods, desired properties), twins
+//!   every door ──► revocation ◄── registry (what changed)
 //! ```
 //!
 //! Whatever is answered to a device is decided here. It refuses to know people, the REST API, and what becomes of a record
@@ -21,5 +22,6 @@ pub mod limits;
 pub mod metrics;
 pub mod provisioning;
 pub mod relay;
+pub mod revocation;
 pub mod sessions;
 pub mod twins;

@@ -21,6 +21,12 @@ pub const GROUPS_KEPT_MAX: usize = 4_096;
 /// How long they are kept when nothing has changed that is known of.
 pub const GROUPS_KEPT_FOR: Duration = Duration::from_secs(1);
 
+/// What rests on a changed credential is judged again so many at a time.
+pub const JUDGED_AT_ONCE_MAX: usize = 32;
+
+/// Pause before something is judged again that could not be.
+pub const JUDGE_RETRY_PAUSE: Duration = Duration::from_millis(500);
+
 /// Twin changes waiting for the writer; beyond it the callers wait.
 pub const TWIN_CHANGES_QUEUED_MAX: usize = 1_024;
 
@@ -56,6 +62,13 @@ pub const HUB_HTTP_BODY_BYTES_MAX: usize = 512 * 1024;
 
 /// Devices answered by one page of the scope calls of an edge's hub.
 pub const SCOPE_PAGE_DEVICES_MAX: usize = 1_000;
+
+/// Rows one page of the scope calls reads: the modules of its devices, and the devices without any.
+pub const SCOPE_PAGE_ROWS_MAX: usize = 4_096;
+
+/// Bytes of one page of the scope calls, so that whoever asks can take it in. A device with its modules is not divided: it is
+/// at most [`MODULES_PER_DEVICE_MAX`] + 1 times 1 KiB.
+pub const SCOPE_PAGE_BYTES_MAX: usize = 768 * 1024;
 
 /// Applications looked up by host name that are remembered; when there are more, remembering starts over.
 pub const APPLICATIONS_REMEMBERED_MAX: usize = 256;

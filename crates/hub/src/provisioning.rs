@@ -23,8 +23,9 @@ use protocol::auth::sas::{self, SasToken};
 use protocol::dps::{
     self, AssignmentStatus, DpsError, OperationStatus, RegisterRequest, RegistrationState, SymmetricKeyResult,
 };
+use protocol::limits::TOKEN_GRACE;
 use registry::{
-    DeviceRow, EnrollmentGroupRow, NewDevice, Registry, RelationshipRow, StoreError, SymmetricKeys, TemplateRow,
+    DeviceRow, EnrollmentGroupRow, Ground, NewDevice, Registry, RelationshipRow, StoreError, SymmetricKeys, TemplateRow,
 };
 use sha2::{Digest, Sha256};
 
@@ -58,6 +59,54 @@ pub struct Enrollee {
     device_id: String,
     keys: SymmetricKeys,
     group: Option<EnrollmentGroupRow>,
+    /// The device as it was, if it was there.
+    known: Option<Known>,
+    proof: Arc<Proof>,
+}
+
+/// What an enrollee proved itself with, to be judged again.
+#[derive(Debug)]
+struct Proof {
+    id_scope: String,
+    token: String,
+    expiry_secs: u64,
+    at_secs: u64,
+}
+
+/// What was known of a device when somebody enrolled as it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    generation: String,
+    /// Somebody blocked it; one that waits for approval is not.
+    is_blocked: bool,
+}
+
+impl Enrollee {
+    /// What its connection rests on.
+    pub fn grounds(&self) -> Vec<Ground> {
+        let group = self.group.as_ref().map(|group| Ground::group(&self.app, &group.id));
+        std::iter::once(Ground::device(&self.app, &self.device_id)).chain(group).collect()
+    }
+
+    /// When its connection has to end, in Unix seconds: the token's end and the grace after it.
+    pub fn ends_at_secs(&self) -> u64 {
+        self.proof.expiry_secs.saturating_add(TOKEN_GRACE.as_secs())
+    }
+
+    /// Whether a connection that was opened as `before` may go on as this: the same keys of the same enrollment, and neither the
+    /// group nor the device was closed, nor the device deleted, meanwhile.
+    pub fn stands_as(&self, before: &Self) -> bool {
+        let group = |enrollee: &Self| enrollee.group.as_ref().map(|group| group.id.clone());
+        let is_closed = |enrollee: &Self| {
+            enrollee.group.as_ref().is_some_and(|group| !group.enabled)
+                || enrollee.known.as_ref().is_some_and(|known| known.is_blocked)
+        };
+        let generation = |enrollee: &Self| enrollee.known.as_ref().map(|known| known.generation.clone());
+        self.keys == before.keys
+            && group(self) == group(before)
+            && (is_closed(before) || !is_closed(self))
+            && (before.known.is_none() || generation(self) == generation(before))
+    }
 }
 
 impl Provisioning {
@@ -77,13 +126,13 @@ impl Provisioning {
         &self,
         id_scope: &str,
         registration_id: &str,
-        token: &str,
+        text: &str,
         now_secs: u64,
     ) -> Result<Enrollee, DpsError> {
         if !dps::is_registration_id(registration_id) {
             return Err(DpsError::bad_request("the registration id is malformed"));
         }
-        let token = SasToken::parse(token).map_err(|error| DpsError::unauthorized(error.to_string()))?;
+        let token = SasToken::parse(text).map_err(|error| DpsError::unauthorized(error.to_string()))?;
         let fits = token.covers(&dps::audience(id_scope, registration_id));
         if token.is_expired(now_secs) || !fits || token.policy().is_some_and(|policy| policy != dps::POLICY) {
             return Err(unauthorized());
@@ -94,8 +143,33 @@ impl Provisioning {
         let app = application.id;
         let known = self.registry.device_id_of_registration(&app, registration_id).await.map_err(store_failed)?;
         let device_id = known.unwrap_or_else(|| registration_id.to_owned());
-        let (keys, group) = self.enrollment(&app, &device_id, registration_id, &token).await?;
-        Ok(Enrollee { app: app.into(), hub_host, registration_id: registration_id.to_owned(), device_id, keys, group })
+        let device = self.registry.device_get(&app, &device_id).await.map_err(store_failed)?;
+        let (keys, group) = self.enrollment(&app, &device_id, registration_id, device.as_ref(), &token).await?;
+        let known = device.map(|device| Known {
+            is_blocked: !device.enabled && !device.awaiting_approval,
+            generation: device.generation_id,
+        });
+        Ok(Enrollee {
+            app: app.into(),
+            hub_host,
+            registration_id: registration_id.to_owned(),
+            device_id,
+            keys,
+            group,
+            known,
+            proof: Arc::new(Proof {
+                id_scope: id_scope.to_owned(),
+                token: text.to_owned(),
+                expiry_secs: token.expiry_secs(),
+                at_secs: now_secs,
+            }),
+        })
+    }
+
+    /// The enrollee as its proof, judged again, makes it: a group or device may have changed since.
+    pub async fn again(&self, enrollee: &Enrollee) -> Result<Enrollee, DpsError> {
+        let Proof { id_scope, token, at_secs, .. } = &*enrollee.proof;
+        self.attest(id_scope, &enrollee.registration_id, token, *at_secs).await
     }
 
     async fn enrollment(
@@ -103,6 +177,7 @@ impl Provisioning {
         app: &str,
         device_id: &str,
         registration_id: &str,
+        device: Option<&DeviceRow>,
         token: &SasToken,
     ) -> Result<(SymmetricKeys, Option<EnrollmentGroupRow>), DpsError> {
         // An individual attestation wins over every group.
@@ -112,8 +187,28 @@ impl Provisioning {
         }
         let found = self.groups.find(app, registration_id, token).await.map_err(store_failed)?;
         let (group, derived_for) = found.ok_or_else(unauthorized)?;
+        if let Some(device) = device
+            && !self.may_claim(app, &group, device).await?
+        {
+            tracing::info!(device = device.id, group = group.id, "a key of one group for a device of another");
+            return Err(unauthorized());
+        }
         let keys = derived(&group, &derived_for).ok_or_else(unauthorized)?;
         Ok((keys, Some(group)))
+    }
+
+    /// Whether a key of the group may register a device that is there. One that registered through a group stays that group's as
+    /// long as there is such a group; one that nobody registered is for any group of its kind.
+    async fn may_claim(&self, app: &str, group: &EnrollmentGroupRow, device: &DeviceRow) -> Result<bool, DpsError> {
+        let owner = device.enrollment_group.as_deref().filter(|owner| device.provisioned && *owner != group.id);
+        let is_of_another = match owner {
+            Some(owner) => {
+                let owner = self.registry.resource_get::<EnrollmentGroupRow>(app, owner).await;
+                owner.map_err(store_failed)?.is_some()
+            }
+            None => false,
+        };
+        Ok(device.is_edge == group.is_edge && !is_of_another)
     }
 
     /// Registers the device, or again.
@@ -259,18 +354,23 @@ impl Provisioning {
     }
 
     async fn provision(&self, enrollee: &Enrollee, device: &DeviceRow) -> Result<(), DpsError> {
-        let group = enrollee.group.as_ref().map(|group| group.id.as_str());
+        let group = enrollee.group.as_ref();
         let is_done = device.provisioned
             && device.primary_key.as_deref() == Some(&enrollee.keys.primary)
             && device.secondary_key.as_deref() == Some(&enrollee.keys.secondary)
-            && device.enrollment_group.as_deref() == group;
+            && device.enrollment_group.as_deref() == group.map(|group| group.id.as_str());
         if is_done {
             return Ok(());
         }
         let registry = &self.registry;
         let marked =
             registry.device_mark_provisioned(&enrollee.app, &device.id, Some(&enrollee.keys), group, now_ms()).await;
-        marked.map(drop).map_err(store_failed)
+        match marked {
+            Ok(_) => Ok(()),
+            // The device was deleted, or its enrollment changed, a moment ago.
+            Err(StoreError::Missing(_)) => Err(unauthorized()),
+            Err(error) => Err(store_failed(error)),
+        }
     }
 }
 

@@ -234,28 +234,8 @@ impl Sessions {
         }
     }
 
-    /// Closes the session of one identity, if it has one.
-    pub fn disconnect(&self, app: &str, identity: &Identity, reason: CloseReason) {
-        if let Some(link) = self.link(app, identity) {
-            link.close(reason);
-        }
-    }
-
-    /// Closes the sessions of a device and of all its modules.
-    pub fn disconnect_device(&self, app: &str, device_id: &str, reason: CloseReason) {
-        let links: Vec<SessionLink> = {
-            let state = self.state();
-            let of_device = |key: &&Key| &*key.0 == app && key.1.device_id() == device_id;
-            state.live.iter().filter(|(key, _)| of_device(key)).map(|(_, live)| live.link.clone()).collect()
-        };
-        for link in links {
-            link.close(reason);
-        }
-    }
-
-    /// Forgets a deleted device and its modules: sessions are closed, and it was never seen.
+    /// Forgets a deleted device and its modules: it was never seen. Its sessions end as everything that rests on it does.
     pub fn forget_device(&self, app: &str, device_id: &str) {
-        self.disconnect_device(app, device_id, CloseReason::Disabled);
         self.inner.last_seen.forget_device(app, device_id);
     }
 

@@ -1,5 +1,6 @@
 //! API tokens: what a token may do and until when. The token's text is signed, not stored.
 
+use super::Ground;
 use super::engine::Value;
 use super::list::IdField;
 use super::resource::{Acts, Resource};
@@ -20,6 +21,7 @@ pub struct ApiTokenRow {
 impl Resource for ApiTokenRow {
     type Field = IdField;
     const TABLE: &'static str = "api_tokens";
+    const GROUND: Option<fn(&str, &str) -> Ground> = Some(Ground::token);
     const COLUMNS: &'static [&'static str] = &["id", "roles", "expires_ms", "created_ms"];
     const ACTS: Acts = Acts {
         read: "read an API token",

@@ -24,7 +24,7 @@ impl Registry {
         self.engine.fetch_optional(statement).await
     }
 
-    /// Sets a device's individual attestation; an identity that is provisioned already takes the new keys at once.
+    /// Sets a device's individual attestation. Its keys are the device's at once, whether it was provisioned before or not.
     pub async fn attestation_put(
         &self,
         application: &str,
@@ -41,7 +41,7 @@ impl Registry {
             .bind(&attestation.keys.secondary)
             .bind(attestation.updated_ms);
         let take = "UPDATE devices SET primary_key = $3, secondary_key = $4, enrollment_group = NULL \
-             WHERE application = $1 AND id = $2 AND provisioned";
+             WHERE application = $1 AND id = $2";
         let take = Statement::new("give a device the keys of its attestation", "devices", take)
             .bind(application)
             .bind(device)

@@ -5,7 +5,7 @@ mod filter;
 use serde_json::{Map, Value, json};
 
 use super::engine::{Locks, Statement, Transaction, retried};
-use super::{Act, Registry, StoreError, lifecycle, new_etag, new_generation_id};
+use super::{Act, EnrollmentGroupRow, Registry, StoreError, lifecycle, new_etag, new_generation_id};
 
 pub use filter::{DeviceField, DeviceFilter, DeviceHead, DevicePage, DeviceQueried};
 
@@ -56,7 +56,7 @@ pub struct DeviceRow {
     pub primary_key: Option<String>,
     /// Secondary key of its hub identity, once known.
     pub secondary_key: Option<String>,
-    /// The enrollment group it registered through.
+    /// The enrollment group its keys are of.
     pub enrollment_group: Option<String>,
     /// Its parent, an edge device or gateway.
     pub gateway: Option<String>,
@@ -92,8 +92,63 @@ pub struct NewDevice {
     pub organization: Option<String>,
     /// Keys of its hub identity: a device behind a gateway may never reach the provisioning service.
     pub keys: Option<SymmetricKeys>,
+    /// The enrollment group those are of.
+    pub enrollment_group: Option<String>,
     /// When it was created.
     pub created_ms: i64,
+}
+
+/// A device and the enrollment group its keys are of: what decides whether it is let in.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct AdmittedDevice {
+    /// The device.
+    #[sqlx(flatten)]
+    pub device: DeviceRow,
+    /// The group; `None` when it has none, or had one that is gone.
+    #[sqlx(flatten, try_from = "GroupColumns")]
+    pub group: Option<AdmittingGroup>,
+}
+
+/// What a group says of its devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmittingGroup {
+    /// Whether they may connect.
+    pub enabled: bool,
+    /// What their keys are derived from.
+    pub keys: SymmetricKeys,
+}
+
+/// The columns of a group in a statement that has [`JOIN_GROUP`].
+pub(super) const GROUP_COLUMNS: &str = "enrollment_groups.enabled AS group_enabled, \
+     enrollment_groups.primary_key AS group_primary_key, enrollment_groups.secondary_key AS group_secondary_key";
+
+/// Joins the groups of the application `$1` to its devices.
+pub(super) const JOIN_GROUP: &str = "LEFT JOIN enrollment_groups ON enrollment_groups.application = $1 \
+     AND enrollment_groups.id = devices.enrollment_group";
+
+/// The columns of a device in a statement that names its table so.
+pub(super) fn columns_of(table: &str) -> String {
+    let columns: Vec<String> = COLUMNS.split(", ").map(|column| format!("{table}.{column}")).collect();
+    columns.join(", ")
+}
+
+/// A group's columns, all or none.
+#[derive(sqlx::FromRow)]
+pub(super) struct GroupColumns {
+    group_enabled: Option<bool>,
+    group_primary_key: Option<String>,
+    group_secondary_key: Option<String>,
+}
+
+impl From<GroupColumns> for Option<AdmittingGroup> {
+    fn from(columns: GroupColumns) -> Self {
+        match (columns.group_enabled, columns.group_primary_key, columns.group_secondary_key) {
+            (Some(enabled), Some(primary), Some(secondary)) => {
+                Some(AdmittingGroup { enabled, keys: SymmetricKeys { primary, secondary } })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// New values of what a caller may change on a device.
@@ -157,11 +212,21 @@ impl Registry {
         self.engine.fetch_optional(read(application, id)).await
     }
 
+    /// One device with the group its keys are of.
+    pub async fn device_admitted(&self, application: &str, id: &str) -> Result<Option<AdmittedDevice>, StoreError> {
+        let sql = format!(
+            "SELECT {}, {GROUP_COLUMNS} FROM devices {JOIN_GROUP} WHERE devices.application = $1 AND devices.id = $2",
+            columns_of(TABLE)
+        );
+        let statement = Statement::new("read a device and its group", TABLE, sql).bind(application).bind(id);
+        self.engine.fetch_optional(statement).await
+    }
+
     /// Stores a new device; `Duplicate` when the id is taken.
     pub async fn device_create(&self, application: &str, device: NewDevice) -> Result<DeviceRow, StoreError> {
         let sql = format!(
             "INSERT INTO devices (application, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, $9, $10, $11, \
-             $13, $14, NULL, NULL, NULL, $12, $12, 0) RETURNING {COLUMNS}"
+             $13, $14, $15, NULL, NULL, $12, $12, 0) RETURNING {COLUMNS}"
         );
         let name = if device.display_name.is_empty() { &device.id } else { &device.display_name };
         let statement = Statement::new("create a device", TABLE, sql)
@@ -178,7 +243,8 @@ impl Registry {
             .bind(&device.organization)
             .bind(device.created_ms)
             .bind(device.keys.as_ref().map(|keys| keys.primary.as_str()))
-            .bind(device.keys.as_ref().map(|keys| keys.secondary.as_str()));
+            .bind(device.keys.as_ref().map(|keys| keys.secondary.as_str()))
+            .bind(&device.enrollment_group);
         let act = statement.act();
         retried!(self.engine, {
             let mut transaction = self.engine.begin(&Locks::device(application, &device.id), act).await?;
@@ -258,19 +324,25 @@ impl Registry {
         })
     }
 
-    /// Records that provisioning gave the device its hub identity; `Missing` when there is no such device.
+    /// Records that provisioning gave the device its hub identity; `Missing` when there is no such device, or what its keys
+    /// are of has gone or changed meanwhile: the group, or without one its attestation.
     pub async fn device_mark_provisioned(
         &self,
         application: &str,
         id: &str,
         keys: Option<&SymmetricKeys>,
-        enrollment_group: Option<&str>,
+        group: Option<&EnrollmentGroupRow>,
         now_ms: i64,
     ) -> Result<DeviceRow, StoreError> {
         let sql = format!(
             "UPDATE devices SET provisioned = TRUE, primary_key = $3, secondary_key = $4, enrollment_group = $5, etag = $6, \
-             updated_ms = $7 WHERE application = $1 AND id = $2 RETURNING {COLUMNS}"
+             updated_ms = $7 WHERE application = $1 AND id = $2 \
+             AND ($5 IS NULL OR EXISTS (SELECT id FROM enrollment_groups WHERE application = $1 AND id = $5 AND enabled \
+             AND primary_key = $8 AND secondary_key = $9)) \
+             AND ($5 IS NOT NULL OR $3 IS NULL OR EXISTS (SELECT device FROM attestations WHERE application = $1 \
+             AND device = $2 AND primary_key = $3 AND secondary_key = $4)) RETURNING {COLUMNS}"
         );
+        let enrollment_group = group.map(|group| group.id.as_str());
         let statement = Statement::new("mark a device as provisioned", TABLE, sql)
             .bind(application)
             .bind(id)
@@ -278,7 +350,9 @@ impl Registry {
             .bind(keys.map(|keys| keys.secondary.as_str()))
             .bind(enrollment_group)
             .bind(new_etag())
-            .bind(now_ms);
+            .bind(now_ms)
+            .bind(group.map(|group| group.keys.primary.as_str()))
+            .bind(group.map(|group| group.keys.secondary.as_str()));
         let act = statement.act();
         retried!(self.engine, {
             let mut transaction = self.engine.begin(&Locks::device(application, id), act).await?;

@@ -15,8 +15,8 @@ use std::path::Path;
 use sqlx::{query_as_with, query_with};
 
 pub(crate) use lock::Locks;
-pub(crate) use statement::Statement;
-pub use statement::{FromEitherRow, Value};
+
+pub use statement::{FromEitherRow, Statement, Value};
 pub(crate) use transaction::Transaction;
 
 use self::postgres::PostgresEngine;

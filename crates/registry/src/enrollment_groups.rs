@@ -3,7 +3,7 @@
 use super::engine::{Statement, Value};
 use super::list::NamedField;
 use super::resource::{Acts, Resource};
-use super::{Registry, StoreError, SymmetricKeys};
+use super::{Ground, Registry, StoreError, SymmetricKeys};
 
 /// One enrollment group with symmetric keys.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -32,6 +32,7 @@ pub struct EnrollmentGroupRow {
 impl Resource for EnrollmentGroupRow {
     type Field = NamedField;
     const TABLE: &'static str = "enrollment_groups";
+    const GROUND: Option<fn(&str, &str) -> Ground> = Some(Ground::group);
     const COLUMNS: &'static [&'static str] = &[
         "id",
         "etag",
@@ -68,6 +69,38 @@ impl Resource for EnrollmentGroupRow {
             self.created_ms.into(),
             self.updated_ms.into(),
         ]
+    }
+
+    /// The hub keys of the group's devices were derived from keys that go: they are good no more. Those that come are derived
+    /// when they are needed, until the device registers again.
+    fn before_store<'q>(&'q self, application: &'q str) -> Option<Statement<'q>> {
+        let kept = |column: &str, new: &str| {
+            format!(
+                "{column} = CASE WHEN (SELECT {column} FROM enrollment_groups WHERE application = $1 AND id = $2) = {new} \
+                 THEN {column} ELSE NULL END"
+            )
+        };
+        let sql = format!(
+            "UPDATE devices SET {}, {} WHERE application = $1 AND enrollment_group = $2 \
+             AND EXISTS (SELECT id FROM enrollment_groups WHERE application = $1 AND id = $2 \
+             AND (primary_key <> $3 OR secondary_key <> $4))",
+            kept("primary_key", "$3"),
+            kept("secondary_key", "$4")
+        );
+        Some(
+            Statement::new("take the keys of a group from its devices", "devices", sql)
+                .bind(application)
+                .bind(&self.id)
+                .bind(&self.keys.primary)
+                .bind(&self.keys.secondary),
+        )
+    }
+
+    /// A group that is made again under this id has other keys.
+    fn after_delete<'q>(application: &'q str, id: &'q str) -> Option<Statement<'q>> {
+        let sql = "UPDATE devices SET primary_key = NULL, secondary_key = NULL \
+             WHERE application = $1 AND enrollment_group = $2";
+        Some(Statement::new("take the keys of a group from its devices", "devices", sql).bind(application).bind(id))
     }
 }
 

@@ -8,6 +8,7 @@
 //! rows of two applications never meet. Text is compared and ordered by its bytes, and searched without regard to the case of
 //! ASCII letters (of no others), on both engines alike.
 
+mod access;
 mod api_tokens;
 mod applications;
 mod attestations;
@@ -27,6 +28,7 @@ mod outbox;
 mod random;
 mod relationships;
 mod resource;
+mod scope;
 mod segments;
 mod sessions;
 mod templates;
@@ -38,16 +40,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::access::AccessChanges;
 use self::engine::{Engine, Statement, Transaction};
 use self::outbox::Relayed;
 
+pub use access::{AccessMark, ChangedAccess, Ground};
 pub use api_tokens::ApiTokenRow;
 pub use applications::ApplicationRow;
 pub use attestations::AttestationRow;
 pub use commands::{CommandRow, CommandTarget};
 pub use devices::{
-    ChangedDevice, CloudPropertyRow, DeviceChange, DeviceField, DeviceFilter, DeviceHead, DevicePage, DeviceQueried,
-    DeviceRow, NewDevice, SymmetricKeys,
+    AdmittedDevice, AdmittingGroup, ChangedDevice, CloudPropertyRow, DeviceChange, DeviceField, DeviceFilter,
+    DeviceHead, DevicePage, DeviceQueried, DeviceRow, NewDevice, SymmetricKeys,
 };
 pub use engine::postgres::{DatabaseUrl, ParseDatabaseUrlError};
 pub use enrollment_groups::EnrollmentGroupRow;
@@ -59,6 +63,7 @@ pub use outbox::{OutboxEvent, OutboxKind, OutboxRow};
 pub use random::{new_etag, new_generation_id, new_id, new_symmetric_keys, random_bytes};
 pub use relationships::RelationshipRow;
 pub use resource::{Acts, CountMax, Precondition, Resource};
+pub use scope::{ScopePage, ScopedDevice};
 pub use segments::{LastSeenRow, SegmentRow};
 pub use sessions::KeptSession;
 pub use templates::{TemplateField, TemplateRow};
@@ -73,6 +78,7 @@ pub struct Registry {
     outbox: Arc<Relayed>,
     /// Counts changes of what people manage.
     changes: Arc<AtomicU64>,
+    access: Arc<AccessChanges>,
 }
 
 impl Registry {
@@ -88,7 +94,7 @@ impl Registry {
 
     async fn on(engine: Engine) -> Result<Self, OpenRegistryError> {
         let outbox = Relayed::load(&engine).await.map_err(OpenRegistryError::Read)?;
-        Ok(Self { engine, outbox, changes: Arc::default() })
+        Ok(Self { engine, outbox, changes: Arc::default(), access: Arc::default() })
     }
 
     /// Refuses a SQLite file whose schema is of a later version, without changing it. A file that is empty or not there is fine.
@@ -126,6 +132,7 @@ impl Registry {
         if matches!(done, Ok(()) | Err(StoreError::InDoubt(_))) {
             self.outbox_wake(last);
         }
+        self.note_lifecycle(&done, events);
         done
     }
 

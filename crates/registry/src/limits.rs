@@ -27,6 +27,9 @@ pub const OUTCOME_INTERVAL: Duration = Duration::from_millis(100);
 /// Texts one filter may name: each is a parameter, and SQLite takes 32,766 in a statement, PostgreSQL 65,535.
 pub const LIST_TEXTS_MAX: usize = 1_000;
 
+/// Changes of who may come in that are remembered. Whoever missed more looks at everything that is open.
+pub const ACCESS_CHANGES_KEPT_MAX: usize = 4_096;
+
 /// Events of changes that may wait for the event log. Beyond it changes are refused, and nothing is lost.
 pub const OUTBOX_EVENTS_MAX: u64 = 10_000;
 

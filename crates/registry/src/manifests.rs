@@ -3,7 +3,7 @@
 use super::engine::{Statement, Value};
 use super::list::NamedField;
 use super::resource::{Acts, Resource};
-use super::{Registry, StoreError};
+use super::{Ground, Registry, StoreError};
 
 const DEVICE_TABLE: &str = "device_manifests";
 
@@ -44,6 +44,7 @@ pub struct DeviceManifestRow {
 impl Resource for ManifestRow {
     type Field = NamedField;
     const TABLE: &'static str = "deployment_manifests";
+    const GROUND: Option<fn(&str, &str) -> Ground> = None;
     const COLUMNS: &'static [&'static str] =
         &["id", "etag", "display_name", "organization", "data", "created_ms", "updated_ms"];
     const ACTS: Acts = Acts {

@@ -77,6 +77,42 @@ impl From<ModuleKeys> for ModuleAuthentication {
     }
 }
 
+/// The columns of a module in a statement that joins them to devices.
+pub(super) const JOINED_COLUMNS: &str = "modules.device AS module_device, modules.id AS module_id, \
+     modules.generation_id AS module_generation_id, modules.etag AS module_etag, modules.managed_by AS module_managed_by, \
+     modules.primary_key AS module_primary_key, modules.secondary_key AS module_secondary_key, \
+     modules.created_ms AS module_created_ms, modules.updated_ms AS module_updated_ms";
+
+/// A module's columns, of a device that may have none.
+#[derive(sqlx::FromRow)]
+pub(super) struct JoinedModule {
+    module_device: Option<String>,
+    module_id: Option<String>,
+    module_generation_id: Option<String>,
+    module_etag: Option<String>,
+    module_managed_by: Option<String>,
+    module_primary_key: Option<String>,
+    module_secondary_key: Option<String>,
+    module_created_ms: Option<i64>,
+    module_updated_ms: Option<i64>,
+}
+
+impl From<JoinedModule> for Option<ModuleRow> {
+    fn from(columns: JoinedModule) -> Self {
+        let keys = ModuleKeys { primary_key: columns.module_primary_key, secondary_key: columns.module_secondary_key };
+        Some(ModuleRow {
+            device: columns.module_device?,
+            id: columns.module_id?,
+            generation_id: columns.module_generation_id?,
+            etag: columns.module_etag?,
+            managed_by: columns.module_managed_by,
+            authentication: keys.into(),
+            created_ms: columns.module_created_ms?,
+            updated_ms: columns.module_updated_ms?,
+        })
+    }
+}
+
 fn read<'q>(application: &'q str, device: &'q str, id: &'q str) -> Statement<'q> {
     let sql = format!("SELECT {COLUMNS} FROM modules WHERE application = $1 AND device = $2 AND id = $3");
     Statement::new("read a module", TABLE, sql).bind(application).bind(device).bind(id)

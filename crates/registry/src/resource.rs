@@ -6,7 +6,7 @@
 
 use super::engine::{FromEitherRow, Locks, Statement, Value};
 use super::list::{Condition, Field, ListPage};
-use super::{Act, Registry, StoreError, new_etag};
+use super::{Act, Ground, Registry, StoreError, new_etag};
 
 /// What the acts on a kind are called, as phrases with a verb.
 #[derive(Debug, Clone, Copy)]
@@ -31,12 +31,24 @@ pub trait Resource: FromEitherRow + Sync + Sized {
     const COLUMNS: &'static [&'static str];
     /// What is done to it.
     const ACTS: Acts;
+    /// What connections rest on that were opened with one of them, by application and id; `None` where nothing is.
+    const GROUND: Option<fn(&str, &str) -> Ground>;
 
     /// Its id.
     fn id(&self) -> &str;
 
     /// The values of the columns, in their order.
     fn values(&self) -> Vec<Value<'_>>;
+
+    /// What has to happen to rows of other tables before this one takes the place of the stored one.
+    fn before_store<'q>(&'q self, _application: &'q str) -> Option<Statement<'q>> {
+        None
+    }
+
+    /// What has to happen to rows of other tables once the one with this id is deleted.
+    fn after_delete<'q>(_application: &'q str, _id: &'q str) -> Option<Statement<'q>> {
+        None
+    }
 }
 
 /// What must hold of the stored row for a change to be made.
@@ -152,10 +164,14 @@ impl Registry {
                 return Err(StoreError::LimitReached(act));
             }
         }
+        if let Some(before) = row.before_store(application) {
+            transaction.execute(&before).await?;
+        }
         let stored = transaction.fetch_optional(&upsert(application, row)).await?;
-        let committed = transaction.commit().await;
+        let done = transaction.commit().await;
         self.resources_changed();
-        committed?;
+        self.note_access(&done, R::GROUND.map(|ground| ground(application, row.id())));
+        done?;
         stored.ok_or(StoreError::Missing(act))
     }
 
@@ -166,22 +182,32 @@ impl Registry {
         id: &str,
         precondition: &Precondition,
     ) -> Result<bool, StoreError> {
-        let delete = one::<R>(R::ACTS.delete, "DELETE FROM", application, id);
-        let Precondition::Etag(etag) = precondition else {
-            let deleted = self.engine.execute(delete).await;
-            self.resources_changed();
-            return Ok(deleted? == 1);
+        let etag = match precondition {
+            Precondition::Etag(etag) => Some(etag.as_str()),
+            Precondition::None | Precondition::Absent | Precondition::Present => None,
         };
-        let sql = format!("DELETE FROM {} WHERE application = $1 AND id = $2 AND etag = $3", R::TABLE);
-        let guarded = Statement::new(R::ACTS.delete, R::TABLE, sql).bind(application).bind(id).bind(etag);
-        let deleted = self.engine.execute(guarded).await;
-        self.resources_changed();
-        if deleted? == 1 {
-            return Ok(true);
+        let act = act::<R>(R::ACTS.delete);
+        let sql = format!("DELETE FROM {} WHERE application = $1 AND id = $2", R::TABLE);
+        let delete = match etag {
+            Some(etag) => {
+                Statement::new(R::ACTS.delete, R::TABLE, sql + " AND etag = $3").bind(application).bind(id).bind(etag)
+            }
+            None => Statement::new(R::ACTS.delete, R::TABLE, sql).bind(application).bind(id),
+        };
+        let mut transaction = self.engine.begin(&Locks::table(application, R::TABLE), act).await?;
+        if transaction.execute(&delete).await? == 1 {
+            if let Some(after) = R::after_delete(application, id) {
+                transaction.execute(&after).await?;
+            }
+            let done = transaction.commit().await;
+            self.resources_changed();
+            self.note_access(&done, R::GROUND.map(|ground| ground(application, id)));
+            return done.map(|()| true);
         }
+        transaction.roll_back().await?;
         match self.resource_get::<R>(application, id).await? {
-            Some(_) => Err(StoreError::EtagMismatch(act::<R>(R::ACTS.delete))),
-            None => Ok(false),
+            Some(_) if etag.is_some() => Err(StoreError::EtagMismatch(act)),
+            _ => Ok(false),
         }
     }
 }

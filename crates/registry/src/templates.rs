@@ -3,7 +3,7 @@
 use super::engine::{Statement, Value};
 use super::list::Field;
 use super::resource::{Acts, Resource};
-use super::{Registry, StoreError};
+use super::{Ground, Registry, StoreError};
 
 /// One device template.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -27,6 +27,7 @@ pub struct TemplateRow {
 impl Resource for TemplateRow {
     type Field = TemplateField;
     const TABLE: &'static str = "device_templates";
+    const GROUND: Option<fn(&str, &str) -> Ground> = None;
     const COLUMNS: &'static [&'static str] =
         &["id", "etag", "display_name", "capability_model_id", "document", "created_ms", "updated_ms"];
     const ACTS: Acts = Acts {

@@ -3,7 +3,7 @@
 use super::engine::{Statement, Value};
 use super::list::IdField;
 use super::resource::{Acts, Resource};
-use super::{Registry, StoreError};
+use super::{Ground, Registry, StoreError};
 
 /// One user with an e-mail address.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -23,6 +23,7 @@ pub struct UserRow {
 impl Resource for UserRow {
     type Field = IdField;
     const TABLE: &'static str = "users";
+    const GROUND: Option<fn(&str, &str) -> Ground> = Some(Ground::user);
     const COLUMNS: &'static [&'static str] = &["id", "email", "roles", "created_ms", "updated_ms"];
     const ACTS: Acts =
         Acts { read: "read a user", list: "list the users", store: "store a user", delete: "delete a user" };

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::engine::{Locks, Statement};
-use super::{Registry, StoreError};
+use super::{Ground, Registry, StoreError};
 
 const CODES: &str = "sign_in_codes";
 const SESSIONS: &str = "web_sessions";
@@ -110,8 +110,11 @@ impl Registry {
 
     /// Ends a session.
     pub async fn web_session_delete(&self, application: &str, session: &SecretHash) -> Result<(), StoreError> {
-        let sql = "DELETE FROM web_sessions WHERE application = $1 AND session_hash = $2";
+        let sql = "DELETE FROM web_sessions WHERE application = $1 AND session_hash = $2 RETURNING user_id";
         let statement = Statement::new("end a session", SESSIONS, sql).bind(application).bind(&session.0);
-        self.engine.execute(statement).await.map(drop)
+        let done = self.engine.change_returning::<(String,)>(&Locks::none(), statement).await;
+        let user = done.as_ref().ok().and_then(Option::as_ref).map(|(user,)| Ground::user(application, user));
+        self.note_access(&done, user);
+        done.map(drop)
     }
 }

@@ -15,8 +15,8 @@ use protocol::dps::{self, DpsError, OperationStatus, RegisterRequest, Registrati
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use transport::server::{
-    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, ProvisioningHandler,
-    Refusal, SessionLink, TelemetryBatch,
+    Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, Enrolled, HubError, HubHandler,
+    ProvisioningHandler, Refusal, SessionLink, TelemetryBatch,
 };
 
 /// The name this hub goes by.
@@ -247,11 +247,14 @@ impl HubHandler for MemoryHub {
 impl ProvisioningHandler for MemoryHub {
     type Enrollee = String;
 
-    async fn enroll(&self, request: DpsConnectRequest) -> Result<String, Refusal> {
+    async fn enroll(&self, request: DpsConnectRequest) -> Result<Enrolled<String>, Refusal> {
         let device = Identity::device(&request.registration_id);
         let resource = dps::audience(&request.id_scope, &request.registration_id);
         let genuine = request.id_scope == ID_SCOPE && self.is_genuine(&request.credential, &device, &resource);
-        if genuine { Ok(request.registration_id) } else { Err(Refusal::NotAuthorized) }
+        if !genuine {
+            return Err(Refusal::NotAuthorized);
+        }
+        Ok(Enrolled { enrollee: request.registration_id, expires_at_secs: self.state().expires_at_secs })
     }
 
     async fn register(&self, registration_id: &String, body: Bytes) -> Result<OperationStatus, DpsError> {

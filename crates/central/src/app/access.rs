@@ -53,6 +53,15 @@ impl Actor {
     }
 }
 
+/// What an actor proves itself with, as it came.
+#[derive(Clone)]
+pub enum Proof {
+    /// The value of an `Authorization` header.
+    Header(String),
+    /// The value of a console's session cookie.
+    Session(String),
+}
+
 /// What is asked about.
 #[derive(Debug, Clone, Copy)]
 pub struct Resource<'a> {

@@ -9,7 +9,6 @@ use events::clock::now_ms;
 use model::identity::Identity;
 use registry::{ChangedDevice, DeviceChange, DeviceRow, NewDevice, Precondition, StoreError};
 use serde_json::{Map, Value};
-use transport::server::CloseReason;
 
 use super::{Access, App, AppError, manifests, resource};
 use crate::limits::{DISPLAY_NAME_CHARS_MAX, ID_CHARS_MAX};
@@ -164,6 +163,7 @@ impl App {
         if body.kind.is_none() {
             is_edge = template.as_ref().is_some_and(|template| template.is_edge());
         }
+        let (keys, enrollment_group) = self.derived_keys(access, id, None, is_edge).await?.unzip();
         let device = NewDevice {
             id: id.to_owned(),
             display_name: wanted.display_name,
@@ -173,7 +173,8 @@ impl App {
             simulated: false,
             is_edge,
             organization: None,
-            keys: self.derived_keys(access, id, None, is_edge).await?,
+            keys,
+            enrollment_group,
             created_ms: now_ms(),
         };
         let row = match self.registry().device_create(access.application(), device).await {
@@ -209,9 +210,6 @@ impl App {
             self.registry().device_update(application, &row.id, change, wanted.etag.as_deref()).await?;
         if before.enabled != after.enabled {
             self.last_seen().block(application, &after.id, !after.enabled);
-        }
-        if !after.enabled {
-            self.sessions().disconnect_device(application, &after.id, CloseReason::Disabled);
         }
         if before.enabled && !after.enabled {
             tracing::info!(actor = access.actor().id(), device = after.id, "device blocked");
@@ -256,7 +254,7 @@ impl App {
         self.device_to_api(access, row, with_manifest).await
     }
 
-    /// Deletes a device with all that belongs to it, and cuts its connection.
+    /// Deletes a device with all that belongs to it, and ends its connections.
     pub async fn device_delete(&self, access: &Access, id: &str) -> Result<(), AppError> {
         if !self.registry().device_delete(access.application(), id, now_ms()).await? {
             return Err(AppError::not_found("device", id));

@@ -4,7 +4,6 @@ use api::device::DeviceRelationship;
 use events::clock::now_ms;
 use registry::{RelationshipRow, StoreError};
 use serde_json::{Map, Value};
-use transport::server::CloseReason;
 
 use super::tokens::check_id;
 use super::{Access, App, AppError, resource};
@@ -91,11 +90,10 @@ impl App {
         Ok(changed)
     }
 
-    /// Takes a device from its gateway, and cuts the connection it may have through it.
+    /// Takes a device from its gateway; the connection it may have through it ends.
     pub async fn relationship_delete(&self, access: &Access, device: &str, id: &str) -> Result<(), AppError> {
         let row = self.relationship_row(access, device, id).await?;
         self.registry().relationship_delete(access.application(), &row, now_ms()).await?;
-        self.sessions().disconnect_device(access.application(), &row.target, CloseReason::Disabled);
         Ok(())
     }
 }

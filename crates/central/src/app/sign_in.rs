@@ -166,6 +166,19 @@ impl App {
         self.user_actor(application, &user).await
     }
 
+    /// The actor of a session as it stands, with when it ends; looking does not extend it.
+    pub(super) async fn session_standing(
+        &self,
+        application: &ApplicationRow,
+        session: &str,
+    ) -> Result<(Option<Actor>, Option<i64>), AppError> {
+        let hash = SecretHash::of(session);
+        match self.registry().web_session_user(&application.id, &hash, now_ms()).await? {
+            Some((user, _, expires_ms)) => Ok((self.user_actor(application, &user).await?, Some(expires_ms))),
+            None => Ok((None, None)),
+        }
+    }
+
     async fn user_actor(&self, application: &ApplicationRow, id: &str) -> Result<Option<Actor>, AppError> {
         let user: Option<UserRow> = self.registry().resource_get(&application.id, id).await?;
         let Some(user) = user else { return Ok(None) };

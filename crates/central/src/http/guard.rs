@@ -14,7 +14,8 @@ use transport::server::Guest;
 use transport::server::body::Allowance;
 
 use super::RequestApplication;
-use crate::app::{Access, Actor, App, AppError, authorize};
+use crate::app::live::Opening;
+use crate::app::{Access, Actor, App, AppError, Proof, authorize};
 use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_CALL_BYTES_MAX};
 
 /// Name of the cookie that holds a console session.
@@ -32,13 +33,14 @@ pub(super) async fn guard(
     let (mut parts, body) = request.into_parts();
     match admit(&app, endpoint, &parts).await {
         Ok(admitted) => {
-            if admitted.access.is_some() {
+            if admitted.caller.is_some() {
                 parts.extensions.get::<Guest>().inspect(|guest| guest.known());
                 parts.extensions.get::<Allowance>().inspect(|allowance| allowance.raise(body_bytes_max(endpoint)));
             }
             parts.extensions.insert(admitted.version);
-            if let Some(access) = admitted.access {
+            if let Some((access, opening)) = admitted.caller {
                 parts.extensions.insert(access);
+                parts.extensions.insert(opening);
             }
             next.run(Request::from_parts(parts, body)).await
         }
@@ -56,7 +58,7 @@ fn body_bytes_max(endpoint: &Endpoint) -> usize {
 
 struct Admitted {
     version: Option<ApiVersion>,
-    access: Option<Access>,
+    caller: Option<(Access, Opening)>,
 }
 
 async fn admit(app: &App, endpoint: &'static Endpoint, parts: &Parts) -> Result<Admitted, AppError> {
@@ -65,17 +67,19 @@ async fn admit(app: &App, endpoint: &'static Endpoint, parts: &Parts) -> Result<
         versions => Some(version(parts.uri.query().unwrap_or_default(), versions)?),
     };
     if endpoint.guard == Guard::Public {
-        return Ok(Admitted { version, access: None });
+        return Ok(Admitted { version, caller: None });
     }
     let headers = &parts.headers;
     let application = application(parts)?;
-    let actor = match headers.get(header::AUTHORIZATION) {
-        Some(value) => app.authenticate_token(application, value.to_str().unwrap_or_default()).await?,
-        None => session_actor(app, application, endpoint, headers).await?,
+    let proof = proof(headers).ok_or(AppError::Unauthenticated)?;
+    let actor = match &proof {
+        Proof::Header(header) => app.authenticate_token(application, header).await?,
+        Proof::Session(session) => session_actor(app, application, endpoint, headers, session).await?,
     };
     let actor = actor.ok_or(AppError::Unauthenticated)?;
     let access = authorize(&actor, endpoint.guard, app.resource_of(application))?;
-    Ok(Admitted { version, access: Some(access) })
+    let opening = Opening { application: Arc::clone(application), guard: endpoint.guard, proof };
+    Ok(Admitted { version, caller: Some((access, opening)) })
 }
 
 /// The application the request's host name led to.
@@ -84,13 +88,21 @@ fn application(parts: &Parts) -> Result<&Arc<ApplicationRow>, AppError> {
     found.ok_or_else(|| AppError::NotFound("The request names no host.".to_owned()))
 }
 
+/// What a request proves its caller with.
+fn proof(headers: &HeaderMap) -> Option<Proof> {
+    match headers.get(header::AUTHORIZATION) {
+        Some(value) => Some(Proof::Header(value.to_str().unwrap_or_default().to_owned())),
+        None => session_cookie(headers).map(|session| Proof::Session(session.to_owned())),
+    }
+}
+
 async fn session_actor(
     app: &App,
     application: &ApplicationRow,
     endpoint: &Endpoint,
     headers: &HeaderMap,
+    session: &str,
 ) -> Result<Option<Actor>, AppError> {
-    let Some(session) = session_cookie(headers) else { return Ok(None) };
     let Some(actor) = app.authenticate_session(application, session).await? else { return Ok(None) };
     if endpoint.method.is_write() && !headers.contains_key(FORGERY_HEADER) {
         return Err(AppError::ForgedRequest);

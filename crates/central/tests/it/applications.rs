@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use storage::log::Offset;
 use transport::client::https::HttpsClient;
 use transport::client::{HubClient, SharedKey};
-use transport::server::CloseReason;
 
 use crate::central::{TestCentral, await_live, connect, data, is_telemetry, message, next};
 use crate::rest::client::Rest;
@@ -159,7 +158,8 @@ async fn sessions_messages_twins_and_records_are_apart() {
     let (stranger, _stranger_events) = HubClient::start(stranger);
     crate::gateway::await_refusal(&stranger).await;
     stranger.stop().await;
-    core.sessions.disconnect_device(&plant.id, "d1", CloseReason::Disabled);
+    core.registry.device_delete(&plant.id, "d1", now_ms()).await.unwrap();
+    crate::gateway::await_refusal(&plant_client).await;
     client.send(vec![message(r#"{"n":2}"#)]).await.unwrap();
 
     let log = core.log.clone();

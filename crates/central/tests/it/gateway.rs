@@ -11,7 +11,6 @@ use model::manifest::EDGE_HUB;
 use registry::{ModuleAuthentication, ModuleChange, RelationshipRow, new_symmetric_keys};
 use serde_json::{Value, json};
 use transport::client::{ClientEvent, HubClient, LinkState};
-use transport::server::CloseReason;
 
 use crate::central::{
     PATIENCE, TestCentral, await_live, connect, data, is_telemetry, message, next, on_both_databases,
@@ -159,7 +158,6 @@ async fn disabling_a_device_cuts_it_and_keeps_it_out() {
         updated_ms: now_ms(),
     };
     central.running.core.registry.device_update(central.app(), "d1", change, None).await.unwrap();
-    central.running.core.sessions.disconnect_device(central.app(), "d1", CloseReason::Disabled);
     let ClientEvent::Disconnected { .. } = next(&mut events).await else { panic!("it must be cut") };
     await_refusal(&client).await;
     central.stop().await;

@@ -348,6 +348,28 @@ async fn machines_never_get_a_page() {
 }
 
 #[tokio::test]
+async fn a_modules_id_is_one_that_paths_and_files_can_have() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let edge = central.provision_in("SAS-IoT-Edge-Devices", "e1", None).await;
+    let caller = Caller::device(&central, &edge);
+    let longest = "m".repeat(128);
+    for id in ["m", "$edgeAgent", "a.b", longest.as_str()] {
+        let made = caller.send(Method::PUT, &format!("/devices/e1/modules/{id}"), &[], "{}").await;
+        assert_eq!(made.status(), StatusCode::OK, "{id}");
+    }
+    let too_long = format!("{longest}m");
+    let wrong = ["a%2Fb", "%2Fetc%2Fpasswd", "%2E%2E", "a%00", "a%0Ab", "a%20b", "%C3%BC", too_long.as_str()];
+    for id in wrong {
+        let refused = caller.send(Method::PUT, &format!("/devices/e1/modules/{id}"), &[], "{}").await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{id}");
+    }
+    let list = json_of(&caller.send(Method::GET, "/devices/e1/modules", &[], "").await);
+    assert_eq!(list.as_array().unwrap().len(), 4);
+    central.stop().await;
+}
+
+#[tokio::test]
 async fn a_page_of_a_scope_has_as_many_devices_as_it_may() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;

@@ -9,6 +9,7 @@ mod hub_http;
 mod postgres;
 mod provisioning;
 mod rest;
+mod revocation;
 mod sessions;
 mod start;
 mod strangers;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use events::clock::now_ms;
 use http::{Response, StatusCode, header};
 use model::identity::Identity;
-use protocol::limits::ID_BYTES_MAX;
+use model::module_name::ModuleName;
 use registry::{ModuleAuthentication, ModuleChange, ModuleRow, SymmetricKeys, new_symmetric_keys};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -92,9 +92,10 @@ impl HubHttp {
             .map_err(|error| HubHttpError::bad_request(format!("the body is no module: {error}")))?;
         let names_another = body.module_id.as_deref().is_some_and(|named| named != module)
             || body.device_id.as_deref().is_some_and(|named| named != device);
-        if names_another || module.is_empty() || module.len() > ID_BYTES_MAX {
-            return Err(HubHttpError::bad_request("the ids of path and body differ, or are too long"));
+        if names_another {
+            return Err(HubHttpError::bad_request("the ids of path and body differ"));
         }
+        ModuleName::parse(module).map_err(|error| HubHttpError::bad_request(error.to_string()))?;
         let etag = if_match(call);
         let modules = self.gateway.registry.modules_list(&caller.app, device).await?;
         let known = modules.iter().find(|known| known.id == module);
@@ -130,8 +131,6 @@ impl HubHttp {
             return Err(HubHttpError::precondition_failed());
         }
         self.gateway.registry.module_delete(&caller.app, device, module, now_ms()).await?;
-        let identity = Identity::module(device, module);
-        self.gateway.sessions.disconnect(&caller.app, &identity, transport::server::CloseReason::Disabled);
         Ok(no_content())
     }
 }

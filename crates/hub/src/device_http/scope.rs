@@ -9,14 +9,15 @@ use model::identity::Identity;
 use model::manifest::EDGE_HUB;
 use protocol::auth::judge::SignedBy;
 use protocol::limits::AUTH_CHAIN_LENGTH_MAX;
-use registry::DeviceRow;
+use registry::{DeviceRow, ScopePage, ScopedDevice};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::HubHttpError;
 use super::modules::module_json;
 use super::{Call, Caller, HubHttp, json, query_parameter};
-use crate::limits::{HUB_HTTP_CALL_BYTES_MAX, SCOPE_PAGE_DEVICES_MAX};
+use crate::authenticate::{device_keys, may_connect};
+use crate::limits::{HUB_HTTP_CALL_BYTES_MAX, SCOPE_PAGE_BYTES_MAX, SCOPE_PAGE_DEVICES_MAX, SCOPE_PAGE_ROWS_MAX};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,17 +46,18 @@ pub struct Scopes {
 impl Scopes {
     /// Of a device and the parent it has.
     pub fn of(device: &DeviceRow, parent: Option<&DeviceRow>) -> Self {
-        let parent = parent.map(scope_of);
+        let scope = |edge: &DeviceRow| scope_of(&edge.id, &edge.generation_id);
+        let parent = parent.map(scope);
         if device.is_edge {
-            return Self { device: Some(scope_of(device)), parents: parent.into_iter().collect() };
+            return Self { device: Some(scope(device)), parents: parent.into_iter().collect() };
         }
         Self { device: parent, parents: Vec::new() }
     }
 }
 
 /// The scope an edge device spans.
-fn scope_of(edge: &DeviceRow) -> String {
-    format!("ms-azure-iot-edge://{}-{}", edge.id, edge.generation_id)
+fn scope_of(edge: &str, generation: &str) -> String {
+    format!("ms-azure-iot-edge://{edge}-{generation}")
 }
 
 impl HubHttp {
@@ -109,14 +111,22 @@ impl HubHttp {
     }
 
     async fn one(&self, caller: &Caller, device: &str, module: Option<&str>) -> Result<Response<Body>, HubHttpError> {
-        let device = self.device_in_reach(caller, device).await?;
+        let registry = &self.gateway.registry;
+        self.device_in_reach(caller, device).await?;
+        let admitted = registry.device_admitted(&caller.app, device).await?;
+        let admitted = admitted.ok_or_else(|| HubHttpError::device_not_found(device))?;
+        let gateway_generation = match &admitted.device.gateway {
+            Some(gateway) => registry.device_get(&caller.app, gateway).await?.map(|row| row.generation_id),
+            None => None,
+        };
         let mut modules = Vec::new();
         if let Some(id) = module {
-            let module = self.gateway.registry.module_get(&caller.app, &device.id, id).await?;
-            modules.push(module_json(&module.ok_or_else(|| HubHttpError::module_not_found(id))?));
+            let module = registry.module_get(&caller.app, device, id).await?;
+            modules.push(module.ok_or_else(|| HubHttpError::module_not_found(id))?);
         }
-        let device = self.device_json(caller, &device).await?;
-        Ok(scope_body(&[device], &modules, None))
+        let mut body = ScopeBody::default();
+        body.add(&ScopedDevice { admitted, gateway_generation, modules });
+        Ok(body.answer(None))
     }
 
     async fn scope_page(
@@ -126,20 +136,19 @@ impl HubHttp {
         page_size: usize,
         after: Option<&str>,
     ) -> Result<Response<Body>, HubHttpError> {
-        let page_size = page_size.clamp(1, SCOPE_PAGE_DEVICES_MAX);
-        let mut devices = self.gateway.registry.devices_children(&caller.app, &target.id).await?;
-        devices.push(target.clone());
-        devices.retain(|device| after.is_none_or(|after| device.id.as_str() > after));
-        devices.sort_by(|left, right| left.id.cmp(&right.id));
-        let is_last = devices.len() <= page_size;
-        devices.truncate(page_size);
-        let next = devices.last().filter(|_| !is_last).map(|device| device.id.clone());
-        let (mut device_bodies, mut modules) = (Vec::with_capacity(devices.len()), Vec::new());
-        for device in &devices {
-            device_bodies.push(self.device_json(caller, device).await?);
-            modules.extend(self.gateway.registry.modules_list(&caller.app, &device.id).await?.iter().map(module_json));
+        let devices = page_size.clamp(1, SCOPE_PAGE_DEVICES_MAX);
+        let page = ScopePage { after, devices, rows: SCOPE_PAGE_ROWS_MAX };
+        let (scoped, mut is_more) = self.gateway.registry.scope_page(&caller.app, &target.id, page).await?;
+        let mut body = ScopeBody::default();
+        let mut last = None;
+        for scoped in &scoped {
+            if !body.add(scoped) {
+                is_more = true;
+                break;
+            }
+            last = Some(scoped.admitted.device.id.as_str());
         }
-        Ok(scope_body(&device_bodies, &modules, next.as_deref()))
+        Ok(body.answer(last.filter(|_| is_more)))
     }
 
     /// The device, if it is the caller's own, its child, or a child further down.
@@ -156,34 +165,64 @@ impl HubHttp {
         }
         Err(not_found())
     }
+}
 
-    async fn device_json(&self, caller: &Caller, device: &DeviceRow) -> Result<Value, HubHttpError> {
-        let parent = match &device.gateway {
-            Some(gateway) => self.gateway.registry.device_get(&caller.app, gateway).await?,
-            None => None,
-        };
-        let scopes = Scopes::of(device, parent.as_ref());
-        let authentication = match (&device.primary_key, &device.secondary_key) {
-            (Some(primary), Some(secondary)) => json!({
-                "type": "sas",
-                "symmetricKey": { "primaryKey": primary, "secondaryKey": secondary },
-                "x509Thumbprint": { "primaryThumbprint": null, "secondaryThumbprint": null },
-            }),
-            _ => json!({ "type": "none" }),
-        };
-        Ok(json!({
-            "deviceId": device.id,
-            "generationId": device.generation_id,
-            "etag": device.etag.trim_matches('"'),
-            "status": if device.enabled { "enabled" } else { "disabled" },
-            "authentication": authentication,
-            "capabilities": { "iotEdge": device.is_edge },
-            "deviceScope": scopes.device,
-            "parentScopes": scopes.parents,
-        }))
+/// An answer under construction.
+#[derive(Default)]
+struct ScopeBody {
+    devices: Vec<Value>,
+    modules: Vec<Value>,
+    bytes: usize,
+}
+
+impl ScopeBody {
+    /// Adds a device with its modules, unless there are others and the answer would be larger than a page may be.
+    fn add(&mut self, scoped: &ScopedDevice) -> bool {
+        let device = device_json(scoped);
+        let modules: Vec<Value> = scoped.modules.iter().map(module_json).collect();
+        let bytes: usize = std::iter::once(&device).chain(&modules).map(|value| value.to_string().len() + 1).sum();
+        if !self.devices.is_empty() && self.bytes + bytes > SCOPE_PAGE_BYTES_MAX {
+            return false;
+        }
+        self.bytes += bytes;
+        self.devices.push(device);
+        self.modules.extend(modules);
+        true
+    }
+
+    fn answer(self, continuation: Option<&str>) -> Response<Body> {
+        let Self { devices, modules, .. } = self;
+        json(StatusCode::OK, &json!({ "devices": devices, "modules": modules, "continuationLink": continuation }))
     }
 }
 
-fn scope_body(devices: &[Value], modules: &[Value], continuation: Option<&str>) -> Response<Body> {
-    json(StatusCode::OK, &json!({ "devices": devices, "modules": modules, "continuationLink": continuation }))
+fn device_json(scoped: &ScopedDevice) -> Value {
+    let ScopedDevice { admitted, gateway_generation, .. } = scoped;
+    let device = &admitted.device;
+    let parent = device.gateway.as_deref().zip(gateway_generation.as_deref());
+    let parent = parent.map(|(id, generation)| scope_of(id, generation));
+    // An edge's scope is its own and its parent's is beside it; a leaf's is its parent's.
+    let device_scope = if device.is_edge { Some(scope_of(&device.id, &device.generation_id)) } else { parent.clone() };
+    let parent_scopes: Vec<String> = if device.is_edge { parent.into_iter().collect() } else { Vec::new() };
+    let authentication = match device_keys(admitted) {
+        [Some(primary), Some(secondary)] => json!({
+            "type": "sas",
+            "symmetricKey": { "primaryKey": primary, "secondaryKey": secondary },
+            "x509Thumbprint": { "primaryThumbprint": null, "secondaryThumbprint": null },
+        }),
+        _ => json!({ "type": "none" }),
+    };
+    json!({
+        "deviceId": device.id,
+        "generationId": device.generation_id,
+        "etag": device.etag.trim_matches('"'),
+        "status": if may_connect(admitted) { "enabled" } else { "disabled" },
+        "authentication": authentication,
+        "capabilities": { "iotEdge": device.is_edge },
+        "deviceScope": device_scope,
+        "parentScopes": parent_scopes,
+    })
 }
+
+#[cfg(test)]
+mod tests;

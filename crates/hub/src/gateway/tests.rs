@@ -28,6 +28,8 @@ async fn gateway(folder: &std::path::Path) -> Gateway {
         connections: EventQueue::new(events.clone()).0,
         provisioning: Provisioning::new(registry.clone(), applications.clone(), LastSeen::default(), &metrics),
         admission: Gateway::admission(),
+        revocation: Revocation::new(registry.clone()).0,
+        session_life_max: None,
         registry,
         applications,
         sessions,

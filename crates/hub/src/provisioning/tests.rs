@@ -13,7 +13,23 @@ fn enrollee(registration_id: &str) -> Enrollee {
         device_id: registration_id.into(),
         keys: new_symmetric_keys(),
         group: None,
+        known: None,
+        proof: Arc::new(Proof { id_scope: "0ne1".into(), token: String::new(), expiry_secs: u64::MAX - 1, at_secs: 0 }),
     }
+}
+
+#[test]
+fn a_connection_ends_when_its_enrollment_is_another_or_closed_meanwhile() {
+    let known = |generation: &str, is_blocked| Some(Known { generation: generation.into(), is_blocked });
+    let new = enrollee("d");
+    let there = Enrollee { known: known("1", false), ..new.clone() };
+    assert!(there.stands_as(&new), "it made the device itself");
+    assert!(!new.stands_as(&there), "the device was deleted");
+    assert!(!Enrollee { known: known("2", false), ..new.clone() }.stands_as(&there), "and made again");
+    let blocked = Enrollee { known: known("1", true), ..new.clone() };
+    assert!(!blocked.stands_as(&there) && blocked.stands_as(&blocked) && there.stands_as(&blocked));
+    assert!(!Enrollee { keys: new_symmetric_keys(), ..new.clone() }.stands_as(&new));
+    assert_eq!(new.ends_at_secs(), u64::MAX, "a token without an end");
 }
 
 #[test]

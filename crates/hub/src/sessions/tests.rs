@@ -57,27 +57,6 @@ async fn devices_that_are_there_are_counted_once() {
     assert_eq!(sessions.devices("a"), 0);
 }
 
-#[tokio::test]
-async fn a_device_is_cut_with_its_modules_in_its_application_only() {
-    let sessions = Sessions::default();
-    let far: Vec<DetachedLink> = [
-        ("a", Identity::device("d")),
-        ("a", Identity::module("d", "m")),
-        ("a", Identity::device("e")),
-        ("b", Identity::device("d")),
-    ]
-    .into_iter()
-    .map(|(app, identity)| {
-        let (near, far) = link();
-        sessions.register(app, &identity, near, || {});
-        far
-    })
-    .collect();
-    sessions.disconnect_device("a", "d", CloseReason::Disabled);
-    let reasons: Vec<_> = far.iter().map(DetachedLink::close_reason).collect();
-    assert_eq!(reasons, [Some(CloseReason::Disabled), Some(CloseReason::Disabled), None, None]);
-}
-
 #[test]
 fn last_seen_never_moves_back() {
     let sessions = Sessions::default();

@@ -28,7 +28,7 @@ pub enum Value<'q> {
 ///
 /// Only column names, fragments of the engine and parameter numbers are ever formatted into the text, never a caller's words.
 #[derive(Debug, Clone)]
-pub(crate) struct Statement<'q> {
+pub struct Statement<'q> {
     pub(super) act: Act,
     sql: SqlStr,
     values: Vec<Value<'q>>,

@@ -38,6 +38,7 @@ async fn a_device_is_what_was_written_also_after_a_restart(rig: Rig) {
         is_edge: false,
         organization: Some("north".to_owned()),
         keys: Some(keys("k")),
+        enrollment_group: None,
         created_ms: i64::MAX,
     };
     let made = rig.registry.device_create(APP, device.clone()).await.unwrap();
@@ -93,7 +94,8 @@ async fn a_template_is_assigned_once_and_provisioning_gives_keys(rig: Rig) {
     assert!(rig.registry.template_in_use(APP, "dtmi:t;1").await.unwrap());
     assert!(!rig.registry.template_in_use(APP, "dtmi:t;2").await.unwrap());
     let keys = keys("hub");
-    let row = rig.registry.device_mark_provisioned(APP, "w", Some(&keys), Some("group"), 8).await.unwrap();
+    let group = rig.group("group").await;
+    let row = rig.registry.device_mark_provisioned(APP, "w", Some(&keys), Some(&group), 8).await.unwrap();
     assert!(row.provisioned);
     assert_eq!((row.primary_key.as_deref(), row.enrollment_group.as_deref()), (Some("hub-1"), Some("group")));
     let missing = rig.registry.device_mark_provisioned(APP, "none", None, None, 8).await;
@@ -277,7 +279,8 @@ async fn an_attestation_wins_and_takes_its_keys_along(rig: Rig) {
     rig.device("d").await;
     assert_eq!(rig.registry.attestation_get(APP, "d").await.unwrap(), None);
     assert!(!rig.registry.attestation_delete(APP, "d", 9).await.unwrap());
-    rig.registry.device_mark_provisioned(APP, "d", Some(&keys("group")), Some("g"), 6).await.unwrap();
+    let group = rig.group("g").await;
+    rig.registry.device_mark_provisioned(APP, "d", Some(&keys("group")), Some(&group), 6).await.unwrap();
     let attestation = AttestationRow { keys: keys("own"), updated_ms: 7 };
     rig.registry.attestation_put(APP, "d", &attestation).await.unwrap();
     assert_eq!(rig.registry.attestation_get(APP, "d").await.unwrap(), Some(attestation));

@@ -1,6 +1,7 @@
 //! The registry against real databases: the same tests on a SQLite file and on a PostgreSQL server.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests say what they need by failing")]
 
+mod access;
 mod at_once;
 mod devices;
 mod failures;

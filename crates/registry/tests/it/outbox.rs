@@ -51,7 +51,8 @@ async fn the_life_of_a_device_is_told_in_order_and_without_keys(rig: Rig) {
     };
     let changed = registry.device_update(APP, "d", change.clone(), Some(&made.etag)).await.unwrap().after;
     registry.device_update(APP, "d", change, None).await.unwrap();
-    registry.device_mark_provisioned(APP, "d", None, Some("group"), 10).await.unwrap();
+    let group = rig.group("group").await;
+    registry.device_mark_provisioned(APP, "d", None, Some(&group), 10).await.unwrap();
     registry.module_put(APP, "d", "m", ModuleChange::default(), 11).await.unwrap();
     registry.module_delete(APP, "d", "m", 12).await.unwrap();
     registry.device_delete(APP, "d", 13).await.unwrap();

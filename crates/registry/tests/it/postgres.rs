@@ -282,7 +282,7 @@ async fn a_commit_whose_answer_is_lost_is_asked_for() {
     // While the server still waits for the commit, nobody can say; it is asked so often, and then that is said.
     wire.cut_at_commit(Cut::Client);
     let before = Instant::now();
-    let doubtful = registry.device_mark_provisioned(APP, "d", None, Some("g"), 9).await.unwrap_err();
+    let doubtful = registry.device_mark_provisioned(APP, "d", None, None, 9).await.unwrap_err();
     assert!(matches!(doubtful, StoreError::InDoubt(act) if act.table == "devices"), "{doubtful:?}");
     assert!(before.elapsed() >= OUTCOME_INTERVAL * OUTCOME_ATTEMPTS_MAX);
     registry.close().await;

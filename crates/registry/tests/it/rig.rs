@@ -1,8 +1,8 @@
 //! A registry with two applications, on either engine.
 
 use registry::{
-    ApplicationRow, CountMax, DatabaseUrl, DeviceChange, DeviceRow, ListPage, NewDevice, OpenRegistryError,
-    Precondition, Registry, Resource, StoreError, SymmetricKeys,
+    ApplicationRow, CountMax, DatabaseUrl, DeviceChange, DeviceRow, EnrollmentGroupRow, ListPage, NewDevice,
+    OpenRegistryError, Precondition, Registry, Resource, StoreError, SymmetricKeys,
 };
 use tempfile::TempDir;
 use testkit::postgres::{PostgresServer, TestDatabase};
@@ -97,6 +97,21 @@ impl Rig {
             Place::Database(database) => database,
             Place::File(_) => panic!("it is a file"),
         }
+    }
+
+    pub async fn group(&self, id: &str) -> EnrollmentGroupRow {
+        let group = EnrollmentGroupRow {
+            id: id.to_owned(),
+            etag: String::new(),
+            display_name: id.to_owned(),
+            enabled: true,
+            is_edge: false,
+            auto_approve: true,
+            keys: keys(id),
+            created_ms: 1,
+            updated_ms: 1,
+        };
+        put(self, APP, &group).await.unwrap()
     }
 
     pub async fn device(&self, id: &str) -> DeviceRow {

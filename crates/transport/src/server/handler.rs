@@ -11,6 +11,7 @@ use model::message::Message;
 use protocol::auth::judge;
 use protocol::dps;
 pub use protocol::event::Refusal;
+use tokio_util::sync::CancellationToken;
 
 use super::link::SessionLink;
 
@@ -94,6 +95,16 @@ pub struct DpsConnectRequest {
     pub credential: Credential,
     /// Where the connection comes from.
     pub peer: SocketAddr,
+    /// Ends the connection when the handler cancels it.
+    pub end: CancellationToken,
+}
+
+/// The handler's yes to a client that wants to be provisioned.
+pub struct Enrolled<E> {
+    /// State the handler wants back with every event of this connection.
+    pub enrollee: E,
+    /// Unix time in seconds after which the transport drops the connection, if any.
+    pub expires_at_secs: Option<u64>,
 }
 
 /// The hub behind the wire. All calls are made in order for one session; sessions run in parallel.
@@ -137,7 +148,10 @@ pub trait ProvisioningHandler: Send + Sync + 'static {
     type Enrollee: Send + Sync + 'static;
 
     /// Lets a provisioning connection in, or not.
-    fn enroll(&self, request: DpsConnectRequest) -> impl Future<Output = Result<Self::Enrollee, Refusal>> + Send;
+    fn enroll(
+        &self,
+        request: DpsConnectRequest,
+    ) -> impl Future<Output = Result<Enrolled<Self::Enrollee>, Refusal>> + Send;
 
     /// Registers, body as sent (may be empty).
     fn register(
@@ -161,7 +175,7 @@ pub struct NoProvisioning;
 impl ProvisioningHandler for NoProvisioning {
     type Enrollee = Infallible;
 
-    async fn enroll(&self, _: DpsConnectRequest) -> Result<Infallible, Refusal> {
+    async fn enroll(&self, _: DpsConnectRequest) -> Result<Enrolled<Infallible>, Refusal> {
         Err(Refusal::NotAuthorized)
     }
 

@@ -11,8 +11,8 @@ mod slices;
 pub use connection::{ConnectionOptions, serve_connection};
 pub use door::{Door, Guest, Leave, ServerLimits};
 pub use handler::{
-    Accepted, ConnectRequest, Credential, DpsConnectRequest, HubError, HubHandler, NoProvisioning, ProvisioningHandler,
-    Refusal, TelemetryBatch,
+    Accepted, ConnectRequest, Credential, DpsConnectRequest, Enrolled, HubError, HubHandler, NoProvisioning,
+    ProvisioningHandler, Refusal, TelemetryBatch,
 };
 pub use link::{CloseReason, DeliverError, InvokeError, MethodResponse, SessionLink, Subscriptions};
 pub use listener::{BindError, HubServer};

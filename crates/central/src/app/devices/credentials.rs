@@ -76,21 +76,24 @@ impl App {
         let row = self.device_row(access, device).await?;
         let keys = match self.registry().attestation_get(access.application(), device).await? {
             Some(attestation) => Some(attestation.keys),
-            None => self.derived_keys(access, &row.id, row.enrollment_group.as_deref(), row.is_edge).await?,
+            None => {
+                let derived = self.derived_keys(access, &row.id, row.enrollment_group.as_deref(), row.is_edge).await?;
+                derived.map(|(keys, _)| keys)
+            }
         };
         let id_scope = access.id_scope().to_owned();
         Ok(DeviceCredentials { id_scope, symmetric_key: keys.map(keys_to_api) })
     }
 
     /// The keys of a device without an attestation of its own: derived from the group it registered through, or else from the
-    /// first enabled group of its kind.
+    /// first enabled group of its kind. With the id of the group.
     pub(super) async fn derived_keys(
         &self,
         access: &Access,
         device: &str,
         registered: Option<&str>,
         is_edge: bool,
-    ) -> Result<Option<SymmetricKeys>, AppError> {
+    ) -> Result<Option<(SymmetricKeys, String)>, AppError> {
         let groups = self.registry().enrollment_groups_list(access.application()).await?;
         let group = groups
             .iter()
@@ -100,6 +103,7 @@ impl App {
         let derive = |key: &str| {
             derive_device_key(key, device).map_err(|error| AppError::internal("a group's key is not base64", error))
         };
-        Ok(Some(SymmetricKeys { primary: derive(&group.keys.primary)?, secondary: derive(&group.keys.secondary)? }))
+        let keys = SymmetricKeys { primary: derive(&group.keys.primary)?, secondary: derive(&group.keys.secondary)? };
+        Ok(Some((keys, group.id.clone())))
     }
 }

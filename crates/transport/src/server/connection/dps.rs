@@ -8,10 +8,12 @@ use protocol::event::{DpsConnectAttempt, Face, HubEvent, Subscriptions};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
+use super::session::until_unix_secs;
 use super::wire::Wire;
 use super::{ConnectionOptions, End, credential};
-use crate::server::handler::{DpsConnectRequest, ProvisioningHandler};
+use crate::server::handler::{DpsConnectRequest, Enrolled, ProvisioningHandler};
 use crate::server::link::CloseReason;
 use crate::stream::now;
 
@@ -32,16 +34,19 @@ where
         registration_id: attempt.user.registration_id,
         credential: credential(attempt.password, options),
         peer: options.peer,
+        end: options.shutdown.child_token(),
     };
+    let end = request.end.clone();
     let accepted: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(handler.enroll(request));
-    let enrollee = match accepted.await {
-        Ok(enrollee) => enrollee,
+    let Enrolled { enrollee, expires_at_secs } = match accepted.await {
+        Ok(enrolled) => enrolled,
         Err(refusal) => return End::protocol(wire.face.refuse(refusal)),
     };
     options.admit();
-    wire.face.accept(now(), false, Subscriptions::default(), None);
+    let expires_at = expires_at_secs.map(|secs| now() + until_unix_secs(secs));
+    wire.face.accept(now(), false, Subscriptions::default(), expires_at);
     wire.arm();
-    match run(wire, handler, &enrollee, options).await {
+    match run(wire, handler, &enrollee, &end, options).await {
         Ok(never) => match never {},
         Err(end) => end,
     }
@@ -51,6 +56,7 @@ async fn run<S, F, P>(
     wire: &mut Wire<S, F>,
     handler: &P,
     enrollee: &P::Enrollee,
+    end: &CancellationToken,
     options: &ConnectionOptions,
 ) -> Result<std::convert::Infallible, End>
 where
@@ -76,6 +82,7 @@ where
         tokio::select! {
             biased;
             () = options.shutdown.cancelled() => return Err(End::Asked(CloseReason::ShuttingDown)),
+            () = end.cancelled() => return Err(End::Asked(CloseReason::Disabled)),
             advanced = wire.advance() => advanced?,
         }
     }

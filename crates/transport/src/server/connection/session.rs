@@ -307,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
     }
 }
 
-fn until_unix_secs(secs: u64) -> Duration {
+pub(super) fn until_unix_secs(secs: u64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // A century is as good as never, and stays within what the clock can hold.
     Duration::from_secs(secs).saturating_sub(now).min(Duration::from_secs(100 * 365 * 24 * 3600))
