@@ -81,7 +81,8 @@ impl From<ModuleKeys> for ModuleAuthentication {
 pub(super) const JOINED_COLUMNS: &str = "modules.device AS module_device, modules.id AS module_id, \
      modules.generation_id AS module_generation_id, modules.etag AS module_etag, modules.managed_by AS module_managed_by, \
      modules.primary_key AS module_primary_key, modules.secondary_key AS module_secondary_key, \
-     modules.created_ms AS module_created_ms, modules.updated_ms AS module_updated_ms";
+     modules.created_ms AS module_created_ms, modules.updated_ms AS module_updated_ms, \
+     modules.subscriptions AS module_subscriptions";
 
 /// A module's columns, of a device that may have none.
 #[derive(sqlx::FromRow)]
@@ -95,6 +96,7 @@ pub(super) struct JoinedModule {
     module_secondary_key: Option<String>,
     module_created_ms: Option<i64>,
     module_updated_ms: Option<i64>,
+    module_subscriptions: Option<i64>,
 }
 
 impl From<JoinedModule> for Option<ModuleRow> {
@@ -109,6 +111,7 @@ impl From<JoinedModule> for Option<ModuleRow> {
             authentication: keys.into(),
             created_ms: columns.module_created_ms?,
             updated_ms: columns.module_updated_ms?,
+            subscriptions: u8::try_from(columns.module_subscriptions?).unwrap_or_default(),
         })
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Connections {
 impl Connections {
     /// As configured, where the system has descriptors for as many; else people get a quarter of what there is, devices the rest.
     pub(super) fn of(config: &Config) -> Self {
-        let LimitsConfig { mqtt_connections_max: mqtts, http_connections_max: https } = config.limits;
+        let LimitsConfig { mqtt_connections_max: mqtts, http_connections_max: https, .. } = config.limits;
         let http_listeners = 1 + usize::from(config.listen.http.is_some());
         let wanted = mqtts.saturating_add(https.saturating_mul(http_listeners));
         Self { mqtts, https }.within(descriptors::room_for_connections(wanted), http_listeners)

@@ -27,6 +27,7 @@ fn scoped(id: &str, modules: usize) -> ScopedDevice {
         gateway_relationship: Some(id.to_owned()),
         created_ms: 0,
         updated_ms: 0,
+        subscriptions: 0,
     };
     let module = |n: usize| ModuleRow {
         device: id.to_owned(),
@@ -37,6 +38,7 @@ fn scoped(id: &str, modules: usize) -> ScopedDevice {
         authentication: ModuleAuthentication::Sas(SymmetricKeys { primary: key.clone(), secondary: key.clone() }),
         created_ms: 0,
         updated_ms: 0,
+        subscriptions: 0,
     };
     ScopedDevice {
         admitted: AdmittedDevice { device, group: None },

@@ -33,8 +33,7 @@ where
 {
     let (link, far) = SessionLink::detached();
     // Handler futures are boxed throughout: inline, the largest of them would be part of every idle connection.
-    let accepted: Pending<'_, _> =
-        Box::pin(options.in_turn(handler.connect(connect_request(*attempt, options, link))));
+    let accepted: Pending<'_, _> = Box::pin(options.in_turn(handler.connect(connect_request(*attempt, options, link))));
     let Accepted { session, session_present, expires_at_secs } = match accepted.await {
         Ok(accepted) => accepted,
         Err(refusal) => return End::protocol(wire.face.refuse(refusal)),
