@@ -24,6 +24,7 @@ mod ingest;
 mod links;
 mod losses;
 mod methods;
+mod parked;
 mod pumps;
 mod queue;
 mod record;

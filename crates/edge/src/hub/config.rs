@@ -8,6 +8,7 @@ use model::route::{Endpoint, RouteTable};
 use serde_json::{Value, json};
 
 use super::EdgeHub;
+use super::parked::is_parked;
 use super::queue::Waiting;
 use crate::lifecycle::deployment::Deployment;
 use crate::limits::ROUTE_QUEUES_MAX;
@@ -100,7 +101,7 @@ impl EdgeHub {
         let Some(config) = self.config() else { return };
         let routed = |endpoint: &Endpoint| config.routes.queues().iter().any(|(named, _)| *named == endpoint);
         for endpoint in self.queues.endpoints() {
-            if endpoint == Endpoint::Upstream || routed(&endpoint) {
+            if endpoint == Endpoint::Upstream || is_parked(&endpoint) || routed(&endpoint) {
                 continue;
             }
             self.stop_pump(&endpoint);

@@ -17,6 +17,7 @@ use transport::server::Refusal;
 
 use super::EdgeHub;
 use super::dropped::Reason;
+use super::parked::is_parked;
 use super::queue::{QueueId, WaitingMessage, endpoint_name};
 use super::record::StoredMessage;
 use crate::metrics::Flow;
@@ -32,6 +33,7 @@ fn output_of(stored: &StoredMessage) -> Cow<'_, str> {
 fn labels_of(endpoint: &Endpoint) -> (&str, &str) {
     match endpoint {
         Endpoint::Upstream => (UPSTREAM, ""),
+        parked if is_parked(parked) => (UPSTREAM, ""),
         Endpoint::Module { module, input } => (module, input),
     }
 }

@@ -20,11 +20,21 @@ use transport::server::SessionLink;
 
 use super::EdgeHub;
 use super::dropped::Reason;
+use super::parked::{is_parked, parked};
 use super::queue::{QueueId, Readers, Taken, WaitingMessage, endpoint_name};
 use super::scope::Refreshed;
 use super::way_out::for_upstream;
 use crate::limits::{EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_MAX};
 use crate::retry_wait::RetryWait;
+
+/// How a sender's link is.
+enum Linked {
+    Up,
+    /// The hub says no to the sender for now.
+    Refused,
+    /// The hub does not know it.
+    Gone,
+}
 
 /// How often a refused identity is looked up again.
 const REFUSAL_CHECK_INTERVAL: Duration = Duration::from_secs(30);
@@ -96,6 +106,9 @@ impl EdgeHub {
                 let senders = by_sender(messages).into_iter();
                 crate::join_all(senders.map(|(sender, messages)| self.send_upstream(queue, sender, messages))).await;
             }
+            Endpoint::Module { input, .. } if is_parked(&queue.endpoint) => {
+                self.send_upstream(queue, Identity::from_client_id(input), messages).await;
+            }
             Endpoint::Module { module, input } => {
                 let module = Identity::module(&self.options.device.device_id, module);
                 self.deliver_input(queue, &module, input, messages).await;
@@ -104,19 +117,42 @@ impl EdgeHub {
     }
 
     /// Sends one sender's messages, in order, until all are acknowledged, expired, or the hub above no longer knows the
-    /// sender.
+    /// sender. Those of a refused sender are parked, so that nobody waits for it.
     async fn send_upstream(&self, queue: &QueueId, sender: Identity, mut messages: Vec<WaitingMessage>) {
         self.drop_undeliverable(queue, &mut messages);
+        if messages.is_empty() {
+            return;
+        }
+        let is_parked = is_parked(&queue.endpoint);
+        // Older ones are parked already.
+        if !is_parked && self.queues.has_waiting(&parked(&sender)) && self.park(queue, &sender, &messages).await {
+            return;
+        }
         let link = self.link(&sender);
         let state = link.client.state();
         let mut wait = RetryWait::default();
         loop {
             let linked = self.wait_for_link(&state, &sender);
-            let Some(known) = self.while_alive(queue, &mut messages, linked).await else { return };
-            if !known {
-                tracing::warn!(%sender, messages = messages.len(), "dropped: the hub no longer knows this sender");
-                messages.iter().for_each(|message| self.drop_message(queue, Reason::SenderRemoved, message));
-                return;
+            match self.while_alive(queue, &mut messages, linked).await {
+                None => return,
+                Some(Linked::Up) => {}
+                Some(Linked::Gone) => {
+                    tracing::warn!(%sender, messages = messages.len(), "dropped: the hub no longer knows this sender");
+                    messages.iter().for_each(|message| self.drop_message(queue, Reason::SenderRemoved, message));
+                    return;
+                }
+                Some(Linked::Refused) => {
+                    if !is_parked && self.park(queue, &sender, &messages).await {
+                        return;
+                    }
+                    let mut state = state.clone();
+                    state.borrow_and_update();
+                    let changed = tokio::time::timeout(REFUSAL_CHECK_INTERVAL, state.changed());
+                    if self.while_alive(queue, &mut messages, changed).await.is_none() {
+                        return;
+                    }
+                    continue;
+                }
             }
             self.drop_expired(queue, &mut messages);
             let stamped = |WaitingMessage { stored, .. }: &WaitingMessage| {
@@ -162,20 +198,16 @@ impl EdgeHub {
         }
     }
 
-    /// Waits until the link is up. False when the sender has no identity any more.
-    async fn wait_for_link(&self, state: &tokio::sync::watch::Receiver<LinkState>, sender: &Identity) -> bool {
+    /// Waits until the link is up, or refused.
+    async fn wait_for_link(&self, state: &tokio::sync::watch::Receiver<LinkState>, sender: &Identity) -> Linked {
         let mut state = state.clone();
         loop {
             let now = state.borrow_and_update().clone();
             match now {
-                LinkState::Connected => return true,
+                LinkState::Connected => return Linked::Up,
                 LinkState::Refused { reason } => {
                     tracing::warn!(%sender, reason, "the hub refuses this sender");
-                    if self.is_gone(sender).await {
-                        return false;
-                    }
-                    // Refused although the identity is there: keys being changed, most likely.
-                    let _ = tokio::time::timeout(REFUSAL_CHECK_INTERVAL, state.changed()).await;
+                    return if self.is_gone(sender).await { Linked::Gone } else { Linked::Refused };
                 }
                 _ => {
                     if state.changed().await.is_err() {
@@ -186,14 +218,13 @@ impl EdgeHub {
         }
     }
 
-    /// Whether the hub itself said that an identity is gone or disabled. This device's own modules are never given up.
+    /// Whether the hub itself said that there is no such identity. One that is blocked may be let in again, and this device's own
+    /// modules are never given up.
     async fn is_gone(&self, sender: &Identity) -> bool {
         if sender.device_id() == self.options.device.device_id {
             return false;
         }
-        let refreshed = self.scope.look_up(sender).await;
-        let usable = self.scope.get(sender).is_some_and(|identity| identity.enabled);
-        refreshed == Refreshed::Known && !usable
+        self.scope.look_up(sender).await == Refreshed::Known && self.scope.get(sender).is_none()
     }
 
     /// Delivers to a module's input, many at a time and in order, until all are acknowledged or expired.

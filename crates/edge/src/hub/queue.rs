@@ -529,6 +529,12 @@ impl Queues {
         dropped
     }
 
+    /// Whether something waits for an endpoint.
+    pub fn has_waiting(&self, endpoint: &Endpoint) -> bool {
+        let state = lock(&self.state);
+        state.of_endpoint(endpoint).any(|(queue, cursor)| state.waiting(queue, cursor).messages > 0)
+    }
+
     /// Every endpoint that something waits for.
     pub fn endpoints(&self) -> BTreeSet<Endpoint> {
         let waiting = self.waiting().into_iter().filter(|(_, waiting)| waiting.messages > 0);

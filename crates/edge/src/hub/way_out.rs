@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::EdgeHub;
+use super::parked::is_parked;
 use super::queue::{QueueId, WaitingMessage};
 use super::record::StoredMessage;
 use crate::limits::CLOCK_MIN_SECS;
@@ -17,6 +18,7 @@ impl EdgeHub {
     /// Whether a stamped message can be delivered to an endpoint, now or ever.
     pub(super) fn can_be_delivered(&self, endpoint: &Endpoint, stored: &StoredMessage) -> Result<(), Undeliverable> {
         match endpoint {
+            parked if is_parked(parked) => self.can_be_delivered(&Endpoint::Upstream, stored),
             // Nearly every message would fit with our stamps on it, which it leaves here.
             Endpoint::Upstream => delivery::as_telemetry(&stored.sender, &stored.message)
                 .or_else(|_| delivery::as_telemetry(&stored.sender, &for_upstream(stored, 0))),

@@ -70,3 +70,39 @@ async fn a_link_that_broke_ends_nobodys_session() {
         assert!(!matches!(event, ClientEvent::Disconnected { .. }), "{event:?}");
     }
 }
+
+/// A hub above that refuses one sender for now lets all others through, and gets the rest, in order, once it lets that one in.
+async fn is_refused_alone(refused: &Identity, other: &Identity) {
+    let mut site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream" })).await;
+    site.complaints.expect("the hub refuses this sender sender=");
+    let (blocked, _events) = site.client(refused);
+    let (free, _other_events) = site.client(other);
+    site.upstream.refuse(Some(refused));
+    site.stop_upstream().await;
+    soon(blocked.send((0..3).map(numbered).collect())).await.unwrap();
+    soon(free.send((0..20).map(numbered).collect())).await.unwrap();
+    site.start_upstream().await;
+    let received = site.upstream_received(20).await;
+    assert_eq!(without_repeats(numbers(&received, other)), (0..20).collect::<Vec<_>>());
+    assert_eq!(numbers(&received, refused), [0; 0]);
+    // Sent while those before it are out of the way: behind them.
+    soon(blocked.send((3..5).map(numbered).collect())).await.unwrap();
+    soon(free.send(vec![numbered(20)])).await.unwrap();
+    site.upstream_received(21).await;
+    site.upstream.refuse(None);
+    site.restart_edge().await;
+    let received = site.upstream_received(26).await;
+    assert_eq!(without_repeats(numbers(&received, refused)), [0, 1, 2, 3, 4]);
+    site.counted("edgehub_queue_length", &[], 0.0).await;
+    site.counted("edgehub_messages_dropped_total", &[], 0.0).await;
+}
+
+#[tokio::test]
+async fn a_module_that_is_refused_stops_nobody_and_loses_nothing() {
+    is_refused_alone(&module("sensor"), &Identity::device("leaf")).await;
+}
+
+#[tokio::test]
+async fn a_device_that_is_refused_stops_nobody_and_loses_nothing() {
+    is_refused_alone(&Identity::device("leaf"), &module("sensor")).await;
+}

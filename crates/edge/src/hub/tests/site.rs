@@ -61,6 +61,7 @@ struct UpstreamState {
     twins: HashMap<Identity, Twin>,
     links: HashMap<Identity, SessionLink>,
     answer_after: Duration,
+    refused: Option<Identity>,
     /// While an answer is on its way no time passes.
     answering: Option<HeldClock>,
 }
@@ -84,6 +85,11 @@ impl Upstream {
             }
         })
         .await
+    }
+
+    /// From now on this one is not let in.
+    pub fn refuse(&self, identity: Option<&Identity>) {
+        self.with(|state| state.refused = identity.cloned());
     }
 
     pub fn set_desired(&self, identity: &Identity, desired: Value) {
@@ -128,7 +134,8 @@ impl HubHandler for Upstream {
             Some(module) => (module.to_owned(), None),
             None => ("$edgeHub".to_owned(), Some(format!("{};edge", request.identity))),
         };
-        if request.auth_chain != chain || !token.verify(&key_of(&speaker)) {
+        let is_refused = self.with(|state| state.refused.as_ref() == Some(&request.identity));
+        if is_refused || request.auth_chain != chain || !token.verify(&key_of(&speaker)) {
             return Err(Refusal::NotAuthorized);
         }
         self.with(|state| state.links.insert(request.identity.clone(), request.link));
