@@ -73,9 +73,9 @@ impl ScopeSource for UpstreamScope {
 /// What asking for one identity brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refreshed {
-    /// The hub answered: the cache is right about it now.
+    /// The hub answered, now or a moment ago: the cache is right about it.
     Known,
-    /// It was asked a moment ago.
+    /// It is asked just now, or could not be a moment ago, or others are asked for.
     TooSoon,
     /// The hub was not reached.
     Unreachable,
@@ -100,6 +100,8 @@ struct Asked {
     at: Instant,
     /// Whether it was not in scope then.
     stranger: bool,
+    /// The hub gave an answer.
+    answered: bool,
 }
 
 impl Scope {
@@ -170,12 +172,20 @@ impl Scope {
                 true => (strangers, SCOPE_STRANGERS_ASKED_MAX),
                 false => (asked.len() - strangers, SCOPE_IDENTITIES_ASKED_MAX),
             };
-            if asked.contains_key(identity) || asking >= most {
-                return Refreshed::TooSoon;
+            match asked.get(identity) {
+                Some(Asked { answered: true, .. }) => return Refreshed::Known,
+                Some(_) => return Refreshed::TooSoon,
+                None if asking >= most => return Refreshed::TooSoon,
+                None => {}
             }
-            asked.insert(identity.clone(), Asked { at: Instant::now(), stranger });
+            asked.insert(identity.clone(), Asked { at: Instant::now(), stranger, answered: false });
         }
-        self.look_up(identity).await
+        let refreshed = self.look_up(identity).await;
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = asked.get_mut(identity) {
+            asked.answered = refreshed == Refreshed::Known;
+        }
+        refreshed
     }
 
     /// Whether the hub said a while ago that there is no such identity.
