@@ -11,6 +11,7 @@
 
 mod answer;
 mod body;
+mod compression;
 mod console;
 mod devices;
 mod enrollment;
@@ -70,6 +71,7 @@ pub fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::disable())
         // Lists and the console's files shrink to a fraction; the live stream and small answers are left as they are.
         .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(compression::Compressions::default(), compression::bounded))
         .layer(middleware::from_fn(security_headers))
 }
 

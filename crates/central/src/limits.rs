@@ -36,6 +36,9 @@ pub const HTTP_STRANGER_WAITING_MAX: usize = 24;
 /// HTTPS connections of which nobody knows who made them. Each costs less than 1 MiB, however it goes about it.
 pub const HTTP_STRANGERS_MAX: usize = 128;
 
+/// Answers that are compressed at the same time; each costs some hundreds of KiB until it is sent. Further ones are sent as they are.
+pub const HTTP_COMPRESSIONS_MAX: usize = 64;
+
 /// Bytes of a request's head, and of an answer that waits to be sent, on an HTTP/1.1 connection.
 pub const HTTP1_BUFFER_BYTES_MAX: usize = 64 * 1024;
 

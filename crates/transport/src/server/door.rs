@@ -26,6 +26,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::slices::Slices;
 use crate::limits::{ARRIVAL_TIMEOUT, CONNECTIONS_MAX, STRANGER_PATIENCE, STRANGER_SILENCE_MAX, STRANGERS_MAX};
+use crate::log;
 
 #[cfg(test)]
 mod tests;
@@ -133,6 +134,7 @@ impl Door {
             inner: Arc::new(Inner {
                 shared: Arc::clone(&self.shared),
                 number,
+                address,
                 asks,
                 entered: now,
                 due: now + limits.arrival_timeout,
@@ -181,6 +183,7 @@ pub struct Guest {
 struct Inner {
     shared: Arc<Shared>,
     number: u64,
+    address: IpAddr,
     asks: Arc<Notify>,
     entered: Instant,
     due: Instant,
@@ -241,7 +244,12 @@ impl Guest {
     pub async fn must_leave(&self) -> Leave {
         tokio::select! {
             () = self.too_late() => Leave::TooLate,
-            () = self.asked_and_silent() => Leave::NoRoom,
+            () = self.asked_and_silent() => {
+                if log::may_tell_of_stranger() {
+                    tracing::info!(address = %self.inner.address, "a connection that made no progress gave its place to another");
+                }
+                Leave::NoRoom
+            }
         }
     }
 
