@@ -42,6 +42,15 @@ pub const CHECKPOINT_NAME_BYTES_MAX: usize = 200;
 /// Bytes in a checkpoint file, which follows from the two above and 22 bytes for separators and number.
 pub const CHECKPOINT_FILE_BYTES_MAX: u64 = (CHECKPOINTS_MAX * (CHECKPOINT_NAME_BYTES_MAX + 22) + 256) as u64;
 
+/// What a disk must have room for before a log that was full counts as usable again.
+pub const PROBE_BYTES: usize = 64 * 1024;
+
+/// Parts of one log that may be given up as damaged. With more the disk is to be replaced, not the log gone on with.
+pub const LOST_PARTS_MAX: usize = 1024;
+
+/// Bytes of the notes of what is lost.
+pub const LOST_FILE_BYTES_MAX: u64 = (LOST_PARTS_MAX * 512) as u64;
+
 const MIB: usize = 1024 * 1024;
 
 // One append of the largest size must fit the queue, or it would wait for ever.

@@ -31,6 +31,14 @@ pub(super) enum Step {
     End,
 }
 
+/// Bytes of a segment that were given up, and the offset that follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hole {
+    pub from_byte: u64,
+    pub to_byte: u64,
+    pub next: Offset,
+}
+
 #[derive(Debug)]
 pub(super) struct SegmentCursor {
     base: Offset,
@@ -42,11 +50,12 @@ pub(super) struct SegmentCursor {
     offset: Offset,
     chunk: Bytes,
     chunk_at_byte: u64,
+    holes: Vec<Hole>,
 }
 
 impl SegmentCursor {
     /// A cursor at the first group of a segment.
-    pub(super) fn at_start(path: PathBuf, base: Offset, salt: u32) -> Self {
+    pub(super) fn at_start(path: PathBuf, base: Offset, salt: u32, holes: Vec<Hole>) -> Self {
         SegmentCursor {
             base,
             path,
@@ -56,6 +65,7 @@ impl SegmentCursor {
             offset: base,
             chunk: Bytes::new(),
             chunk_at_byte: 0,
+            holes,
         }
     }
 
@@ -80,6 +90,7 @@ impl SegmentCursor {
 
     /// The next group, where the segment's data ends at byte `end`. Without `files`, only from the buffer.
     pub(super) fn step(&mut self, end: u64, files: Option<&dyn FileLayer>) -> Result<Step, CursorError> {
+        self.pass_holes();
         let at_byte = self.at_byte;
         let corrupt = || CursorError::Corrupt { at_byte };
         let remaining = end.checked_sub(at_byte).ok_or_else(corrupt)?;
@@ -106,6 +117,14 @@ impl SegmentCursor {
         self.at_byte += group_bytes;
         self.offset = group.end();
         Ok(Step::Group(group))
+    }
+
+    fn pass_holes(&mut self) {
+        let ahead = |at_byte| move |hole: &&Hole| hole.from_byte == at_byte && hole.to_byte > at_byte;
+        while let Some(hole) = self.holes.iter().find(ahead(self.at_byte)) {
+            self.at_byte = hole.to_byte;
+            self.offset = hole.next;
+        }
     }
 
     /// Goes on until the group that holds `position`, which must not lie before the cursor.

@@ -58,6 +58,18 @@ pub enum OpenLogError {
     },
 }
 
+impl OpenLogError {
+    /// Whether opening it again would fail the same way until somebody mends something.
+    pub fn needs_mending(&self) -> bool {
+        self.is_damage() || matches!(self, Self::UnknownVersion { .. })
+    }
+
+    /// Whether it says that a part of the log is damaged or missing, without which it could be gone on with.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::SegmentMissing { .. } | Self::Corrupt { .. })
+    }
+}
+
 /// Nothing of the append is in the log, except after [`AppendError::Poisoned`] and [`AppendError::Closed`], when it may
 /// turn out to be once the log is opened again.
 #[derive(Debug, Clone, Error)]
@@ -108,6 +120,17 @@ pub enum AppendError {
         source: Arc<io::Error>,
     },
     /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// The log takes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ProbeError {
+    /// The disk or the log's limit leaves no room, or the disk refuses.
+    #[error("there is no room for more records")]
+    NoRoom,
+    /// The log was closed, or stopped after a failed sync: it must be opened again.
     #[error("the log is closed")]
     Closed,
 }

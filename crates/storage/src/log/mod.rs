@@ -4,7 +4,7 @@
 //! 1. An append that returned `Ok` is on the disk, whole and in order; a crash at any moment after that loses nothing of it.
 //! 2. Offsets are dense: the first record ever has offset 0 ([`LogOptions::first_offset`] if a log was lost), each next one is one higher, none is used twice.
 //! 3. A reader sees only what is durable.
-//! 4. Damage and missing files are reported, never skipped. Only the end of the newest segment, which was never
+//! 4. Damage and missing files are reported, never skipped unasked ([`accept_loss`]). Only the end of the newest segment, which was never
 //!    acknowledged, is cut off; [`Log::recovery`] says so.
 //! 5. The files never take more than [`LogOptions::total_bytes_max`], and memory is bounded by the queue, the group and the tail
 //!    (see [`limits`]).
@@ -20,11 +20,15 @@
 //! | `retention` | what may be deleted, and in which order |
 //! | `checkpoint` | named positions of readers |
 //! | `salvage` | reading what is intact in one that is damaged |
+//! | `acknowledged` | how far records were acknowledged |
+//! | `lost` | going on without what is damaged |
 //! | `state` | what they share |
 
+mod acknowledged;
 mod checkpoint;
 mod cursor;
 mod error;
+mod lost;
 mod pace;
 mod reader;
 mod records;
@@ -48,14 +52,15 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::{error, warn};
 
 pub use checkpoint::{CheckpointError, Checkpoints};
-pub use error::{AppendError, OpenLogError, ReadError, TrimError};
+pub use error::{AppendError, OpenLogError, ProbeError, ReadError, TrimError};
+pub use lost::{LostPart, accept_loss};
 pub use reader::Reader;
 pub use records::Records;
-pub use recovery::{CutTail, RecoveryReport, refuse_later_version};
+pub use recovery::{CutTail, LogEnds, RecoveryReport, refuse_later_version, survey};
 pub use retention::Retention;
-pub use salvage::{LostPart, salvage};
+pub use salvage::{MissingPart, salvage};
 
-use crate::file_layer::{FileLayer, LockGuard, RealFiles};
+use crate::file_layer::{Access, FileLayer, LockGuard, RealFiles, write_all_at};
 use crate::limits;
 use recovery::{Recovered, failed};
 use state::{End, Shared, State, lock};
@@ -63,6 +68,9 @@ use writer::{Append, OnDurable, Writer};
 
 /// What a group takes at most beside its records: it may begin a segment.
 const APPEND_OVERHEAD_BYTES: u64 = segment::SEGMENT_HEADER_BYTES + segment::GROUP_HEADER_BYTES as u64;
+
+/// The files in a log's folder that say something about it, beside its segments.
+pub const STATE_FILES: [&str; 2] = [acknowledged::FILE_NAME, lost::FILE_NAME];
 
 /// A record's number in its log. Dense, from 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -219,20 +227,21 @@ impl Log {
         let lock_path = dir.join("log.lock");
         let folder = files.lock(&lock_path).map_err(failed("lock", &lock_path))?;
         let folder = folder.ok_or_else(|| OpenLogError::InUse { dir: dir.to_owned() })?;
-        let Recovered { segments, newest, report } =
+        let Recovered { segments, newest, acknowledged, lost, report } =
             recovery::recover(&*files, dir, (environment.clock)(), options.first_offset)?;
         tell(dir, &report);
 
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
             state: Mutex::new(State::new(segments, report.next, options.total_bytes_max)),
+            lost,
             options,
             environment,
             trimming: Mutex::default(),
             end: watch::Sender::new(End { next: report.next, closed: false }),
         });
         let (queue, queued) = mpsc::channel(limits::QUEUE_APPENDS_MAX);
-        let writer = Writer::new(Arc::clone(&shared), queued, newest);
+        let writer = Writer::new(Arc::clone(&shared), queued, newest, acknowledged);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(failed("start the writer of", dir))?;
         let writer = thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.run(&runtime));
@@ -322,6 +331,26 @@ impl Log {
         let mut state = lock(&self.inner.shared.state);
         state.total_bytes_max = Some(total_bytes_max);
         state.bytes + state.promised_bytes
+    }
+
+    /// Whether an append would find room now: tried with a file beside the segments, so that nothing is appended. Blocks.
+    pub fn probe(&self) -> Result<(), ProbeError> {
+        let shared = &self.inner.shared;
+        if shared.end.borrow().closed {
+            return Err(ProbeError::Closed);
+        }
+        let limit_bytes = lock(&shared.state).total_bytes_max.unwrap_or(u64::MAX);
+        if self.bytes().saturating_add(APPEND_OVERHEAD_BYTES + limits::PROBE_BYTES as u64) > limit_bytes {
+            return Err(ProbeError::NoRoom);
+        }
+        let (files, path) = (&*shared.environment.files, shared.dir.join("room.tmp"));
+        let written = files.create(&path, Access::Private).and_then(|file| {
+            write_all_at(&*file, &[0; limits::PROBE_BYTES], 0)?;
+            file.sync_data()
+        });
+        // One that cannot be removed is written over by the next probe.
+        let _ = files.remove(&path);
+        written.map_err(|_| ProbeError::NoRoom)
     }
 
     /// What opening found and did.

@@ -136,7 +136,8 @@ impl Reader {
         Ok(self.group.is_some())
     }
 
-    fn locate(&self) -> Result<Place, ReadError> {
+    fn locate(&mut self) -> Result<Place, ReadError> {
+        self.position = self.shared.lost.after(self.position);
         let state = lock(&self.shared.state);
         let (first, next) = (state.first(), state.next);
         if self.position < first {
@@ -195,7 +196,12 @@ impl Reader {
     fn cursor_in(&mut self, segment: Segment) -> &mut SegmentCursor {
         let usable = |cursor: &SegmentCursor| cursor.base() == segment.base && cursor.offset() <= self.position;
         if !self.cursor.as_ref().is_some_and(usable) {
-            self.cursor = Some(SegmentCursor::at_start(self.path_of(segment), segment.base, segment.salt));
+            self.cursor = Some(SegmentCursor::at_start(
+                self.path_of(segment),
+                segment.base,
+                segment.salt,
+                self.shared.lost.holes(segment.base),
+            ));
         }
         self.cursor.as_mut().expect("placed above")
     }
@@ -205,7 +211,8 @@ impl Reader {
         if self.cursor.as_ref().is_none_or(|cursor| cursor.base() != group.segment_base) {
             let segment = lock(&self.shared.state).segment_of(group.first);
             let path = self.path_of(segment);
-            self.cursor = Some(SegmentCursor::at_start(path, segment.base, segment.salt));
+            let holes = self.shared.lost.holes(segment.base);
+            self.cursor = Some(SegmentCursor::at_start(path, segment.base, segment.salt, holes));
         }
         if let Some(cursor) = self.cursor.as_mut().filter(|cursor| cursor.base() == group.segment_base) {
             cursor.jump_to(group.end_byte, group.records.end());

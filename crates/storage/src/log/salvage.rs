@@ -19,7 +19,7 @@ use crate::file_layer::{FileLayer, read_exact_at};
 
 /// A part of a log that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LostPart {
+pub struct MissingPart {
     /// The segment it is in, or would be in.
     pub segment: PathBuf,
     /// The bytes of it; none where the file is missing.
@@ -28,7 +28,7 @@ pub struct LostPart {
     pub records: Range<u64>,
 }
 
-impl std::fmt::Display for LostPart {
+impl std::fmt::Display for MissingPart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Range { start, end } = &self.bytes;
         write!(f, "{}: bytes {start} to {end}", self.segment.display())?;
@@ -44,7 +44,7 @@ pub fn salvage<E: From<OpenLogError>>(
     files: &dyn FileLayer,
     dir: &Path,
     mut each: impl FnMut(Record) -> Result<(), E>,
-) -> Result<Vec<LostPart>, E> {
+) -> Result<Vec<MissingPart>, E> {
     let names = files.list(dir).map_err(failed("list", dir))?;
     let mut bases: Vec<Offset> = names.iter().filter_map(|name| parse_segment_name(name)).collect();
     bases.sort_unstable();
@@ -53,7 +53,7 @@ pub fn salvage<E: From<OpenLogError>>(
     for base in bases {
         let segment = segment_path(dir, base);
         if base > next {
-            lost.push(LostPart { segment: segment_path(dir, next), bytes: 0..0, records: next.0..base.0 });
+            lost.push(MissingPart { segment: segment_path(dir, next), bytes: 0..0, records: next.0..base.0 });
             next = base;
         }
         let file = files.open(&segment).map_err(failed("open", &segment))?;
@@ -69,7 +69,7 @@ fn salvage_segment<E>(
     segment: &Path,
     bytes: Bytes,
     mut next: Offset,
-    lost: &mut Vec<LostPart>,
+    lost: &mut Vec<MissingPart>,
     each: &mut impl FnMut(Record) -> Result<(), E>,
 ) -> Result<Offset, E> {
     // Of a header that is damaged, too: if its salt is not what it was, no group fits it.
@@ -81,7 +81,7 @@ fn salvage_segment<E>(
         let first = found.as_ref().map_or(next, |(_, group)| group.records.next_offset());
         if start > at || first > next {
             let (bytes, records) = (at as u64..start as u64, next.0..first.0);
-            lost.push(LostPart { segment: segment.to_owned(), bytes, records });
+            lost.push(MissingPart { segment: segment.to_owned(), bytes, records });
         }
         if let Some((_, GroupAt { mut records, .. })) = found {
             next = records.end();

@@ -4,6 +4,8 @@
 //!
 //! ```text
 //! log.lock                       locked as long as a process uses the folder
+//! acknowledged                   how far records were acknowledged, see `acknowledged`
+//! lost                           parts that are damaged and passed over, if an operator gave them up, see `lost`
 //! 00000000000000000000.log       the segment whose first record has offset 0
 //! 00000000000000314159.log       the next one; the name is its first offset, 20 decimal digits
 //! ```
@@ -208,6 +210,21 @@ fn salted_crc(salt: u32, bytes: &[u8]) -> u32 {
     let mut hasher = Hasher::new_with_initial(salt);
     hasher.update(bytes);
     hasher.finalize()
+}
+
+/// The salt of the segment this group header is from, if the header is whole: a checksum can be followed backwards.
+pub(super) fn salt_of_group(header: &[u8; GROUP_HEADER_BYTES]) -> u32 {
+    let [c0, c1, c2, c3, covered @ ..] = header;
+    let mut state = !u32::from_le_bytes([*c0, *c1, *c2, *c3]);
+    let table: Vec<u32> =
+        (0..256_u32).map(|byte| (0..8).fold(byte, |crc, _| (crc >> 1) ^ ((crc & 1) * 0xedb8_8320))).collect();
+    for byte in covered.iter().rev() {
+        // The highest byte of a table entry is unlike that of all others.
+        let entry = (0_u32..).zip(&table).find(|(_, entry)| **entry >> 24 == state >> 24);
+        let (index, entry) = entry.expect("each highest byte is in the table");
+        state = ((state ^ entry) << 8) | (index ^ u32::from(*byte));
+    }
+    !state
 }
 
 /// Whether `bytes` contain the start of a group of this segment that was written later than the one that begins at `broken`.

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
+use super::lost::Lost;
 use super::segment::GroupRecords;
 use super::{Environment, LogOptions, Offset};
 
@@ -19,6 +20,8 @@ pub(super) struct Shared {
     pub options: LogOptions,
     pub environment: Environment,
     pub state: Mutex<State>,
+    /// What readers pass over.
+    pub lost: Lost,
     /// Held while segments are deleted, so that two trims do not interleave.
     pub trimming: Mutex<()>,
     /// Wakes waiting readers.

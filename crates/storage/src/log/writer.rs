@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, warn};
 
+use super::acknowledged::Acknowledged;
 use super::pace::Pace;
 use super::recovery::draw_salt;
 use super::segment::{
@@ -62,6 +63,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Append>,
     file: Arc<dyn LayerFile>,
+    acknowledged: Acknowledged,
     /// An append that did not fit the group at hand; it is the first of the next one.
     carried: Option<Append>,
     pace: Pace,
@@ -69,9 +71,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Append>, file: Arc<dyn LayerFile>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        queue: mpsc::Receiver<Append>,
+        file: Arc<dyn LayerFile>,
+        acknowledged: Acknowledged,
+    ) -> Self {
         let pace = Pace::new(shared.options.commit_interval);
-        Writer { shared, queue, file, carried: None, pace, poisoned: None }
+        Writer { shared, queue, file, acknowledged, carried: None, pace, poisoned: None }
     }
 
     /// Runs until every sender is gone and the queue is empty.
@@ -197,6 +204,7 @@ impl Writer {
             let _ = self.file.truncate(newest.bytes);
             return Err(self.poison(path, error));
         }
+        self.acknowledged.set(Offset(first.0 + count as u64));
         for (append, range) in ranges(&mut *group, first) {
             if let Some(on_durable) = append.on_durable.take() {
                 on_durable(range);

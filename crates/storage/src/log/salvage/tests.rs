@@ -24,7 +24,7 @@ fn written() -> FaultyFiles {
     files
 }
 
-fn read(files: &FaultyFiles) -> (Vec<u64>, Vec<LostPart>) {
+fn read(files: &FaultyFiles) -> (Vec<u64>, Vec<MissingPart>) {
     let mut read = Vec::new();
     let lost = salvage(files, Path::new(DIR), |record| {
         assert_eq!(record.payload, payload(record.offset.0));
@@ -86,7 +86,7 @@ fn a_missing_file_a_damaged_header_and_a_cut_end_lose_no_more_than_that() {
     flip(&files, &all[2], 25);
     let (found, lost) = read(&files);
     assert_eq!(found, (0..bases[1]).chain(bases[2]..40).collect::<Vec<_>>());
-    assert_eq!(lost, [LostPart { segment: all[1].clone(), bytes: 0..0, records: bases[1]..bases[2] }]);
+    assert_eq!(lost, [MissingPart { segment: all[1].clone(), bytes: 0..0, records: bases[1]..bases[2] }]);
     assert!(
         lost[0].to_string().ends_with(&format!("{} records from {}", bases[2] - bases[1], bases[1])),
         "{}",

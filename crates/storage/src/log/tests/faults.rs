@@ -39,6 +39,7 @@ fn a_write_torn_at_any_byte_is_cut_at_the_group_before() {
             }
             let file_bytes = torn.len() as u64;
             rig.files.put(&rig.newest(), torn);
+            rig.forget_acknowledged();
             let log = rig.open().unwrap();
             assert_eq!(read_all(&log), ["a", "bb", "ccc", "d"], "{torn_bytes}");
             let at_byte = (whole.len() - last_group) as u64;

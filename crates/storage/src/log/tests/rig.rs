@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+use crate::log::lost::accept_loss_in;
 use crate::log::segment::segment_path;
-use crate::log::{AppendError, AppendedRange, Environment, Log, LogOptions, Offset, OpenLogError, ReadError, Records};
+use crate::log::{
+    AppendError, AppendedRange, Environment, Log, LogOptions, LostPart, Offset, OpenLogError, ReadError, Records,
+};
 use crate::testing::FaultyFiles;
 
 pub const DIR: &str = "/log";
@@ -35,11 +38,25 @@ impl Rig {
     }
 
     pub fn segments(&self) -> Vec<PathBuf> {
-        self.files.paths()
+        let mut paths = self.files.paths();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+        paths
     }
 
     pub fn newest(&self) -> PathBuf {
-        self.files.paths().pop().unwrap()
+        self.segments().pop().unwrap()
+    }
+
+    /// The mark of what was acknowledged is lost, as it may be with the power.
+    pub fn forget_acknowledged(&self) {
+        self.files.take(&Path::new(DIR).join("acknowledged"));
+    }
+
+    pub fn accept_loss(&self, reached: u64) -> Result<Vec<LostPart>, OpenLogError> {
+        let now_ms = Arc::clone(&self.now_ms);
+        let clock = Arc::new(move || now_ms.load(Ordering::Relaxed));
+        let environment = Environment { files: Arc::new(self.files.clone()), clock };
+        accept_loss_in(Path::new(DIR), Offset(reached), &environment)
     }
 }
 
