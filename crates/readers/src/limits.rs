@@ -47,6 +47,12 @@ pub const TEMPLATE_CACHE_DEVICES_MAX: usize = 100_000;
 /// Threads of the readers' pool: more than there are readers, so that one that blocks its thread leaves one to each other.
 pub const READER_THREADS: usize = 4;
 
+/// Bytes of telemetry files read a second to compare them with their checksums: a hundredth of what a plain disk reads.
+pub const SCRUB_BYTES_PER_SECOND_MAX: u64 = 4 * 1024 * 1024;
+
+/// How long after each file was compared the first one is compared again.
+pub const SCRUB_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// How long after the first of them times of being last seen are stored. A crash loses none: the log has them.
 pub const LAST_SEEN_COMMIT_AFTER: Duration = Duration::from_secs(60);
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use events::{Events, LogConfig};
 use registry::{Registry, StoreError};
-use storage::log::{Log, Offset};
+use storage::log::{Log, LogEnds, Offset};
 
 #[cfg(test)]
 mod tests;
@@ -136,7 +136,7 @@ impl Positions {
                     begin
                 }
             };
-            all.push(Position::new(reader, check(reader, next, log)?));
+            all.push(Position::new(reader, check(reader, next, ends(log))?));
         }
         Ok(Self { all: all.into(), log: log.clone() })
     }
@@ -214,9 +214,23 @@ fn begin(begin: Begin, stored: &[(String, u64)], readers: &[ReaderName], log: &L
     }
 }
 
+fn ends(log: &Log) -> LogEnds {
+    LogEnds { first: log.first_offset(), next: log.next_offset() }
+}
+
+/// Refuses a log in which a reader with a stored position cannot go on, before anything is opened or changed.
+pub fn refuse(stored: &[(String, u64)], readers: &[ReaderName], log: LogEnds) -> Result<(), OpenPositionsError> {
+    for &reader in readers {
+        if let Some(&(_, next)) = stored.iter().find(|(name, _)| name == reader.name) {
+            check(reader, next, log)?;
+        }
+    }
+    Ok(())
+}
+
 /// Where the reader can go on. Who does not count passes over a gap.
-fn check(reader: ReaderName, stored: u64, log: &Log) -> Result<u64, OpenPositionsError> {
-    let (first, next) = (log.first_offset().0, log.next_offset().0);
+fn check(reader: ReaderName, stored: u64, log: LogEnds) -> Result<u64, OpenPositionsError> {
+    let (first, next) = (log.first.0, log.next.0);
     if stored > next {
         return Err(OpenPositionsError::LogReplaced { reader: reader.name, next, stored });
     }

@@ -290,7 +290,8 @@ pub(crate) fn is_in_doubt(error: &(dyn std::error::Error + 'static)) -> bool {
     causes.filter_map(|cause| cause.downcast_ref()).any(|cause| matches!(cause, StoreError::InDoubt(_)))
 }
 
-fn panic_text(error: JoinError) -> String {
+/// What a task that ended by itself said, for people.
+pub fn panic_text(error: JoinError) -> String {
     let Ok(payload) = error.try_into_panic() else { return "its task was cancelled".to_owned() };
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied());

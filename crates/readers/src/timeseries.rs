@@ -16,15 +16,19 @@
 //! | [`catalog`] | which segments there are, mirrored from the registry |
 //! | [`compaction`] | joining small segments, in a task of its own |
 //! | [`decode`] | a log record as a row |
+//! | [`newest_committed`] | how far the folder goes, as it knows itself |
 //! | [`raw_messages`] | the newest messages as they came |
 //! | [`reader`] | the reader: read, insert, flush |
+//! | [`scrub`] | comparing files with their checksums, again and again |
 
 pub mod catalog;
 pub mod compaction;
 mod config;
 pub mod decode;
+pub mod newest_committed;
 pub mod raw_messages;
 pub mod reader;
+pub mod scrub;
 
 use std::collections::HashMap;
 use std::fs;
@@ -105,6 +109,11 @@ impl TimeSeries {
         let application = Arc::new(TelemetryStore::new(app, &folder, catalog, NewestLimits::default()));
         applications.insert(app.into(), Arc::clone(&application));
         Ok(application)
+    }
+
+    /// Where everything is.
+    pub fn folder(&self) -> &Path {
+        &self.inner.folder
     }
 
     /// Where an application's segments are.

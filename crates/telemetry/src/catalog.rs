@@ -4,6 +4,8 @@
 //! writing it and committing. Segment and covered log offset are committed in one transaction, so that a crash neither loses
 //! nor doubles a row: the segments in the catalog never hold a row twice.
 
+use std::collections::BTreeMap;
+
 use crate::segment::SegmentMeta;
 use crate::selection::TimeRange;
 
@@ -22,4 +24,8 @@ pub trait Catalog: Send + Sync {
         range: TimeRange,
         device: Option<&str>,
     ) -> Result<Vec<SegmentMeta>, CatalogError>;
+
+    /// Told when other files than before are left out of reads because they are damaged or missing: all of them, with what is wrong
+    /// with each, by file name.
+    fn damage_changed(&self, application: &str, files: &BTreeMap<String, String>);
 }

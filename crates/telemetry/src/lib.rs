@@ -15,7 +15,8 @@
 //!
 //! **Invariants.** A row is identified by the offset of its message in the log, and is answered once however many places hold
 //! it. What is read is what was written: a value keeps its type, and a name may change its type from one message to the next.
-//! A file that is missing or damaged is an error that names it, never a shorter answer.
+//! A file that is missing or damaged is named to the catalog's owner and left out of every read, from the first that meets it: its
+//! checksum is compared before anything of it is believed.
 //!
 //! **What this crate refuses to know**: device templates (it takes names and values; see [`query::QueryColumns`]), the database
 //! behind the catalog, the log, async runtimes. Every call here blocks; call it from a thread that may.

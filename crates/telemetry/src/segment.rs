@@ -42,8 +42,9 @@
 //! [`compact`] merges neighbours into one file of the next generation; the caller swaps the entries in one transaction, then
 //! deletes the old files ([`folder::remove_segment`]). A reader that finds a file gone asks the catalog again.
 //!
-//! The CRC-32 of the whole file is in its catalog entry. Parquet's own structure catches most damage while reading; the checksum is
-//! compared where the whole file is read anyway (compaction) and by [`folder::verify_segment`].
+//! The CRC-32 of the whole file is in its catalog entry. Parquet's own structure does not catch a flipped bit in a page; the
+//! checksum is compared before a file is first read ([`store`](crate::store)), before its rows are merged, and by
+//! [`folder::verify_segment`].
 
 mod compact;
 mod decode;

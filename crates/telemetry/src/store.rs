@@ -3,12 +3,17 @@
 //! **Order of looking.** A read takes the rows in memory first and asks the catalog second. A row that is written and released in
 //! between is then seen twice rather than never, and the second sighting is recognised by its offset. When a compaction deletes a
 //! file under a read, the read starts again with a new snapshot of the catalog; a file that is gone while the catalog still
-//! lists it is an error.
+//! lists it counts as damaged.
+//!
+//! **Damage.** A file is compared with its checksum when it is first read, and one that is not what was written is left out of every
+//! read. The owner of the catalog is told its name.
 
 mod footers;
 mod scan;
+mod soundness;
 pub(crate) mod top;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,12 +23,13 @@ use crate::limits::{RANGE_ROWS_MAX, SCAN_ROWS_MAX};
 use crate::newest::{InsertRowsError, Newest, NewestLimits};
 use crate::query::{Answer, PlannedQuery, QueryDevices, RunQueryError};
 use crate::row::Row;
-use crate::segment::{ReadSegmentError, SegmentMeta, WriteSegmentError, write_segment};
+use crate::segment::{ReadSegmentError, SegmentMeta, WriteSegmentError, folder, write_segment};
 use crate::selection::{Devices, Names, Part, Selection, TimeRange};
 use crate::series::{ReadSeriesError, Series, SeriesRequest};
 use footers::Footers;
 use scan::{LastCollector, MessageCollector, RangeCollector};
 pub(crate) use scan::{SegmentOrder, Visitor, ties, time_key};
+use soundness::{Soundness, State};
 
 /// Telemetry could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +75,7 @@ pub struct TelemetryStore {
     last_values: LastValues,
     catalog: Arc<dyn Catalog>,
     footers: Footers,
+    soundness: Soundness,
     /// [`SCAN_ROWS_MAX`], lower in tests.
     scan_rows_max: u64,
 }
@@ -83,6 +90,7 @@ impl TelemetryStore {
             last_values: LastValues::default(),
             catalog,
             footers: Footers::default(),
+            soundness: Soundness::default(),
             scan_rows_max: SCAN_ROWS_MAX,
         }
     }
@@ -178,6 +186,55 @@ impl TelemetryStore {
             self.last_values.confirm(newest.clone());
         }
         Ok(newest)
+    }
+
+    /// Compares a file with its checksum, whatever was known of it; answers whether it is whole. An error says nothing of the file.
+    pub fn check(&self, meta: &SegmentMeta) -> Result<bool, ScanError> {
+        match folder::verify_segment(&self.folder, meta) {
+            Ok(()) => {
+                if self.soundness.is_whole(&meta.file_name) {
+                    self.tell_damage();
+                }
+                Ok(true)
+            }
+            // Merged meanwhile.
+            Err(ReadSegmentError::Missing { .. }) if !self.lists(&meta.file_name)? => Ok(true),
+            Err(error) if error.is_damage() => {
+                self.quarantine(&meta.file_name, &error);
+                Ok(false)
+            }
+            Err(error) => Err(ScanError::Segment(error)),
+        }
+    }
+
+    /// Whether a file is left out of reads.
+    pub fn is_damaged(&self, file_name: &str) -> bool {
+        self.soundness.of(file_name) == State::Damaged
+    }
+
+    /// Forgets what is known of files that are gone from the catalog.
+    pub fn forget_unlisted(&self) {
+        let Ok(listed) = self.catalog.segments(&self.application, TimeRange::ALL, None) else { return };
+        let listed: HashSet<String> = listed.into_iter().map(|meta| meta.file_name).collect();
+        if self.soundness.keep(|name| listed.contains(name)) {
+            self.tell_damage();
+        }
+    }
+
+    /// Leaves a file out of reads from now on.
+    fn quarantine(&self, file_name: &str, error: &ReadSegmentError) {
+        if self.soundness.is_damaged(file_name, error.to_string()) {
+            self.tell_damage();
+        }
+    }
+
+    fn tell_damage(&self) {
+        self.catalog.damage_changed(&self.application, &self.soundness.damaged());
+    }
+
+    fn lists(&self, file_name: &str) -> Result<bool, ScanError> {
+        let listed = self.catalog.segments(&self.application, TimeRange::ALL, None).map_err(ScanError::Catalog)?;
+        Ok(listed.iter().any(|meta| meta.file_name == file_name))
     }
 
     /// Values of a device over time, thinned out for a chart.

@@ -2,7 +2,10 @@
 //!
 //! The registry is written first, then the mirror; a crash in between loses only the mirror.
 
-use std::sync::{PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use events::health::Condition;
 
 use registry::SegmentRow;
 use telemetry::{Catalog, CatalogError, SegmentMeta, TimeRange};
@@ -56,12 +59,38 @@ impl CatalogSegment {
 #[derive(Debug, Default)]
 pub struct SegmentCatalog {
     segments: RwLock<Vec<CatalogSegment>>,
+    damage: Mutex<Damage>,
 }
+
+/// What is left out of queries, and who is told.
+#[derive(Debug, Default)]
+struct Damage {
+    /// By application and file name.
+    files: BTreeMap<String, BTreeMap<String, String>>,
+    health: Condition,
+}
+
+/// Damaged files that are named; of more, only how many there are.
+const DAMAGED_NAMED_MAX: usize = 5;
 
 impl SegmentCatalog {
     /// As read from the registry.
     pub fn new(segments: Vec<CatalogSegment>) -> Self {
-        Self { segments: RwLock::new(segments) }
+        Self { segments: RwLock::new(segments), ..Self::default() }
+    }
+
+    /// Whoever is told from now on when files are left out of queries because they are damaged.
+    pub fn tell(&self, health: Condition) {
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        damage.health = health;
+        damage.tell();
+    }
+
+    /// The applications that have segments.
+    pub fn applications(&self) -> Vec<String> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let applications: std::collections::BTreeSet<&String> = segments.iter().map(|row| &row.application).collect();
+        applications.into_iter().cloned().collect()
     }
 
     /// Every segment of an application.
@@ -93,7 +122,35 @@ impl SegmentCatalog {
     }
 }
 
+impl Damage {
+    fn tell(&self) {
+        let problems: Vec<&String> = self.files.values().flat_map(BTreeMap::values).collect();
+        if problems.is_empty() {
+            if self.health.restore() {
+                tracing::info!("every telemetry file is whole again");
+            }
+            return;
+        }
+        let named: Vec<&str> = problems.iter().take(DAMAGED_NAMED_MAX).map(|problem| problem.as_str()).collect();
+        let more = problems.len() - named.len();
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        self.health.break_with(format!(
+            "left out of queries: {}{more}. Restore what is damaged, or start once with --accept-data-loss to go on without",
+            named.join("; ")
+        ));
+    }
+}
+
 impl Catalog for SegmentCatalog {
+    fn damage_changed(&self, application: &str, files: &BTreeMap<String, String>) {
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = damage.files.insert(application.to_owned(), files.clone()).unwrap_or_default();
+        for (name, problem) in files.iter().filter(|(name, _)| !known.contains_key(*name)) {
+            tracing::error!(application, file = name, "a telemetry file is left out of queries: {problem}");
+        }
+        damage.tell();
+    }
+
     fn segments(
         &self,
         application: &str,

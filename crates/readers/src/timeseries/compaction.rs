@@ -1,12 +1,12 @@
 //! Joins small segments, in a task of its own: no reader waits for it.
 //!
-//! Killed at any line: a merged file without its entry is removed at the next start, and so are files whose entry is gone.
+//! Killed at any line: a merged file without its entry is quarantined at the next start, and so are files whose entry is gone.
 
 use std::sync::Arc;
 
 use registry::{Registry, StoreError};
-use telemetry::SegmentMeta;
-use telemetry::segment::{compact, folder, plan_compaction};
+use telemetry::segment::{CompactSegmentsError, compact, folder, plan_compaction};
+use telemetry::{SegmentMeta, TelemetryStore};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ pub struct Compaction {
 #[derive(Debug, thiserror::Error)]
 enum CompactError {
     #[error("the segments cannot be merged")]
-    Merge(#[source] telemetry::segment::CompactSegmentsError),
+    Merge(#[source] CompactSegmentsError),
     #[error("merging the segments panicked")]
     Panic(#[source] tokio::task::JoinError),
     #[error("the merged segment cannot be entered into the catalog")]
@@ -56,20 +56,27 @@ impl Compaction {
                 () = self.wanted.0.notified() => {}
                 () = shutdown.cancelled() => return,
             }
-            for (app, _) in self.telemetry.applications() {
-                self.compact(&app).await;
+            for (app, store) in self.telemetry.applications() {
+                self.compact(&app, &store).await;
             }
         }
     }
 
     /// Joins segments while there are some to join. An error is told and the segments stay as they are: the next ones that are
     /// written wake it again.
-    async fn compact(&self, app: &Arc<str>) {
-        while let Some(inputs) = plan_compaction(&self.telemetry.catalog().of_application(app)) {
-            if let Err(error) = self.try_compact(app, &inputs).await {
-                let error = &error as &dyn std::error::Error;
-                return tracing::error!(application = &**app, error, "telemetry segments could not be compacted");
+    async fn compact(&self, app: &Arc<str>, store: &Arc<TelemetryStore>) {
+        loop {
+            let mut whole = self.telemetry.catalog().of_application(app);
+            whole.retain(|meta| !store.is_damaged(&meta.file_name));
+            let Some(inputs) = plan_compaction(&whole) else { return };
+            let Err(error) = self.try_compact(app, &inputs).await else { continue };
+            // Damage is told by its name, and the others are merged without it.
+            if matches!(&error, CompactError::Merge(CompactSegmentsError::Read(_))) && find_damage(store, inputs).await
+            {
+                continue;
             }
+            let error = &error as &dyn std::error::Error;
+            return tracing::error!(application = &**app, error, "telemetry segments could not be compacted");
         }
     }
 
@@ -89,4 +96,14 @@ impl Compaction {
         }
         Ok(())
     }
+}
+
+/// Looks for what is damaged among files that could not be merged. Answers whether anything was found.
+async fn find_damage(store: &Arc<TelemetryStore>, files: Vec<SegmentMeta>) -> bool {
+    let store = Arc::clone(store);
+    let checking = tokio::task::spawn_blocking(move || {
+        // Each of them, so that one look is enough.
+        files.iter().filter(|meta| matches!(store.check(meta), Ok(false))).count()
+    });
+    checking.await.is_ok_and(|damaged| damaged > 0)
 }

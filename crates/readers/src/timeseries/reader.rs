@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::compaction::CompactionWanted;
 use super::decode::{KnownSource, KnownSources, SharedTexts, decode, json_values, rows};
 use super::raw_messages::RawMessage;
-use super::{CatalogSegment, TelemetryConfig, TimeSeries};
+use super::{CatalogSegment, TelemetryConfig, TimeSeries, newest_committed};
 use crate::limits::{REPLAYED_RECORDS_MAX, ROWS_PER_INSERT_MAX, TEMPLATE_CACHE_AGE, TEMPLATE_CACHE_DEVICES_MAX};
 use crate::metrics::TelemetryMetrics;
 use crate::positions::{Begin, Position, ReaderName};
@@ -297,10 +297,25 @@ impl TelemetryRun {
         }
         self.stored = next;
         self.oldest_pending = None;
+        self.note_committed(next).await;
         if !written.is_empty() {
             self.parts.compaction.wake();
         }
         Ok(())
+    }
+
+    /// The folder learns how far it goes. One that could not be told is behind, which is safe.
+    async fn note_committed(&self, next: u64) {
+        let folder = self.parts.telemetry.folder().to_owned();
+        let noting = tokio::task::spawn_blocking(move || newest_committed::write(&folder, next)).await;
+        match noting {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the telemetry folder was not told how far it goes");
+            }
+            Err(error) => tracing::warn!(%error, "the telemetry folder was not told how far it goes"),
+        }
     }
 
     fn say_problem(&self, error: &dyn std::error::Error) {

@@ -11,6 +11,9 @@ use super::read::ReadSegmentError;
 pub(super) const SEGMENT_EXTENSION: &str = "parquet";
 pub(super) const TEMPORARY_EXTENSION: &str = "tmp";
 
+/// Folder for files that are not read and not deleted either.
+pub const QUARANTINE: &str = "quarantine";
+
 /// How the folder differs from the catalog.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct FolderReport {
@@ -19,7 +22,7 @@ pub struct FolderReport {
     /// In both, but the size differs: cut short or overwritten.
     pub wrong_size: Vec<String>,
     /// In the folder, but not in the catalog: written, then the process ended before the catalog was committed (the rows come
-    /// again from the log), or compacted away but not yet deleted. Without a catalog at all they are the data: nothing is deleted here.
+    /// again from the log), or compacted away but not yet deleted. Or the catalog is an older one: nothing is deleted here.
     pub unlisted: Vec<String>,
     /// Half-written files that were removed.
     pub temporary_removed: usize,
@@ -96,6 +99,39 @@ pub fn verify_segment(folder: &Path, meta: &SegmentMeta) -> Result<(), ReadSegme
         return Err(ReadSegmentError::WrongChecksum { path });
     }
     Ok(())
+}
+
+/// Takes a segment out of what is read without deleting it: into [`QUARANTINE`] below the folder, under a name no tool takes for
+/// Parquet. Answers where it is now. One that is not there is an error.
+pub fn quarantine_segment(folder: &Path, file_name: &str) -> io::Result<PathBuf> {
+    let quarantine = folder.join(QUARANTINE);
+    fs::create_dir_all(&quarantine)?;
+    // The same name may come again: rows are written again under the name they had.
+    let free = (0_u32..).map(|n| quarantine.join(format!("{file_name}.{n}"))).find(|path| !path.exists());
+    let place = free.unwrap_or_else(|| quarantine.join(file_name));
+    fs::rename(folder.join(file_name), &place)?;
+    sync_folder(&quarantine)?;
+    sync_folder(folder)?;
+    Ok(place)
+}
+
+/// Whether a folder of applications' folders holds any segment. One that is not there holds none.
+pub fn holds_segments(folder: &Path) -> io::Result<bool> {
+    let missing_is_empty =
+        |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(error) };
+    let Some(applications) = fs::read_dir(folder).map(Some).or_else(missing_is_empty)? else { return Ok(false) };
+    for application in applications {
+        let application = application?.path();
+        if !application.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(&application)? {
+            if entry?.path().extension().is_some_and(|extension| extension == SEGMENT_EXTENSION) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Deletes a segment that is no longer in the catalog. One that is already gone is fine.

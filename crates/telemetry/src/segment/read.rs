@@ -86,6 +86,14 @@ impl ReadSegmentError {
         }
     }
 
+    /// Whether it says that the file is not what was written. A file of a later version, and one that cannot be opened, are not.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::WrongSize { .. } | Self::WrongChecksum { .. } | Self::Damaged { .. } => true,
+            Self::Open { .. } | Self::UnknownVersion { .. } => false,
+        }
+    }
+
     fn damaged(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         ReadSegmentError::Damaged { path: path.to_owned(), source: source.into() }
     }

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::soundness::State;
 use super::top::{Ties, Top};
 use super::{Order, ScanError, TelemetryStore};
 use crate::limits::SCAN_ATTEMPTS_MAX;
 use crate::row::Row;
-use crate::segment::{ReadSegmentError, SegmentMeta, SegmentReader};
+use crate::segment::{ReadSegmentError, SegmentMeta, SegmentReader, folder};
 use crate::selection::{Devices, Names, Selection};
 
 /// In which order a scan opens the segments, so that a visitor that has enough can do without the rest.
@@ -49,8 +50,16 @@ impl TelemetryStore {
             let mut visitor = visitor();
             match self.scan_snapshot(selection, names, &mut visitor) {
                 Ok(()) => return Ok(visitor),
-                Err((ScanError::Segment(ReadSegmentError::Missing { .. }), gone))
-                    if attempts < SCAN_ATTEMPTS_MAX && !self.is_listed(selection, gone.as_deref())? => {}
+                Err((ScanError::Segment(error), Some(name))) if error.is_damage() => {
+                    // One that was merged away is no damage; one that is still listed is left out from now on.
+                    let is_gone = matches!(error, ReadSegmentError::Missing { .. });
+                    if !is_gone || self.is_listed(selection, &name)? {
+                        self.quarantine(&name, &error);
+                        attempts -= 1;
+                    } else if attempts >= SCAN_ATTEMPTS_MAX {
+                        return Err(ScanError::Segment(error));
+                    }
+                }
                 Err((error, _)) => return Err(error),
             }
         }
@@ -84,7 +93,7 @@ impl TelemetryStore {
             visitor.visit(Cow::Borrowed(row)).map_err(|error| (error, None))?;
         }
         for meta in &segments {
-            if visitor.wants(meta) {
+            if visitor.wants(meta) && self.soundness.of(&meta.file_name) != State::Damaged {
                 let reader = self.open_segment(meta).map_err(ScanError::Segment);
                 reader
                     .and_then(|reader| scan.walk(&reader, visitor))
@@ -95,6 +104,10 @@ impl TelemetryStore {
     }
 
     fn open_segment(&self, meta: &SegmentMeta) -> Result<SegmentReader, ReadSegmentError> {
+        if self.soundness.of(&meta.file_name) == State::Unknown {
+            folder::verify_segment(&self.folder, meta)?;
+            self.soundness.is_whole(&meta.file_name);
+        }
         let cached = self.footers.get(&meta.file_name);
         let is_new = cached.is_none();
         let reader = SegmentReader::open_with_footer(&self.folder, meta, cached)?;
@@ -119,8 +132,8 @@ impl TelemetryStore {
     }
 
     /// Whether the catalog (still) lists the segment.
-    fn is_listed(&self, selection: &Selection, file_name: Option<&str>) -> Result<bool, ScanError> {
-        Ok(self.segments(selection)?.iter().any(|meta| Some(meta.file_name.as_str()) == file_name))
+    fn is_listed(&self, selection: &Selection, file_name: &str) -> Result<bool, ScanError> {
+        Ok(self.segments(selection)?.iter().any(|meta| meta.file_name == file_name))
     }
 }
 

@@ -4,7 +4,7 @@
 mod model;
 mod query;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -28,6 +28,7 @@ struct MemoryCatalog {
     segments: Mutex<Vec<SegmentMeta>>,
     /// Shown once each instead of the segments: snapshots of a moment ago.
     stale: Mutex<VecDeque<Vec<SegmentMeta>>>,
+    damaged: Mutex<Vec<String>>,
 }
 
 impl Catalog for MemoryCatalog {
@@ -35,6 +36,10 @@ impl Catalog for MemoryCatalog {
         assert_eq!(application, "app");
         let stale = self.stale.lock().unwrap().pop_front();
         Ok(stale.unwrap_or_else(|| self.segments.lock().unwrap().clone()))
+    }
+
+    fn damage_changed(&self, _: &str, files: &BTreeMap<String, String>) {
+        *self.damaged.lock().unwrap() = files.keys().cloned().collect();
     }
 }
 
@@ -181,21 +186,64 @@ fn a_compaction_under_a_read_starts_it_again() {
     assert!(matches!(given_up, Err(ScanError::Segment(ReadSegmentError::Missing { .. }))));
 }
 
+/// Two files, of which the first is damaged and then mended.
 #[test]
-fn a_deleted_or_damaged_file_is_an_error_and_not_a_shorter_answer() {
+fn a_deleted_or_damaged_file_is_named_and_left_out_until_it_is_whole_again() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 3] = [
+        ("shortened", |path| std::fs::write(path, &std::fs::read(path).unwrap()[1..]).unwrap()),
+        ("removed", |path| std::fs::remove_file(path).unwrap()),
+        ("emptied", |path| std::fs::write(path, "").unwrap()),
+    ];
+    for (name, damage) in damages {
+        for was_read in [false, true] {
+            let fixture = Fixture::new();
+            fixture.store.insert(counted(3)).unwrap();
+            fixture.flush(true);
+            fixture.store.insert(vec![row("d", 9, 3, &[])]).unwrap();
+            fixture.flush(true);
+            let path = fixture.path_of_first_segment();
+            let file_name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let sound = std::fs::read(&path).unwrap();
+            if was_read {
+                assert_eq!(fixture.store.range(&request("d")).unwrap().len(), 4);
+            }
+            damage(&path);
+            assert_eq!(offsets(&fixture.store.range(&request("d")).unwrap()), [3], "{name}");
+            assert_eq!(*fixture.catalog.damaged.lock().unwrap(), [file_name.clone()], "{name}");
+            assert!(fixture.store.is_damaged(&file_name));
+
+            std::fs::write(&path, &sound).unwrap();
+            let meta = fixture.catalog.segments.lock().unwrap()[0].clone();
+            assert!(fixture.store.check(&meta).unwrap());
+            assert!(fixture.catalog.damaged.lock().unwrap().is_empty(), "{name}");
+            assert_eq!(fixture.store.range(&request("d")).unwrap().len(), 4, "{name}");
+        }
+    }
+}
+
+/// What a reader would take for other numbers is found by the checksum, wherever the bit is.
+#[test]
+fn no_flipped_bit_changes_an_answer() {
     let fixture = Fixture::new();
-    fixture.store.insert(counted(3)).unwrap();
+    fixture.store.insert(counted(100)).unwrap();
     fixture.flush(true);
     let path = fixture.path_of_first_segment();
     let sound = std::fs::read(&path).unwrap();
-    assert_eq!(fixture.store.range(&request("d")).unwrap().len(), 3);
-    std::fs::write(&path, &sound[1..]).unwrap();
-    let damaged = fixture.store.range(&request("d"));
-    assert!(matches!(damaged, Err(ScanError::Segment(ReadSegmentError::WrongSize { .. }))));
-    std::fs::remove_file(&path).unwrap();
-    let missing = fixture.store.range(&request("d"));
-    assert!(matches!(missing, Err(ScanError::Segment(ReadSegmentError::Missing { .. }))));
-    assert!(fixture.store.range(&request("other")).unwrap().is_empty(), "other devices have nothing there");
+    let meta = fixture.catalog.segments.lock().unwrap()[0].clone();
+    let bits = sound.len() * 8;
+    for bit in (0..bits).step_by((bits / 250).max(1)) {
+        let mut damaged = sound.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, damaged).unwrap();
+        let fresh = TelemetryStore::new("app", fixture.folder.path(), fixture.catalog.clone(), NewestLimits::default());
+        assert!(fresh.range(&request("d")).unwrap().is_empty(), "bit {bit}");
+        assert!(!fresh.check(&meta).unwrap());
+        // A file that was whole when it was read: the scrub finds it.
+        std::fs::write(&path, &sound).unwrap();
+    }
+    fixture.store.forget_unlisted();
+    assert_eq!(fixture.store.range(&request("d")).unwrap().len(), 10);
 }
 
 #[test]
