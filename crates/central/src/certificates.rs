@@ -90,7 +90,10 @@ fn authority(folder: &DataFolder) -> Result<Certified, CertificateError> {
         (Some(chain_pem), Some(key_pem)) => Ok(Certified { chain_pem, key_pem }),
         (Some(_), None) => Err(half("keys/ca.key", "ca.pem")),
         // Killed between the two writes of the first start: nobody was ever given the certificate.
-        (None, _) if folder.read(&folder.server_certificate())?.is_none() => {
+        (None, key)
+            if folder.read(&folder.server_certificate())?.is_none()
+                && (key.is_none() || !folder.admin_token().exists()) =>
+        {
             let ca = create_ca("Tidegate CA", CA_VALIDITY)?;
             folder.write(&folder.ca_key(), ca.key_pem.as_bytes(), Access::Private)?;
             folder.write(&folder.ca_pem(), ca.chain_pem.as_bytes(), Access::Shared)?;

@@ -82,7 +82,7 @@ struct ServeArguments {
     hostname: Option<String>,
     #[command(flatten)]
     listen: ListenArguments,
-    /// Start although log/ or telemetry/ was removed; what they held is gone.
+    /// Start without what was removed, replaced or damaged: exactly that is given up and recorded.
     #[arg(long)]
     accept_data_loss: bool,
     /// Stop when standard input ends, so that whoever holds its other end takes this process along.

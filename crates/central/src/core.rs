@@ -25,6 +25,7 @@ use storage::log::Log;
 
 use crate::app::signing_key::SigningKeys;
 use crate::data_folder::DataFolder;
+use crate::serve::Supervisor;
 
 /// The parts.
 pub struct Parts {
@@ -62,6 +63,8 @@ pub struct Parts {
     pub provisioning: Provisioning,
     /// What keeps Central from being ready.
     pub health: Health,
+    /// What ends Central when a background task does.
+    pub supervisor: Supervisor,
     /// Counters of the device plane.
     pub hub_metrics: HubMetrics,
     /// Every metric there is, to be encoded.

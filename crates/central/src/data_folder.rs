@@ -17,7 +17,8 @@
 //!
 //! `FOLDER` is the marker: it holds an id that the registry knows too. A folder the registry knows without its marker was
 //! removed or replaced, and the start is refused until an operator says that the loss is accepted: starting over silently
-//! would look like a platform that never had data.
+//! would look like a platform that never had data. `telemetry/NEWEST` says how far the telemetry goes, so that an older
+//! registry is told from its own. What refuses a start is looked at before anything is changed: see `serve::guard`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -31,8 +32,8 @@ use storage::state_file;
 #[cfg(test)]
 mod tests;
 
-/// The folders below the data folder.
-const FOLDERS: [&str; 5] = ["log", "telemetry", "files", "tls", "keys"];
+/// The folders below the data folder that are not guarded.
+const FOLDERS: [&str; 3] = ["files", "tls", "keys"];
 /// Name of the marker file.
 const MARKER: &str = "FOLDER";
 /// No marker or endpoints file is larger.
@@ -78,6 +79,9 @@ pub enum DataFolderError {
     /// It is not there, and this command does not make one.
     #[error("there is no data folder at {}; `tidegate serve --data {}` makes one", .0.display(), .0.display())]
     Missing(PathBuf),
+    /// It is there, and its registry is not.
+    #[error("the data folder {} has no registry.db; restore it with `tidegate restore` or from your own copy", .0.display())]
+    NoRegistry(PathBuf),
     /// Another `serve` runs on it.
     #[error("the data folder {} is in use by another tidegate serve", .0.display())]
     InUse(PathBuf),
@@ -167,24 +171,25 @@ impl Endpoints {
 }
 
 impl DataFolder {
-    /// Makes the folder and what is below it, unless it is there.
+    /// Makes the folder, unless it is there, and nothing below it: what is missing there must be missed first.
     pub fn create(root: &Path) -> Result<Self, DataFolderError> {
         create_private(root)?;
-        let folder = Self { root: absolute(root)? };
-        for name in FOLDERS {
-            // A guarded folder that was removed must be missed before it is made again: see `guard`.
-            if !Guarded::ALL.iter().any(|guarded| guarded.name() == name) {
-                create_private(&folder.root.join(name))?;
-            }
-        }
-        Ok(folder)
+        Ok(Self { root: absolute(root)? })
+    }
+
+    /// Makes the folders that are not guarded, unless they are there.
+    pub fn create_folders(&self) -> Result<(), DataFolderError> {
+        FOLDERS.iter().try_for_each(|name| create_private(&self.root.join(name)))
     }
 
     /// An existing folder, for commands that only work on one.
     pub fn existing(root: &Path) -> Result<Self, DataFolderError> {
         let folder = Self::at(root);
-        if !folder.registry().is_file() && !folder.database().is_file() {
-            return Err(DataFolderError::Missing(root.to_owned()));
+        let has_registry = fs::metadata(folder.registry()).is_ok_and(|file| file.is_file() && file.len() > 0);
+        if !has_registry && !folder.database().is_file() {
+            let is_used = folder.admin_token().exists() || folder.registry().exists();
+            let missing = if is_used { DataFolderError::NoRegistry } else { DataFolderError::Missing };
+            return Err(missing(root.to_owned()));
         }
         Ok(Self { root: absolute(root)? })
     }
@@ -288,6 +293,13 @@ impl DataFolder {
         self.write(&self.guarded(guarded).join(MARKER), format!("{id}\n").as_bytes(), Access::Private)
     }
 
+    /// Gives a guarded folder another name, so that a new one can be made in its place; answers that name.
+    pub fn set_aside(&self, guarded: Guarded, now_ms: i64) -> Result<PathBuf, DataFolderError> {
+        let (path, place) = (self.guarded(guarded), self.root.join(format!("{}.set-aside-{now_ms}", guarded.name())));
+        fs::rename(&path, &place).map_err(|source| DataFolderError::Io { act: "rename", path, source })?;
+        Ok(place)
+    }
+
     /// Replaces a file of the folder so that a crash leaves the old or the new contents.
     pub fn write(&self, path: &Path, contents: &[u8], access: Access) -> Result<(), DataFolderError> {
         state_file::replace(path, contents, access)
@@ -311,12 +323,12 @@ impl DataFolder {
 
     /// Takes `endpoints.json` away: it is there only while `serve` is ready.
     pub fn remove_endpoints(&self) -> Result<(), DataFolderError> {
-        match fs::remove_file(self.endpoints()) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(DataFolderError::Io { act: "remove", path: self.endpoints(), source })
-            }
-            _ => Ok(()),
-        }
+        remove(self.endpoints())
+    }
+
+    /// Takes `admin.token` away; it is made again at the next start.
+    pub fn remove_admin_token(&self) -> Result<(), DataFolderError> {
+        remove(self.admin_token())
     }
 
     /// Reads `endpoints.json`; `None` when no `serve` has run yet, or the file is not ours.
@@ -341,6 +353,15 @@ impl DataFolder {
                 (mode & 0o077 != 0).then_some((path, mode))
             })
             .collect()
+    }
+}
+
+fn remove(path: PathBuf) -> Result<(), DataFolderError> {
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(DataFolderError::Io { act: "remove", path, source })
+        }
+        _ => Ok(()),
     }
 }
 

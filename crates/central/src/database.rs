@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use registry::{DatabaseUrl, OpenRegistryError, ParseDatabaseUrlError, Registry};
+use registry::{DatabaseUrl, OpenRegistryError, ParseDatabaseUrlError, Registry, Survey};
 use storage::file_layer::Access;
 
 use crate::data_folder::{DataFolder, DataFolderError};
@@ -126,6 +126,14 @@ impl Database {
     /// Whether it was named with a password.
     pub fn has_password(&self) -> bool {
         matches!(self, Self::Server(url) if url.has_password())
+    }
+
+    /// Looks at the registry in it without changing anything; `None` when nothing was ever in it.
+    pub async fn survey(&self, folder: &DataFolder) -> Result<Option<Survey>, OpenRegistryError> {
+        match self {
+            Self::Folder => Survey::of_file(&folder.registry()).await,
+            Self::Server(url) => Survey::of_server(url).await,
+        }
     }
 
     /// Opens the registry in it.

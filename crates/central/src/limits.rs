@@ -152,6 +152,9 @@ pub const SERIES_NAMES_MAX: usize = 20;
 /// Characters of an e-mail address, the limit of mail itself.
 pub const EMAIL_CHARS_MAX: usize = 254;
 
+/// Life left at which `admin.token` is renewed: long enough for a Central that is rarely started to be in time.
+pub const ADMIN_TOKEN_RENEWAL: Duration = Duration::from_secs(60 * 24 * 3600);
+
 // The strangers of both HTTP listeners cannot use up the room for their bodies: nobody who signs in is kept out by others.
 const _: () = assert!(
     2 * HTTP_STRANGERS_MAX * HTTP_STRANGER_STREAMS_MAX * transport::limits::STRANGER_BODY_BYTES_MAX

@@ -1,19 +1,25 @@
 //! `tidegate serve`: puts the parts together, starts the listeners, stops in order.
 //!
 //! ```text
-//!   folder, lock ─► registry ─► guarded folders ─► application, secrets, certificates ─► log ─► readers and writers
+//!   folder, lock ─► everything that can refuse is looked at, nothing is changed
+//!       ─► certificates ─► registry ─► guarded folders ─► application, secrets ─► log ─► readers and writers
 //!       ─► listeners ─► endpoints.json ─► ready
 //!   stop: listeners ─► sessions ─► writers ─► reader (flush) ─► log ─► registry
 //! ```
 
+mod admin_token;
 mod connections;
 mod first_start;
-mod guard;
+pub(crate) mod guard;
 mod listeners;
+mod log_watch;
 mod registry_watch;
+mod supervisor;
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +46,7 @@ use readers::positions::{self, OpenPositionsError, Positions};
 use readers::runner::{self, Runner};
 use readers::timeseries::compaction::{Compaction, CompactionWanted};
 use readers::timeseries::reader::{TelemetryReader, TelemetryReaderParts};
+use readers::timeseries::scrub::Scrub;
 use readers::timeseries::{CreateFolderError, OpenTelemetryError, TimeSeries};
 use registry::{OpenRegistryError, Registry};
 use storage::log::{Log, LogOptions, OpenLogError};
@@ -49,7 +56,7 @@ use transport::server::{HubServer, ServerLimits};
 use transport::tls::{SwappableIdentity, server_config_swappable};
 
 use crate::app::App;
-use crate::app::signing_key::SigningKeys;
+use crate::app::signing_key::{SigningKeyError, SigningKeys};
 use crate::certificates::{self, CertificateError};
 use crate::config::{Config, ReadConfigError};
 use crate::core::{Core, Parts};
@@ -60,6 +67,7 @@ use crate::front::Front;
 use connections::Connections;
 pub use first_start::FirstStartError;
 pub use guard::GuardError;
+pub use supervisor::{Supervisor, TaskFailure};
 
 /// How often the server certificate is looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -119,6 +127,9 @@ pub enum ServeError {
     /// Events of changes that are not in the log yet.
     #[error("the events of changes cannot be brought to the log")]
     Relay(#[from] StartRelayError),
+    /// What must run while Central does has ended.
+    #[error("Central cannot go on")]
+    Task(#[from] TaskFailure),
     /// A thread.
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
@@ -139,8 +150,9 @@ impl ServeError {
     pub fn needs_mending(&self) -> bool {
         matches!(self, Self::Config(_) | Self::Database(_) | Self::Guard(_))
             || matches!(self, Self::Certificate(CertificateError::HalfCa { .. }))
-            || matches!(self, Self::Registry(OpenRegistryError::LaterVersion { .. }))
-            || matches!(self, Self::Log(OpenLogError::UnknownVersion { .. }))
+            || matches!(self, Self::Registry(error) if error.needs_mending())
+            || matches!(self, Self::Log(error) if error.needs_mending())
+            || matches!(self, Self::FirstStart(FirstStartError::Key(SigningKeyError::Damaged(_))))
             || matches!(self, Self::Reader(OpenPositionsError::LogReplaced { .. } | OpenPositionsError::LogGap { .. }))
     }
 }
@@ -154,24 +166,34 @@ pub struct Running {
     pub core: Core,
 }
 
+/// A task in the background.
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Tasks that must end in order, and what ends them.
 struct Background {
     tasks: TaskTracker,
     stop_events: CancellationToken,
     stop_readers: CancellationToken,
+    supervisor: Supervisor,
     /// Taken down last: what runs on it has ended, or is given up.
     pool: ReaderPool,
 }
 
 impl Background {
     /// Nothing runs yet.
-    fn new() -> Result<Self, ServeError> {
+    fn start(health: &Health) -> Result<Self, ServeError> {
         Ok(Self {
             tasks: TaskTracker::new(),
             stop_events: CancellationToken::new(),
             stop_readers: CancellationToken::new(),
+            supervisor: Supervisor::new(health.clone()),
             pool: ReaderPool::start().map_err(ServeError::Thread)?,
         })
+    }
+
+    /// Runs a task without which Central cannot go on, until events stop.
+    fn watch(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.supervisor.spawn(&self.tasks, name, self.stop_events.clone(), task);
     }
 }
 
@@ -184,17 +206,20 @@ pub async fn run(
     options.config.check()?;
     let folder = DataFolder::create(&options.data)?;
     let _lock = folder.lock()?;
-    refuse_later_versions(&folder).await?;
+    // Nothing is changed before everything that can refuse the start was looked at.
+    let plan = guard::inspect(&folder, &options.database, options.accept_data_loss).await?;
+    folder.create_folders()?;
     folder.remove_endpoints()?;
-    let (core, background) = open(folder, &options).await?;
+    let identity = certificates::server_identity(&folder, &options.config.hostname)?;
+    let identity = SwappableIdentity::new(identity);
+    let (core, background) = open(folder, &options, plan).await?;
     let listening = core.health.condition("listeners");
     listening.break_with("they are not up");
-    let identity = certificates::server_identity(&core.folder, &options.config.hostname)?;
-    let identity = SwappableIdentity::new(identity);
     let listeners = CancellationToken::new();
     let serving = TaskTracker::new();
     let endpoints = listen(&core, &options.config, &identity, &listeners, &serving).await?;
-    serving.spawn(renew_certificate(core.folder.clone(), options.config.hostname.clone(), identity, listeners.clone()));
+    let renewal = renew_certificate(core.folder.clone(), options.config.hostname.clone(), identity, listeners.clone());
+    core.supervisor.spawn(&serving, "certificate", listeners.clone(), renewal);
     if let Some(amqps) = options.config.listen.amqps {
         tracing::warn!("AMQP is not available in this version: nothing listens on {amqps}");
     }
@@ -202,7 +227,11 @@ pub async fn run(
     core.folder.write_endpoints(&endpoints)?;
     ready(Running { endpoints, core: core.clone() });
 
-    shutdown.cancelled().await;
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = core.supervisor.failed() => {}
+    }
+    let failure = core.supervisor.failure();
     tracing::info!("stopping");
     listening.break_with("Central is stopping");
     core.folder.remove_endpoints()?;
@@ -216,19 +245,13 @@ pub async fn run(
         serving.wait().await;
     }
     stop(core, background).await;
-    Ok(())
-}
-
-/// Looks at everything that has a version before anything is changed: what a later version wrote stays as it is.
-async fn refuse_later_versions(folder: &DataFolder) -> Result<(), ServeError> {
-    Registry::refuse_later_version(&folder.registry()).await?;
-    Ok(storage::log::refuse_later_version(&folder.guarded(Guarded::Log))?)
+    failure.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
 /// Opens everything below the listeners and starts the background tasks.
-async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Background), ServeError> {
+async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> Result<(Core, Background), ServeError> {
     let config = &options.config;
-    let registry = open_registry(&folder, options).await?;
+    let registry = open_registry(&folder, options, plan).await?;
     let signing_keys = SigningKeys::new(folder.clone());
     let application = first_start::set_up(&folder, &registry, &signing_keys).await?;
     let log = open_log(&folder, &registry, config).await?;
@@ -250,8 +273,7 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
     let relay = Relay::start(registry.clone(), events.clone()).await?;
     let last_seen_reader = LastSeenReader::new(registry.clone(), &log, last_seen.clone());
     last_seen_reader.restore().await.map_err(OpenPositionsError::from)?;
-    let names = [readers::timeseries::reader::NAME, readers::last_seen::reader::NAME];
-    let positions = Positions::open(&registry, &log, &names).await?;
+    let positions = Positions::open(&registry, &log, &guard::READERS).await?;
     metrics.register_collector(Box::new(ReaderGauges(positions.clone())));
     let runner = Runner {
         events: events.clone(),
@@ -261,14 +283,14 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         metrics: RunnerMetrics::register(&mut metrics),
     };
     let telemetry_reader = telemetry_reader(&runner, &telemetry, &registry, config, &mut metrics);
-    let background = Background::new()?;
+    let background = Background::start(&health)?;
     let stop = || background.stop_events.clone();
-    background.tasks.spawn(queue_writer.run(stop()));
-    background.tasks.spawn(relay.run(stop()));
-    background.tasks.spawn(revoker.run(stop()));
-    background.tasks.spawn(kept_session_writer.run(stop()));
-    background.tasks.spawn(twin_writer.run(stop()));
-    background.tasks.spawn(registry_watch::run(registry.clone(), health.condition("registry"), stop()));
+    background.watch("connection events", queue_writer.run(stop()));
+    background.watch("outbox relay", relay.run(stop()));
+    background.watch("revocation", revoker.run(stop()));
+    background.watch("kept sessions", kept_session_writer.run(stop()));
+    background.watch("twin writer", twin_writer.run(stop()));
+    telemetry.catalog().tell(health.condition("telemetry files"));
     start_readers(&runner, &background, last_seen_reader, telemetry_reader);
     let core = Core::new(Parts {
         folder,
@@ -288,30 +310,41 @@ async fn open(folder: DataFolder, options: &ServeOptions) -> Result<(Core, Backg
         telemetry,
         provisioning,
         health,
+        supervisor: background.supervisor.clone(),
         hub_metrics,
         metrics,
         signing_keys,
     });
+    start_watches(&core, &background);
     Ok((core, background))
 }
 
-/// The series of the folder, with those of the application made if there are none.
-async fn open_telemetry(folder: &DataFolder, registry: &Registry, application: &str) -> Result<TimeSeries, ServeError> {
+/// Starts what looks at the parts from time to time.
+fn start_watches(core: &Core, background: &Background) {
+    let stop = || background.stop_events.clone();
+    let registry = registry_watch::run(core.registry.clone(), core.health.condition("registry"), stop());
+    background.watch("registry watch", registry);
+    background.watch("log watch", log_watch::run(core.events.clone(), core.health.condition("log"), stop()));
+    background.watch("administrator's token", admin_token::run(core.clone(), stop()));
+}
+
+/// The series of the folder, with those of every application that has any or is the first.
+async fn open_telemetry(folder: &DataFolder, registry: &Registry, first: &str) -> Result<TimeSeries, ServeError> {
     let telemetry = TimeSeries::open(&folder.guarded(Guarded::Telemetry), registry).await?;
-    telemetry.application(application)?;
-    guard::tell_telemetry_files(&telemetry, application);
+    telemetry.application(first)?;
+    for application in registry.application_list().await.map_err(OpenPositionsError::from)? {
+        guard::tell_telemetry_files(&telemetry, &application.id);
+    }
     Ok(telemetry)
 }
 
-/// The registry of the folder, wherever it is, with the folder's markers compared.
-async fn open_registry(folder: &DataFolder, options: &ServeOptions) -> Result<Registry, ServeError> {
-    options.database.check(folder)?;
+/// The registry of the folder, wherever it is, with the folder's markers settled.
+async fn open_registry(folder: &DataFolder, options: &ServeOptions, plan: guard::Plan) -> Result<Registry, ServeError> {
     if let Database::Folder = options.database {
         first_start::create_private(&folder.registry())?;
     }
     let registry = options.database.open(folder).await?;
-    let is_known = options.database.is_known(folder)?;
-    guard::check(folder, &registry, guard::Expected { is_known, accept_loss: options.accept_data_loss }).await?;
+    guard::settle(folder, &registry, plan).await?;
     options.database.note(folder)?;
     Ok(registry)
 }
@@ -351,9 +384,11 @@ fn telemetry_reader(
 fn start_readers(runner: &Runner, background: &Background, last_seen: LastSeenReader, telemetry: TelemetryReaderParts) {
     let _pool = background.pool.handle().enter();
     let stop = &background.stop_readers;
+    let scrub = Scrub::new(telemetry.telemetry.clone());
+    background.supervisor.spawn(&background.tasks, "scrub", stop.clone(), scrub.run(stop.clone()));
     let compaction =
         Compaction::new(telemetry.telemetry.clone(), telemetry.registry.clone(), telemetry.compaction.clone());
-    background.tasks.spawn(compaction.run(stop.clone()));
+    background.supervisor.spawn(&background.tasks, "compaction", stop.clone(), compaction.run(stop.clone()));
     runner.spawn(TelemetryReader::new(telemetry), &background.tasks, stop.clone());
     runner.spawn(last_seen, &background.tasks, stop.clone());
 }
@@ -392,11 +427,14 @@ async fn listen(
     };
     let front = front(core, https_address, gateway);
     let tls = listeners::with_http_protocols(&tls);
-    serving.spawn(listeners::serve(https, Some(tls), front.clone(), https_max, shutdown.clone()));
+    let watched = |name, task: Task| core.supervisor.spawn(serving, name, shutdown.clone(), task);
+    let https = listeners::serve(https, Some(tls), front.clone(), https_max, shutdown.clone());
+    watched("HTTPS listener", Box::pin(https));
     if let Some(http) = http {
-        serving.spawn(listeners::serve(http, None, front.over_plain_http(), https_max, shutdown.clone()));
+        let http = listeners::serve(http, None, front.over_plain_http(), https_max, shutdown.clone());
+        watched("HTTP listener", Box::pin(http));
     }
-    serving.spawn(mqtts.serve(shutdown.clone()));
+    watched("MQTT listener", Box::pin(mqtts.serve(shutdown.clone())));
     Ok(endpoints)
 }
 

@@ -75,6 +75,25 @@ pub enum OpenRegistryError {
     Migrate(#[source] sqlx::migrate::MigrateError),
 }
 
+/// SQLite's codes for a file that is damaged, or is no database.
+const DAMAGE: [u32; 2] = [11, 26];
+
+impl OpenRegistryError {
+    /// Whether opening it again would fail the same way until somebody mends something.
+    pub fn needs_mending(&self) -> bool {
+        let is_damage = |source: &sqlx::Error| {
+            let code = source.as_database_error().and_then(|detail| detail.code());
+            code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| DAMAGE.contains(&(code & 0xff)))
+        };
+        match self {
+            Self::LaterVersion { .. } | Self::Encoding { .. } => true,
+            Self::File { source, .. } => is_damage(source),
+            Self::Read(StoreError::Database(_, source)) => is_damage(source),
+            Self::Connect { .. } | Self::Silent { .. } | Self::Read(_) | Self::Migrate(_) => false,
+        }
+    }
+}
+
 /// Why a read or write of the registry failed. Then nothing of it was made; but for `InDoubt`.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

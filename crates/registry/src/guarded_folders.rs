@@ -35,6 +35,31 @@ impl Registry {
         self.engine.write(&Locks::none(), &[forward, record_loss(detail, now_ms)]).await.map(drop)
     }
 
+    /// Takes a telemetry file that is damaged or gone out of the catalog, and keeps the loss on record.
+    pub async fn segment_loss_accept(
+        &self,
+        application: &str,
+        file_name: &str,
+        detail: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM segments WHERE application = $1 AND file_name = $2";
+        let forget = Statement::new("take out a telemetry segment", "segments", sql).bind(application).bind(file_name);
+        self.engine.write(&Locks::none(), &[forget, record_loss(detail, now_ms)]).await.map(drop)
+    }
+
+    /// Takes readers that are before the log's oldest record there, and keeps the loss on record.
+    pub async fn log_gap_accept(&self, first: u64, detail: &str, now_ms: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE checkpoints SET next_offset = $1 WHERE next_offset < $1";
+        let forward = Statement::new("move the readers' positions", "checkpoints", sql).bind(first);
+        self.engine.write(&Locks::none(), &[forward, record_loss(detail, now_ms)]).await.map(drop)
+    }
+
+    /// Keeps another loss on record.
+    pub async fn data_loss_record(&self, detail: &str, now_ms: i64) -> Result<(), StoreError> {
+        self.engine.execute(record_loss(detail, now_ms)).await.map(drop)
+    }
+
     /// Every accepted loss, oldest first: when, and what.
     pub async fn data_losses_list(&self) -> Result<Vec<(i64, String)>, StoreError> {
         let sql = "SELECT accepted_ms, detail FROM data_losses WHERE application = '' ORDER BY accepted_ms, detail";

@@ -31,6 +31,7 @@ mod resource;
 mod scope;
 mod segments;
 mod sessions;
+mod survey;
 mod templates;
 mod twins;
 mod users;
@@ -66,6 +67,7 @@ pub use resource::{Acts, CountMax, Precondition, Resource};
 pub use scope::{ScopePage, ScopedDevice};
 pub use segments::{LastSeenRow, SegmentRow};
 pub use sessions::KeptSession;
+pub use survey::Survey;
 pub use templates::{TemplateField, TemplateRow};
 pub use twins::{OwnedTwin, TwinTransaction};
 pub use users::UserRow;
@@ -95,13 +97,6 @@ impl Registry {
     async fn on(engine: Engine) -> Result<Self, OpenRegistryError> {
         let outbox = Relayed::load(&engine).await.map_err(OpenRegistryError::Read)?;
         Ok(Self { engine, outbox, changes: Arc::default(), access: Arc::default() })
-    }
-
-    /// Refuses a SQLite file whose schema is of a later version, without changing it. A file that is empty or not there is fine.
-    ///
-    /// What SQLite keeps beside the file (`-shm`) may be made anew; its contents, and what waits in `-wal`, stay.
-    pub async fn refuse_later_version(path: &Path) -> Result<(), OpenRegistryError> {
-        engine::sqlite::refuse_later_version(path).await
     }
 
     /// Whether the database answers.

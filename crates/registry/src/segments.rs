@@ -3,7 +3,7 @@
 //! *Invariant*: what a reader stores and the log offset it covers become durable together, so that a crash neither loses nor
 //! doubles a row.
 
-use super::engine::{Locks, Statement};
+use super::engine::{Engine, Locks, Statement};
 use super::{Registry, StoreError};
 
 const TABLE: &str = "segments";
@@ -65,12 +65,23 @@ fn put_checkpoint(reader: &str, next_offset: u64) -> Statement<'_> {
     Statement::new("store a reader's position", "checkpoints", sql).bind(reader).bind(next_offset)
 }
 
+pub(super) async fn list(engine: &Engine) -> Result<Vec<SegmentRow>, StoreError> {
+    let sql = "SELECT application, file_name, offset_first, offset_last, ts_min_ms, ts_max_ms, bytes, meta \
+         FROM segments ORDER BY application, offset_first, file_name";
+    engine.fetch_all(Statement::new("list the telemetry segments", TABLE, sql)).await
+}
+
+pub(super) async fn checkpoints(engine: &Engine) -> Result<Vec<(String, u64)>, StoreError> {
+    let sql = "SELECT reader, next_offset FROM checkpoints WHERE application = '' ORDER BY reader";
+    let rows: Vec<(String, i64)> =
+        engine.fetch_all(Statement::new("list the readers' positions", "checkpoints", sql)).await?;
+    Ok(rows.into_iter().map(|(reader, next)| (reader, next.unsigned_abs())).collect())
+}
+
 impl Registry {
     /// Every segment of every application, oldest offsets first.
     pub async fn segments_list(&self) -> Result<Vec<SegmentRow>, StoreError> {
-        let sql = "SELECT application, file_name, offset_first, offset_last, ts_min_ms, ts_max_ms, bytes, meta \
-             FROM segments ORDER BY application, offset_first, file_name";
-        self.engine.fetch_all(Statement::new("list the telemetry segments", TABLE, sql)).await
+        list(&self.engine).await
     }
 
     /// Enters new segments together with the reader's position they lead to.
@@ -130,10 +141,7 @@ impl Registry {
 
     /// Every reader that ever stored a position, by name, with its next offset.
     pub async fn checkpoints_list(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let sql = "SELECT reader, next_offset FROM checkpoints WHERE application = '' ORDER BY reader";
-        let rows: Vec<(String, i64)> =
-            self.engine.fetch_all(Statement::new("list the readers' positions", "checkpoints", sql)).await?;
-        Ok(rows.into_iter().map(|(reader, next)| (reader, next.unsigned_abs())).collect())
+        checkpoints(&self.engine).await
     }
 
     /// A reader's next offset; `None` when it never stored one.

@@ -6,6 +6,7 @@ use super::*;
 fn folder() -> (tempfile::TempDir, DataFolder) {
     let dir = tempfile::tempdir().unwrap();
     let folder = DataFolder::create(dir.path()).unwrap();
+    folder.create_folders().unwrap();
     (dir, folder)
 }
 

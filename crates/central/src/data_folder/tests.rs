@@ -47,6 +47,7 @@ fn secrets_that_others_can_read_are_named() {
 fn endpoints_leave_out_what_is_off() {
     let dir = tempfile::tempdir().unwrap();
     let folder = DataFolder::create(dir.path()).unwrap();
+    folder.create_folders().unwrap();
     assert_eq!(folder.read_endpoints(), None);
     let endpoints =
         Endpoints { https: Some("127.0.0.1:8443".into()), hostname: "localhost".into(), ..Endpoints::default() };

@@ -8,12 +8,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use events::clock::now_ms;
-use registry::{ApplicationRow, Registry, StoreError, new_id};
-use storage::file_layer::Access;
+use registry::{ApplicationRow, Registry, StoreError};
 
+use super::admin_token;
 use crate::app::signing_key::{SigningKeyError, SigningKeys};
-use crate::app::tokens::{self, OfflineToken};
-use crate::app::{AppError, roles, setup};
+use crate::app::{AppError, setup};
 use crate::data_folder::{DataFolder, DataFolderError};
 
 /// Name of the first application.
@@ -65,16 +64,6 @@ pub(super) async fn set_up(
     let application = setup::first_application(registry, APPLICATION_NAME, now_ms()).await;
     let application = application.map_err(FirstStartError::Application)?;
     let key = keys.of(&application.id)?;
-    if folder.read(&folder.admin_token())?.is_none() {
-        let role = roles::by_name("Administrator").expect("the administrator is a built-in role");
-        let now = now_ms();
-        // A fresh id each time: a token made just before a crash is in nobody's hands.
-        let id = format!("admin-{}", new_id());
-        let expires = tokens::default_expiry_ms(now);
-        let wanted = OfflineToken { id: &id, role, expires_ms: expires, now_ms: now };
-        let token = tokens::create_offline(registry, &application, &key, wanted).await;
-        let token = token.map_err(FirstStartError::Token)?;
-        folder.write(&folder.admin_token(), format!("{token}\n").as_bytes(), Access::Private)?;
-    }
+    admin_token::renew(folder, registry, &application, &key, now_ms()).await?;
     Ok(application)
 }

@@ -1,24 +1,97 @@
-//! Says when `log/` or `telemetry/` was removed since the last start.
+//! Looks at the whole data folder before anything in it is changed, and refuses a start that would destroy something or begin
+//! anew: a part that vanished, a part of another installation, an older copy of the registry.
+//!
+//! ```text
+//!   inspect: registry (read only) · log (read only) · markers · keys · telemetry/NEWEST ──► refuse, or what is to be done
+//!   settle:  set aside what an operator gave up, make and mark what was never there
+//!   tell:    telemetry files the catalog does not list go to quarantine; nothing is deleted
+//! ```
+//!
+//! The parts know each other: the markers in `log/` and `telemetry/` by their ids, which the registry has; the registry by having
+//! made `admin.token` and the keys; its age by what the log's readers and `telemetry/NEWEST` have reached.
+
+use std::path::PathBuf;
 
 use events::clock::now_ms;
-use readers::timeseries::TimeSeries;
-use registry::{Registry, StoreError, new_id};
+use readers::positions::{self, OpenPositionsError, ReaderName};
+use readers::timeseries::newest_committed::{self, ReadNewestError};
+use readers::timeseries::{CatalogSegment, TimeSeries};
+use registry::{Registry, StoreError, Survey, new_id};
+use storage::log::{LogEnds, LostPart, Offset, OpenLogError};
 use telemetry::segment::folder;
 
+use super::ServeError;
 use crate::data_folder::{DataFolder, DataFolderError, Guarded};
+use crate::database::Database;
+
+/// Readers of the log whose position must lie in it.
+pub(super) const READERS: [ReaderName; 2] = [readers::timeseries::reader::NAME, readers::last_seen::reader::NAME];
 
 /// The data folder is not as it was left.
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
-    /// A folder the registry knows is gone, or another one is in its place.
+    /// A folder the registry knows is gone.
     #[error(
-        "{path} was removed or replaced since the last start, and {what} with it. Restore it, or start once with \
+        "{path} was removed or emptied since the last start, and {what} with it. Restore it, or start once with \
          --accept-data-loss to go on without"
     )]
     Removed {
         /// The folder.
         path: String,
         /// What it held.
+        what: &'static str,
+    },
+    /// A folder the registry knows, of another installation.
+    #[error(
+        "{path} is not the folder that belongs to this registry: one of the two was replaced. Restore the two from one backup, \
+         or start once with --accept-data-loss to set {path} aside and go on without {what}"
+    )]
+    Replaced {
+        /// The folder.
+        path: String,
+        /// What it held.
+        what: &'static str,
+    },
+    /// The registry is new, and the folder is not.
+    #[error(
+        "the registry ({registry}) is missing or empty, but the data folder is in use: it has {found}. Devices, users and tokens \
+         are in the registry. Restore it with `tidegate restore` or from your own copy; for a new platform, name an empty \
+         folder"
+    )]
+    RegistryLost {
+        /// File or database.
+        registry: String,
+        /// What is there.
+        found: String,
+    },
+    /// The registry does not know a folder with data in it.
+    #[error(
+        "the registry does not know {path}, which has data in it: the registry is a copy from before, or another one. Restore \
+         registry and folder from one backup"
+    )]
+    Unknown {
+        /// The folder.
+        path: String,
+    },
+    /// The registry is older than the telemetry.
+    #[error(
+        "the registry is an older copy: it knows telemetry up to record {stored} of the log, but {path} goes up to record {newest}. \
+         Nothing was changed. Put the newest registry back, or restore a whole backup with `tidegate restore`"
+    )]
+    OlderRegistry {
+        /// The telemetry folder.
+        path: String,
+        /// The registry's position.
+        stored: u64,
+        /// The folder's.
+        newest: u64,
+    },
+    /// What made the credentials in people's hands is gone.
+    #[error("{} is missing: {what}. Restore it, or start once with --accept-data-loss to have a new one made", path.display())]
+    KeyLost {
+        /// The file.
+        path: PathBuf,
+        /// What it means.
         what: &'static str,
     },
     /// The database does not know the folder that was used with it before.
@@ -30,9 +103,18 @@ pub enum GuardError {
         /// The part of the folder.
         folder: &'static str,
     },
+    /// How far the telemetry goes is not known.
+    #[error("how far the telemetry goes cannot be told; remove the file if it is damaged, and only then")]
+    Newest(#[from] ReadNewestError),
     /// The folder cannot be looked at.
     #[error("the data folder cannot be checked")]
     Folder(#[from] DataFolderError),
+    /// The log cannot be gone on with.
+    #[error("what is damaged in the log cannot be given up")]
+    Log(#[source] OpenLogError),
+    /// The telemetry folder cannot be looked at.
+    #[error("the telemetry folder cannot be checked")]
+    Telemetry(#[source] std::io::Error),
     /// The registry cannot be asked.
     #[error("the data folder cannot be checked against the registry")]
     Store(#[from] StoreError),
@@ -45,34 +127,215 @@ fn contents(guarded: Guarded) -> &'static str {
     }
 }
 
-/// What is known before the look.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Expected {
-    /// The folder was used with this kind of database before, so that its markers are known there.
-    pub(super) is_known: bool,
-    /// An operator said that a loss is accepted.
-    pub(super) accept_loss: bool,
+/// What is to be done with a guarded folder once nothing refuses the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// It is made: it never was.
+    Make,
+    /// The registry learns its marker: a first start was killed in between.
+    Adopt(String),
+    /// It is given up, as an operator said: set aside if there is one, and made anew.
+    GiveUp,
 }
 
-/// Makes guarded folders that never were, and compares the markers of those that were.
-pub(super) async fn check(folder: &DataFolder, registry: &Registry, expected: Expected) -> Result<(), GuardError> {
-    for guarded in Guarded::ALL {
-        let known = registry.guarded_folder_marker(guarded.name()).await?;
-        let found = folder.marker(guarded)?;
-        match (known, found) {
-            (Some(known), Some(found)) if known == found => {}
-            (None, _) if expected.is_known => return Err(GuardError::OtherDatabase { folder: guarded.name() }),
-            // The folder comes first, the registry second: killed in between, it is ours.
-            (None, Some(found)) => registry.guarded_folder_put(guarded.name(), &found, now_ms()).await?,
-            (None, None) => make(folder, registry, guarded).await?,
-            (Some(_), _) if expected.accept_loss => {
-                accept(registry, folder, guarded).await?;
+/// What is to be done before the parts are opened.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    steps: Vec<(Guarded, Step)>,
+    /// What else an operator gave up.
+    lost_keys: Vec<String>,
+    /// What is damaged in the log or among the telemetry files is given up.
+    accept_loss: bool,
+}
+
+/// What the folder shows.
+struct Seen<'a> {
+    folder: &'a DataFolder,
+    database: &'a Database,
+    accept_loss: bool,
+    survey: Survey,
+    log: Option<LogEnds>,
+    has_telemetry: bool,
+}
+
+/// Looks at everything that may refuse the start. Changes nothing.
+pub(crate) async fn inspect(folder: &DataFolder, database: &Database, accept_loss: bool) -> Result<Plan, ServeError> {
+    database.check(folder)?;
+    let survey = database.survey(folder).await?;
+    let log = match storage::log::survey(&folder.guarded(Guarded::Log)) {
+        // What is damaged is looked at more closely when it is given up.
+        Err(error) if accept_loss && error.is_damage() => Some(LogEnds { first: Offset(0), next: Offset(u64::MAX) }),
+        surveyed => surveyed?,
+    };
+    let telemetry = folder.guarded(Guarded::Telemetry);
+    let has_telemetry = folder::holds_segments(&telemetry).map_err(GuardError::Telemetry)?;
+    let newest = newest_committed::read(&telemetry).map_err(GuardError::Newest)?;
+    let seen = Seen { folder, database, accept_loss, survey: survey.unwrap_or_default(), log, has_telemetry };
+    seen.refuse_lost_registry()?;
+    let lost_keys = seen.lost_keys()?;
+    let steps = seen.steps()?;
+    let stored = seen.survey.checkpoint(readers::timeseries::reader::NAME.name).unwrap_or(0);
+    let given_up = |guarded| steps.contains(&(guarded, Step::GiveUp));
+    if let Some(newest) = newest.filter(|newest| *newest > stored && !given_up(Guarded::Telemetry)) {
+        let path = telemetry.display().to_string();
+        return Err(GuardError::OlderRegistry { path, stored, newest }.into());
+    }
+    if let Some(log) = seen.log.filter(|_| !accept_loss) {
+        positions::refuse(&seen.survey.checkpoints, &READERS, log)?;
+    }
+    Ok(Plan { steps, lost_keys, accept_loss })
+}
+
+impl Seen<'_> {
+    /// Whether a folder holds something that must not be lost.
+    fn holds_data(&self, guarded: Guarded) -> bool {
+        match guarded {
+            Guarded::Log => self.log.is_some_and(|log| log.next > log.first),
+            Guarded::Telemetry => self.has_telemetry,
+        }
+    }
+
+    /// A registry without an application is a new one. The folder must be as new.
+    fn refuse_lost_registry(&self) -> Result<(), GuardError> {
+        if !self.survey.applications.is_empty() {
+            return Ok(());
+        }
+        let mut found = Vec::new();
+        if self.folder.admin_token().exists() {
+            found.push("an admin.token");
+        }
+        if self.holds_data(Guarded::Log) {
+            found.push("accepted messages in log/");
+        }
+        if self.holds_data(Guarded::Telemetry) {
+            found.push("telemetry in telemetry/");
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let registry = match self.database {
+            Database::Folder => self.folder.registry().display().to_string(),
+            Database::Server(url) => url.to_string(),
+        };
+        Err(GuardError::RegistryLost { registry, found: found.join(", ") })
+    }
+
+    /// The key of the tokens is made before the first of them.
+    fn lost_keys(&self) -> Result<Vec<String>, GuardError> {
+        if !self.folder.admin_token().exists() {
+            return Ok(Vec::new());
+        }
+        // The first application's: those of others are made when they are first asked for.
+        let keys: Vec<PathBuf> = self.survey.applications.iter().map(|id| self.folder.token_key(id)).collect();
+        if keys.iter().any(|key| key.exists()) {
+            return Ok(Vec::new());
+        }
+        let Some(path) = keys.into_iter().next() else { return Ok(Vec::new()) };
+        let what = "no API token made so far would be let in, not even that in admin.token";
+        if !self.accept_loss {
+            return Err(GuardError::KeyLost { path, what });
+        }
+        Ok(vec![format!("{} was lost: {what}", path.display())])
+    }
+
+    /// Compares the markers of the guarded folders with those the registry knows.
+    fn steps(&self) -> Result<Vec<(Guarded, Step)>, GuardError> {
+        let is_known = self.database.is_known(self.folder)?;
+        let mut steps = Vec::new();
+        for guarded in Guarded::ALL {
+            let path = || self.folder.guarded(guarded).display().to_string();
+            let what = contents(guarded);
+            let was_used = !self.survey.checkpoints.is_empty();
+            let is_emptied = guarded == Guarded::Log && self.log.is_none() && was_used;
+            let refused = match (self.survey.marker(guarded.name()), self.folder.marker(guarded)?) {
+                (Some(known), Some(found)) if known == found && !is_emptied => continue,
+                (None, _) if is_known => return Err(GuardError::OtherDatabase { folder: guarded.name() }),
+                (None, _) if self.holds_data(guarded) => return Err(GuardError::Unknown { path: path() }),
+                // The folder comes first, the registry second: killed in between, it is ours.
+                (None, Some(found)) => {
+                    steps.push((guarded, Step::Adopt(found)));
+                    continue;
+                }
+                (None, None) => {
+                    steps.push((guarded, Step::Make));
+                    continue;
+                }
+                (Some(known), Some(found)) if known != found => GuardError::Replaced { path: path(), what },
+                (Some(_), None) if self.holds_data(guarded) => GuardError::Replaced { path: path(), what },
+                (Some(_), _) => GuardError::Removed { path: path(), what },
+            };
+            if !self.accept_loss {
+                return Err(refused);
+            }
+            steps.push((guarded, Step::GiveUp));
+        }
+        Ok(steps)
+    }
+}
+
+/// Does what the inspection found to be done.
+pub(super) async fn settle(folder: &DataFolder, registry: &Registry, plan: Plan) -> Result<(), GuardError> {
+    for (guarded, step) in plan.steps {
+        match step {
+            Step::Make => make(folder, registry, guarded).await?,
+            Step::Adopt(marker) => registry.guarded_folder_put(guarded.name(), &marker, now_ms()).await?,
+            Step::GiveUp => {
+                give_up(registry, folder, guarded).await?;
                 make(folder, registry, guarded).await?;
             }
-            (Some(_), _) => {
-                let path = folder.guarded(guarded).display().to_string();
-                return Err(GuardError::Removed { path, what: contents(guarded) });
-            }
+        }
+    }
+    for detail in plan.lost_keys {
+        tracing::error!("going on without: {detail}");
+        registry.data_loss_record(&detail, now_ms()).await?;
+        // Made again, with the new key.
+        folder.remove_admin_token()?;
+    }
+    if plan.accept_loss {
+        give_up_records(folder, registry).await?;
+        give_up_segments(folder, registry).await?;
+    }
+    Ok(())
+}
+
+/// Goes on without what is broken in the log, and only that. A sound log is left as it is.
+async fn give_up_records(folder: &DataFolder, registry: &Registry) -> Result<(), GuardError> {
+    let dir = folder.guarded(Guarded::Log);
+    let reached = positions::first_offset(registry).await?;
+    for part in storage::log::accept_loss(&dir, reached).map_err(GuardError::Log)? {
+        let LostPart { first, next, segment, from_byte, to_byte, what } = part;
+        let detail = format!(
+            "records {first} to before {next} of log/ are lost: segment {segment}, bytes {from_byte} to {to_byte}: {what}"
+        );
+        tracing::error!("going on without: {detail}");
+        registry.data_loss_record(&detail, now_ms()).await?;
+    }
+    let Some(log) = storage::log::survey(&dir).map_err(GuardError::Log)? else { return Ok(()) };
+    let stored = registry.checkpoints_list().await?;
+    if let Err(OpenPositionsError::LogGap { first, stored, .. }) = positions::refuse(&stored, &READERS, log) {
+        let detail = format!("records {stored} to before {first} of log/ are lost: its oldest files were removed");
+        tracing::error!("going on without: {detail}");
+        registry.log_gap_accept(first, &detail, now_ms()).await?;
+    }
+    Ok(())
+}
+
+/// Goes on without telemetry files that are damaged or gone: they leave the catalog, and what there is of them is quarantined.
+async fn give_up_segments(data: &DataFolder, registry: &Registry) -> Result<(), GuardError> {
+    for row in registry.segments_list().await? {
+        let Ok(CatalogSegment { application, meta }) = CatalogSegment::from_row(row) else { continue };
+        let path = data.guarded(Guarded::Telemetry).join(&application);
+        let Err(error) = folder::verify_segment(&path, &meta) else { continue };
+        if !error.is_damage() {
+            continue;
+        }
+        let detail = format!("{} rows of telemetry are lost: {error}", meta.rows);
+        tracing::error!("going on without: {detail}");
+        // First the catalog: killed in between, the file is one that is not listed, which the next start quarantines.
+        registry.segment_loss_accept(&application, &meta.file_name, &detail, now_ms()).await?;
+        match folder::quarantine_segment(&path, &meta.file_name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(GuardError::Telemetry(error)),
+            _ => {}
         }
     }
     Ok(())
@@ -84,8 +347,19 @@ async fn make(folder: &DataFolder, registry: &Registry, guarded: Guarded) -> Res
     Ok(registry.guarded_folder_put(guarded.name(), &marker, now_ms()).await?)
 }
 
-async fn accept(registry: &Registry, folder: &DataFolder, guarded: Guarded) -> Result<(), GuardError> {
-    let detail = format!("{} was removed, and {} with it", folder.guarded(guarded).display(), contents(guarded));
+async fn give_up(registry: &Registry, folder: &DataFolder, guarded: Guarded) -> Result<(), GuardError> {
+    let path = folder.guarded(guarded);
+    let detail = if path.exists() {
+        let place = folder.set_aside(guarded, now_ms())?;
+        format!(
+            "{} was emptied or replaced and is now {}; {} is not read",
+            path.display(),
+            place.display(),
+            contents(guarded)
+        )
+    } else {
+        format!("{} was removed, and {} with it", path.display(), contents(guarded))
+    };
     tracing::error!("going on without: {detail}");
     match guarded {
         Guarded::Telemetry => registry.telemetry_loss_accept(&detail, now_ms()).await?,
@@ -94,8 +368,8 @@ async fn accept(registry: &Registry, folder: &DataFolder, guarded: Guarded) -> R
     Ok(())
 }
 
-/// Compares the segment files with the catalog, says what is missing, and removes files that hold nothing of their own: left
-/// by a crash before they were entered, or after a compaction took them out.
+/// Compares the segment files of an application with the catalog, says what is missing, and takes files the catalog does not list
+/// out of the way: left by a crash before they were entered, or after a compaction took them out.
 pub(super) fn tell_telemetry_files(telemetry: &TimeSeries, app: &str) {
     let path = telemetry.folder_of(app);
     let catalog = telemetry.catalog().of_application(app);
@@ -107,15 +381,22 @@ pub(super) fn tell_telemetry_files(telemetry: &TimeSeries, app: &str) {
         }
     };
     for name in &report.missing {
-        tracing::error!("telemetry file {name} is missing: queries over its time will fail until it is restored");
+        tracing::error!("telemetry file {name} is missing: queries are answered without it until it is restored");
     }
     for name in &report.wrong_size {
         tracing::error!("telemetry file {name} does not have the size it was written with: it is damaged");
     }
-    for name in report.unlisted.iter().filter(|_| !catalog.is_empty()) {
-        tracing::warn!("telemetry file {name} was left by an interrupted write and is removed");
-        if let Err(error) = folder::remove_segment(&path, name) {
-            tracing::warn!(%error, "it could not be removed");
+    for name in &report.unlisted {
+        match folder::quarantine_segment(&path, name) {
+            Ok(place) => {
+                let place = place.display();
+                tracing::warn!(
+                    "telemetry file {name} was left by an interrupted write; it is not read, and now {place}"
+                );
+            }
+            Err(error) => {
+                tracing::warn!(%error, "telemetry file {name} was left by an interrupted write and is not read")
+            }
         }
     }
 }

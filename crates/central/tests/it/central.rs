@@ -117,6 +117,11 @@ impl TestCentral {
         complaints::check(expected);
     }
 
+    /// How it ends by itself.
+    pub async fn ended(self) -> Result<(), ServeError> {
+        tokio::time::timeout(PATIENCE, self.task).await.expect("Central ends in time").unwrap()
+    }
+
     pub fn app(&self) -> &str {
         &self.running.core.applications.first().id
     }

@@ -3,6 +3,7 @@
 
 mod applications;
 mod central;
+mod damage;
 mod durability;
 mod gateway;
 mod hub_http;

@@ -140,8 +140,26 @@ pub(crate) struct PostgresEngine {
 }
 
 impl PostgresEngine {
+    /// Connects to look, with the version of the schema; `None` when nothing was ever in it. Refuses a later version.
+    pub(crate) async fn look(database: &DatabaseUrl) -> Result<Option<(Self, i64)>, OpenRegistryError> {
+        let Some(version) = Self::check(database).await? else { return Ok(None) };
+        Ok(Some((Self::open(database, 1).await?, version)))
+    }
+
     /// Connects, and brings the schema up to date where needed.
     pub(crate) async fn connect(database: &DatabaseUrl) -> Result<Self, OpenRegistryError> {
+        Self::check(database).await?;
+        let failed = |source| OpenRegistryError::Connect { database: database.clone(), source };
+        // Without the limits of a session: a change of the schema takes its time.
+        let options = PgConnectOptions::clone(&database.options);
+        let changing = PgPoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)?;
+        migrations::postgres().run(&changing).await.map_err(OpenRegistryError::Migrate)?;
+        changing.close().await;
+        Self::open(database, POSTGRES_CONNECTIONS_MAX).await
+    }
+
+    /// The version of the schema of a database that can be used; `None` when it has none yet.
+    async fn check(database: &DatabaseUrl) -> Result<Option<i64>, OpenRegistryError> {
         let failed = |source| OpenRegistryError::Connect { database: database.clone(), source };
         // First without the pool, which tries again until its time is over and then does not say what was wrong.
         let looked = tokio::time::timeout(ACQUIRE_TIMEOUT, look(&database.options)).await;
@@ -153,18 +171,18 @@ impl PostgresEngine {
             let place = database.to_string();
             return Err(OpenRegistryError::LaterVersion { place, version, known: POSTGRES_NEWEST });
         }
-        let options = || PgConnectOptions::clone(&database.options);
-        // Without the limits of a session: a change of the schema takes its time.
-        let changing = PgPoolOptions::new().max_connections(1).connect_with(options()).await.map_err(failed)?;
-        migrations::postgres().run(&changing).await.map_err(OpenRegistryError::Migrate)?;
-        changing.close().await;
+        Ok(looked.version)
+    }
+
+    async fn open(database: &DatabaseUrl, connections_max: u32) -> Result<Self, OpenRegistryError> {
+        let failed = |source| OpenRegistryError::Connect { database: database.clone(), source };
         let pool = PgPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS_MAX)
+            .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(|connection, _| {
                 Box::pin(async move { connection.execute(sqlx::raw_sql(SESSION)).await.map(drop) })
             })
-            .connect_with(options())
+            .connect_with(PgConnectOptions::clone(&database.options))
             .await
             .map_err(failed)?;
         Ok(Self { pool, home: Handle::current() })

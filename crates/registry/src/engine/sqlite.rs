@@ -8,7 +8,7 @@ use std::path::Path;
 
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::limits::{ACQUIRE_TIMEOUT, SQLITE_READERS_MAX, WRITE_ATTEMPTS_MAX};
 use crate::migrations::{self, NEWEST_APPLIED, SQLITE_NEWEST};
@@ -74,27 +74,39 @@ impl SqliteEngine {
     }
 }
 
-/// See [`crate::Registry::refuse_later_version`].
-pub(crate) async fn refuse_later_version(path: &Path) -> Result<(), OpenRegistryError> {
-    if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
-        return Ok(());
-    }
-    let failed = |source| OpenRegistryError::File { path: path.to_owned(), source };
-    // Without the right to write, closing the last connection does not move what waits in `-wal` into the file. Where
-    // nothing waits, SQLite need not make that file to look.
-    let waiting = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
-    let nothing_waits = std::fs::metadata(waiting).map_or(true, |file| file.len() == 0);
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(nothing_waits);
-    let mut connection =
-        SqliteConnection::connect_with(&options.busy_timeout(ACQUIRE_TIMEOUT)).await.map_err(failed)?;
-    let version = newest_applied(&mut connection).await.map_err(failed);
-    connection.close().await.map_err(failed)?;
-    match version? {
-        Some(version) if version > SQLITE_NEWEST => {
-            let place = path.display().to_string();
-            Err(OpenRegistryError::LaterVersion { place, version, known: SQLITE_NEWEST })
+impl SqliteEngine {
+    /// Opens the file to look at it, with the version of its schema; `None` when nothing was ever in it. Refuses a file of a later
+    /// version. What SQLite keeps beside the file (`-shm`) may be made anew; the file's contents, and what waits in `-wal`,
+    /// stay.
+    pub(crate) async fn look(path: &Path) -> Result<Option<(Self, i64)>, OpenRegistryError> {
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        // Without the right to write, closing the last connection does not move what waits in `-wal` into the file. Where
+        // nothing waits, SQLite need not make that file to look.
+        let waiting = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
+        let nothing_waits = bytes(&waiting) == 0;
+        if bytes(path) == 0 && (nothing_waits || !path.exists()) {
+            return Ok(None);
         }
-        _ => Ok(()),
+        let failed = |source| OpenRegistryError::File { path: path.to_owned(), source };
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(nothing_waits);
+        let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = pool.connect_with(options.busy_timeout(ACQUIRE_TIMEOUT)).await.map_err(failed)?;
+        let version = match pool.acquire().await {
+            Ok(mut connection) => newest_applied(&mut connection).await,
+            Err(error) => Err(error),
+        };
+        match version.map_err(failed)? {
+            Some(version) if version > SQLITE_NEWEST => {
+                pool.close().await;
+                let place = path.display().to_string();
+                Err(OpenRegistryError::LaterVersion { place, version, known: SQLITE_NEWEST })
+            }
+            Some(version) => Ok(Some((Self { writer: pool.clone(), readers: pool }, version))),
+            None => {
+                pool.close().await;
+                Ok(None)
+            }
+        }
     }
 }
 
