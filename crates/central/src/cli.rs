@@ -4,6 +4,7 @@
 //! Commands that work on a data folder do so beside a running `serve`: the registry is made for it.
 
 mod application;
+mod backup;
 mod doctor;
 mod folder;
 mod model;
@@ -65,6 +66,12 @@ enum Command {
     /// Check a data folder: permissions, certificate, ports, log, telemetry files, disk space.
     #[command(after_help = "Example:\n  tidegate doctor --data /var/lib/tidegate --json")]
     Doctor(doctor::DoctorArguments),
+    /// Copy a data folder to another place as of one moment; `serve` may be running.
+    #[command(after_help = "Example:\n  tidegate backup --data /var/lib/tidegate --to /backup/2026-11-27")]
+    Backup(backup::BackupArguments),
+    /// Make a data folder of a backup.
+    #[command(after_help = "Example:\n  tidegate restore --from /backup/2026-11-27 --data /var/lib/tidegate")]
+    Restore(backup::RestoreArguments),
 }
 
 #[derive(Debug, Args)]
@@ -180,6 +187,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::User(command) => user::run(command).await,
         Command::Model(command) => model::run(command),
         Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::Backup(arguments) => backup::run(arguments).await,
+        Command::Restore(arguments) => backup::restore(arguments).await,
     }
 }
 

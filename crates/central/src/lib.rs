@@ -13,6 +13,7 @@
 //! (`model`), SQL (`registry`), and how rows become files (`telemetry`). It never imports the edge, nor the edge it.
 
 pub mod app;
+pub mod backup;
 mod certificates;
 pub mod cli;
 pub mod config;

@@ -152,6 +152,12 @@ pub const SERIES_NAMES_MAX: usize = 20;
 /// Characters of an e-mail address, the limit of mail itself.
 pub const EMAIL_CHARS_MAX: usize = 254;
 
+/// Times a backup starts over because Central merged or trimmed what was being copied.
+pub const BACKUP_ATTEMPTS_MAX: u32 = 20;
+
+/// Bytes of a backup's list: about a million files.
+pub const BACKUP_LIST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// Life left at which `admin.token` is renewed: long enough for a Central that is rarely started to be in time.
 pub const ADMIN_TOKEN_RENEWAL: Duration = Duration::from_secs(60 * 24 * 3600);
 

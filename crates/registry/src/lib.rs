@@ -99,6 +99,11 @@ impl Registry {
         Ok(Self { engine, outbox, changes: Arc::default(), access: Arc::default() })
     }
 
+    /// Copies a SQLite file as it is at one moment to a new or empty file, also while others write to it. The copy is checked.
+    pub async fn snapshot(from: &Path, to: &Path) -> Result<(), OpenRegistryError> {
+        engine::sqlite::snapshot(from, to).await
+    }
+
     /// Whether the database answers.
     pub async fn probe(&self) -> Result<(), StoreError> {
         let sql = "SELECT id FROM applications LIMIT 1";

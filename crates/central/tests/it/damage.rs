@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use central::config::Config;
+use central::data_folder::DataFolder;
+use central::database::Database;
 use central::serve::ServeOptions;
 use model::message::Message;
 use readers::timeseries::newest_committed;
@@ -332,6 +334,89 @@ async fn a_background_task_that_panics_ends_central() {
     assert!(!error.needs_mending(), "a supervisor starts it again");
     assert!(core.health.problems().iter().any(|problem| problem.text.contains("no more")));
     testkit::complaints::check(&["no more"]);
+}
+
+fn tidegate(arguments: &[&str]) -> std::process::Output {
+    std::process::Command::new(env!("CARGO_BIN_EXE_tidegate")).args(arguments).output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_taken_while_central_serves_is_restored_with_everything_up_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (data, backup, restored) = (place("data"), place("backup"), place("restored"));
+    let central = TestCentral::start_with(Path::new(&data), flushing()).await;
+    let device = central.provision("d1").await;
+    send_numbers(&central, &device, 0..20).await;
+    let made = tidegate(&["backup", "--data", &data, "--to", &backup]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    send_numbers(&central, &device, 20..22).await;
+    let again = tidegate(&["backup", "--data", &data, "--to", &backup]);
+    assert_eq!(again.status.code(), Some(1), "a backup is not written over");
+    central.stop().await;
+
+    for taken in [&data, &backup] {
+        let refused = tidegate(&["restore", "--from", &backup, "--data", taken]);
+        assert_eq!(refused.status.code(), Some(1));
+    }
+    let done = tidegate(&["restore", "--from", &backup, "--data", &restored]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let central = TestCentral::start_with(Path::new(&restored), flushing()).await;
+    send_numbers(&central, &device, 20..21).await;
+    assert_eq!(stored(&central).await, (0..=20).collect::<Vec<_>>());
+    crate::rest::client::Rest::new(&central).get("/api/devices/d1").await;
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn a_backup_with_damage_in_any_file_is_not_restored() {
+    let used = Used::new().await;
+    let folder = DataFolder::existing(&used.copy("source")).unwrap();
+    let backup = used.dir.path().join("backup");
+    central::backup::make(&folder, &Database::Folder, &backup).await.unwrap();
+    let files = contents(&backup);
+    assert!(files.len() > 8, "{files:?}");
+    for (number, (path, sound)) in files.iter().enumerate() {
+        for damage in ["flipped", "shortened", "removed"] {
+            match damage {
+                "flipped" => flip(path, sound.len() / 2),
+                "shortened" => fs::write(path, &sound[1..]).unwrap(),
+                _ => fs::remove_file(path).unwrap(),
+            }
+            let to = used.dir.path().join(format!("to-{number}-{damage}"));
+            let refused = central::backup::restore(&backup, &to).await;
+            assert!(refused.is_err(), "{} {damage}", path.display());
+            assert!(!to.exists(), "nothing is written before everything was checked");
+            fs::write(path, sound).unwrap();
+        }
+    }
+    let to = used.dir.path().join("to");
+    central::backup::restore(&backup, &to).await.unwrap();
+    let central = TestCentral::start_with(&to, flushing()).await;
+    assert_eq!(stored(&central).await, [0, 1, 2, 3, 4, 5]);
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn a_backup_of_a_folder_that_would_not_start_is_refused_and_so_is_one_whose_registry_is_elsewhere() {
+    let used = Used::new().await;
+    let data = used.copy("behind");
+    put(&used.older().join("registry.db"), &data.join("registry.db"));
+    let folder = DataFolder::existing(&data).unwrap();
+    let refused = central::backup::make(&folder, &Database::Folder, &used.dir.path().join("b1")).await.unwrap_err();
+    assert!(events::health::with_causes(&refused).contains("older copy"), "{refused:?}");
+    let server = Database::of_argument("postgresql://u@h/d").unwrap();
+    let refused = central::backup::make(&folder, &server, &used.dir.path().join("b2")).await.unwrap_err();
+    assert!(refused.to_string().contains("pg_dump"), "{refused}");
+    assert!(!used.dir.path().join("b2").exists());
+}
+
+#[test]
+fn the_bounds_of_a_backup() {
+    use central::limits::{BACKUP_ATTEMPTS_MAX, BACKUP_LIST_BYTES_MAX};
+    assert!(BACKUP_ATTEMPTS_MAX > 1, "Central merges files while they are copied");
+    // A path, a size and a checksum take about 200 bytes.
+    assert!(BACKUP_LIST_BYTES_MAX / 200 > 1_000_000);
 }
 
 #[tokio::test]

@@ -4,11 +4,13 @@
 //! see committed states only and never wait for the writer. Write transactions begin as such: another process (a command beside a
 //! running `serve`) then waits for its turn instead of failing halfway.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::limits::{ACQUIRE_TIMEOUT, SQLITE_READERS_MAX, WRITE_ATTEMPTS_MAX};
 use crate::migrations::{self, NEWEST_APPLIED, SQLITE_NEWEST};
@@ -108,6 +110,31 @@ impl SqliteEngine {
             }
         }
     }
+}
+
+/// See [`crate::Registry::snapshot`].
+pub(crate) async fn snapshot(from: &Path, to: &Path) -> Result<(), OpenRegistryError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenRegistryError::File { path, source }
+    };
+    // Made first, with its mode: SQLite would use the umask.
+    let made = OpenOptions::new().create_new(true).write(true).mode(0o600).open(to);
+    made.map_err(|error| failed(to)(sqlx::Error::Io(error)))?;
+    let options = |path| SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(ACQUIRE_TIMEOUT);
+    let mut source = SqliteConnection::connect_with(&options(from)).await.map_err(failed(from))?;
+    let copied = sqlx::query("VACUUM INTO $1").bind(to.to_string_lossy().into_owned()).execute(&mut source).await;
+    source.close().await.map_err(failed(from))?;
+    copied.map_err(failed(from))?;
+    let mut copy = SqliteConnection::connect_with(&options(to).immutable(true)).await.map_err(failed(to))?;
+    let found: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut copy).await;
+    copy.close().await.map_err(failed(to))?;
+    let found = found.map_err(failed(to))?;
+    if found != "ok" {
+        return Err(failed(from)(sqlx::Error::Protocol(found)));
+    }
+    let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
+    synced.map_err(|error| failed(to)(sqlx::Error::Io(error)))
 }
 
 async fn newest_applied(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
