@@ -17,7 +17,7 @@ use bytes::Bytes;
 use events::clock::now_ms;
 use model::identity::Identity;
 use model::twin::{Section, Twin, TwinError, desired_notification};
-use registry::{OutboxEvent, OutboxKind, OwnedTwin, Registry, StoreError, TwinTransaction};
+use registry::{DeviceManifestRow, OutboxEvent, OutboxKind, OwnedTwin, Registry, StoreError, TwinTransaction};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
@@ -66,6 +66,8 @@ enum Operation {
 struct Change {
     app: Arc<str>,
     operations: Vec<(Identity, Operation)>,
+    /// Kept as the device's with them.
+    manifest: Option<DeviceManifestRow>,
     done: oneshot::Sender<Result<Vec<u64>, ChangeTwinError>>,
 }
 
@@ -110,16 +112,17 @@ impl Twins {
         self.one(app, identity, Operation::PatchDesired(patch)).await
     }
 
-    /// Makes the desired properties of several twins of one device equal to documents, all or none: a deployment. Each session is
-    /// told the patch that leads there. Answers the new versions.
-    pub async fn replace_desired_group(
+    /// Makes the desired properties of several twins of one device equal to documents and keeps the manifest they are of as the
+    /// device's, all or nothing: a deployment. Each session is told the patch that leads there. Answers the new versions.
+    pub async fn deploy(
         &self,
         app: &str,
         documents: Vec<(Identity, Value)>,
+        manifest: DeviceManifestRow,
     ) -> Result<Vec<u64>, ChangeTwinError> {
         let operations =
             documents.into_iter().map(|(identity, document)| (identity, Operation::ReplaceDesired(document))).collect();
-        self.change(app, operations).await
+        self.change(app, operations, Some(manifest)).await
     }
 
     /// Merges a patch into the reported properties, answers the new version.
@@ -128,13 +131,18 @@ impl Twins {
     }
 
     async fn one(&self, app: &str, identity: &Identity, operation: Operation) -> Result<u64, ChangeTwinError> {
-        let versions = self.change(app, vec![(identity.clone(), operation)]).await?;
+        let versions = self.change(app, vec![(identity.clone(), operation)], None).await?;
         Ok(*versions.first().expect("one operation gives one version"))
     }
 
-    async fn change(&self, app: &str, operations: Vec<(Identity, Operation)>) -> Result<Vec<u64>, ChangeTwinError> {
+    async fn change(
+        &self,
+        app: &str,
+        operations: Vec<(Identity, Operation)>,
+        manifest: Option<DeviceManifestRow>,
+    ) -> Result<Vec<u64>, ChangeTwinError> {
         let (done, answer) = oneshot::channel();
-        let change = Change { app: Arc::from(app), operations, done };
+        let change = Change { app: Arc::from(app), operations, manifest, done };
         self.changes.send(change).await.map_err(|_| ChangeTwinError::Stopping)?;
         answer.await.unwrap_or(Err(ChangeTwinError::Stopping))
     }
@@ -232,6 +240,10 @@ async fn merge(
         events.push(event(&change.app, &owned, &effect));
         effects.push(effect);
         staged.push((identity.clone(), owned));
+    }
+    // The device is there: its twins were read in this transaction. What the manifest is refused for is told before they change.
+    if let (Some(manifest), Some((identity, _))) = (&change.manifest, change.operations.first()) {
+        transaction.put_manifest(&change.app, identity.device_id(), manifest).await.map_err(store_failed)?;
     }
     for (identity, owned) in staged {
         // All twins of a change are of one device, so the first one fails if any does: nothing is left half done.

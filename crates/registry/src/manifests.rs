@@ -83,25 +83,19 @@ impl Registry {
         let statement = Statement::new("read a device's manifest", DEVICE_TABLE, sql).bind(application).bind(device);
         self.engine.fetch_optional(statement).await
     }
+}
 
-    /// Gives a device its manifest, in place of the one it had.
-    pub async fn device_manifest_put(
-        &self,
-        application: &str,
-        device: &str,
-        manifest: &DeviceManifestRow,
-    ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO device_manifests (application, device, id, etag, display_name, data, applied_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (application, device) DO UPDATE SET id = $3, etag = $4, \
-             display_name = $5, data = $6, applied_ms = $7";
-        let statement = Statement::new("store a device's manifest", DEVICE_TABLE, sql)
-            .bind(application)
-            .bind(device)
-            .bind(&manifest.id)
-            .bind(&manifest.etag)
-            .bind(&manifest.display_name)
-            .bind(&manifest.data)
-            .bind(manifest.applied_ms);
-        self.engine.execute(statement).await.map(drop)
-    }
+/// Stores a device's copy of the manifest it has, in place of an earlier one.
+pub(super) fn put_copy<'q>(application: &'q str, device: &'q str, manifest: &'q DeviceManifestRow) -> Statement<'q> {
+    let sql = "INSERT INTO device_manifests (application, device, id, etag, display_name, data, applied_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (application, device) DO UPDATE SET id = $3, etag = $4, \
+         display_name = $5, data = $6, applied_ms = $7";
+    Statement::new("store a device's manifest", DEVICE_TABLE, sql)
+        .bind(application)
+        .bind(device)
+        .bind(&manifest.id)
+        .bind(&manifest.etag)
+        .bind(&manifest.display_name)
+        .bind(&manifest.data)
+        .bind(manifest.applied_ms)
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::engine::{Locks, Statement, Transaction};
 use super::outbox::OutboxEvent;
-use super::{Act, Registry, StoreError};
+use super::{Act, DeviceManifestRow, Registry, StoreError, manifests};
 
 const TABLE: &str = "twins";
 const COLUMNS: &str = "desired, desired_version, desired_metadata, reported, reported_version, reported_metadata";
@@ -152,6 +152,16 @@ impl TwinTransaction<'_> {
             0 => Err(StoreError::Missing(statement.act())),
             _ => Ok(()),
         }
+    }
+
+    /// Stores a device's copy of the manifest its twins are of.
+    pub async fn put_manifest(
+        &mut self,
+        application: &str,
+        device: &str,
+        manifest: &DeviceManifestRow,
+    ) -> Result<(), StoreError> {
+        self.transaction.execute(&manifests::put_copy(application, device, manifest)).await.map(drop)
     }
 
     /// Makes it durable. Fails when a step failed for another reason than `Missing`, with `OutboxFull` when too many events wait

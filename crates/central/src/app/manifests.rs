@@ -132,8 +132,6 @@ impl App {
             .into_iter()
             .map(|(module, desired)| (Identity::module(device, &module), Value::Object(desired)))
             .collect();
-        // Twins first: if the copy is not stored after that, applying again leads to the same state.
-        self.twins().replace_desired_group(access.application(), documents).await?;
         let copy = DeviceManifestRow {
             id: new_id(),
             etag: new_etag(),
@@ -141,7 +139,7 @@ impl App {
             data: wanted.data.to_string(),
             applied_ms: now_ms(),
         };
-        self.registry().device_manifest_put(access.application(), device, &copy).await?;
+        self.twins().deploy(access.application(), documents, copy.clone()).await?;
         tracing::info!(actor = access.actor().id(), device, "deployment manifest applied");
         of_device(copy)
     }

@@ -3,7 +3,7 @@
 
 use futures_util::future::{JoinAll, join_all};
 use registry::limits::OUTBOX_EVENTS_MAX;
-use registry::{ApplicationRow, NewDevice};
+use registry::{ApplicationRow, DeviceManifestRow, NewDevice};
 use tokio::task::unconstrained;
 use transport::server::link::LinkCommand;
 use transport::server::{SessionLink, Subscriptions};
@@ -92,14 +92,27 @@ async fn a_group_is_all_or_nothing() {
     let bench = bench().await;
     let (agent, module) = (Identity::module("d", "$edgeAgent"), Identity::module("d", "m"));
     let bad = vec![(agent.clone(), json!({ "a": 1 })), (module.clone(), json!({ "a.b": 1 }))];
-    let refused = bench.twins.replace_desired_group("a", bad).await.unwrap_err();
+    let manifest = |id: &str, name: &str| DeviceManifestRow {
+        id: id.to_owned(),
+        etag: "\"1\"".to_owned(),
+        display_name: name.to_owned(),
+        data: "{}".to_owned(),
+        applied_ms: 1,
+    };
+    let kept = async || bench.registry.device_manifest_get("a", "d").await.unwrap().map(|manifest| manifest.id);
+    let refused = bench.twins.deploy("a", bad, manifest("1", "first")).await.unwrap_err();
     assert!(matches!(refused, ChangeTwinError::Invalid(_)), "{refused:?}");
+    let unstorable = vec![(agent.clone(), json!({ "a": 1 }))];
+    let refused = bench.twins.deploy("a", unstorable, manifest("1", "a\0b")).await.unwrap_err();
+    assert!(matches!(refused, ChangeTwinError::Store(_)), "{refused:?}");
+    assert_eq!(kept().await, None);
     assert_eq!(bench.twins.get("a", &agent).await.unwrap(), Twin::default());
 
     let good = vec![(agent.clone(), json!({ "a": 1 })), (module.clone(), json!({ "b": 2 }))];
-    assert_eq!(bench.twins.replace_desired_group("a", good).await.unwrap(), [2, 2]);
+    assert_eq!(bench.twins.deploy("a", good, manifest("2", "second")).await.unwrap(), [2, 2]);
     let other = vec![(agent.clone(), json!({ "c": 3 }))];
-    assert_eq!(bench.twins.replace_desired_group("a", other).await.unwrap(), [3]);
+    assert_eq!(bench.twins.deploy("a", other, manifest("3", "third")).await.unwrap(), [3]);
+    assert_eq!(kept().await.as_deref(), Some("3"));
     let twin = bench.twins.get("a", &agent).await.unwrap();
     assert_eq!(json!(twin.desired.properties), json!({ "c": 3 }));
 }

@@ -345,15 +345,19 @@ async fn manifests_are_stored_and_copied_to_devices(rig: Rig) {
         data: "{}".to_owned(),
         applied_ms: 3,
     };
-    rig.registry.device_manifest_put(APP, "edge", &copy).await.unwrap();
+    put_manifest(&rig, &copy).await;
     let newer = DeviceManifestRow { data: "[]".to_owned(), ..copy };
-    rig.registry.device_manifest_put(APP, "edge", &newer).await.unwrap();
+    put_manifest(&rig, &newer).await;
     assert!(rig.registry.resource_delete::<ManifestRow>(APP, "m", &Precondition::None).await.unwrap());
     assert!(!rig.registry.resource_delete::<ManifestRow>(APP, "m", &Precondition::None).await.unwrap());
     assert_eq!(rig.registry.device_manifest_get(APP, "edge").await.unwrap(), Some(newer.clone()));
     assert_eq!(rig.registry.device_manifest_get(APP, "none").await.unwrap(), None);
-    let missing = rig.registry.device_manifest_put(APP, "none", &newer).await;
-    assert!(matches!(missing, Err(StoreError::Missing(..))));
+}
+
+async fn put_manifest(rig: &Rig, manifest: &DeviceManifestRow) {
+    let mut transaction = rig.registry.twin_transaction([(APP, "edge")]).await.unwrap();
+    transaction.put_manifest(APP, "edge", manifest).await.unwrap();
+    transaction.commit().await.unwrap();
 }
 
 pub fn target(device: &str) -> CommandTarget {
