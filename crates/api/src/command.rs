@@ -50,3 +50,22 @@ pub struct DirectMethodRequest {
     #[serde(default)]
     pub payload: Value,
 }
+
+/// What a direct method answered, in the form the command line extension takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum DirectMethodAnswer {
+    /// The status alone, when there is no payload.
+    Status(i32),
+    /// Status and payload.
+    WithPayload(DirectMethodPayload),
+}
+
+/// An answer that says more than its status.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DirectMethodPayload {
+    /// The status the method answered.
+    pub status: i32,
+    /// What it answered.
+    pub payload: Value,
+}

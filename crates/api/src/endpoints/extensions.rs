@@ -122,5 +122,5 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     )
     .needs(Permission::DevicesExecuteCommands)
     .takes::<crate::command::DirectMethodRequest>()
-    .gives_open_json(),
+    .gives::<crate::command::DirectMethodAnswer>(200),
 ];

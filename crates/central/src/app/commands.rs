@@ -11,13 +11,13 @@
 
 use std::time::Duration;
 
-use api::command::{DeviceCommand, DirectMethodRequest};
+use api::command::{DeviceCommand, DirectMethodAnswer, DirectMethodPayload, DirectMethodRequest};
 use bytes::Bytes;
 use events::clock::now_ms;
 use hub::sessions::{InvokeFailure, MethodTimeouts};
 use model::template::{Command, DeviceTemplate};
 use registry::{CommandRow, CommandTarget, StoreError, new_id};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::properties::Place;
 use super::{Access, App, AppError};
@@ -159,14 +159,15 @@ impl App {
         to_api(&row)
     }
 
-    /// Calls a direct method of a module, whatever the template says.
+    /// Calls a direct method of a module, whatever the template says. An answer without a payload is its status alone, the form in
+    /// which the command line extension takes that of `RestartModule`.
     pub async fn module_method(
         &self,
         access: &Access,
         device: &str,
         module: &str,
         request: &DirectMethodRequest,
-    ) -> Result<Value, AppError> {
+    ) -> Result<DirectMethodAnswer, AppError> {
         self.device_row(access, device).await?;
         let identity = Self::identity(device, Some(module));
         let payload = Bytes::from(request.payload.to_string());
@@ -174,7 +175,10 @@ impl App {
         let method = &request.method_name;
         let answer = self.sessions().invoke(access.application(), &identity, method, payload, timeouts).await?;
         tracing::info!(actor = access.actor().id(), %identity, method = request.method_name, "direct method called");
-        Ok(json!({ "status": answer.status, "payload": method_payload(&answer.payload) }))
+        Ok(match method_payload(&answer.payload).filter(|payload| !payload.is_null()) {
+            Some(payload) => DirectMethodAnswer::WithPayload(DirectMethodPayload { status: answer.status, payload }),
+            None => DirectMethodAnswer::Status(answer.status),
+        })
     }
 }
 

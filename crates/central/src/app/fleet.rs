@@ -10,6 +10,7 @@ use api::enrollment::EnrollmentGroupType;
 use api::fleet::{DeviceStatus, FleetChild, FleetCounts, FleetDevice, FleetDeviceDetails};
 use events::clock::rfc3339_ms;
 use events::last_seen::DeviceCounts;
+use hub::device_http::scope::Scopes;
 use model::identity::Identity;
 use model::manifest::EDGE_AGENT;
 use model::twin::{Twin, format_time};
@@ -266,6 +267,10 @@ impl App {
         if module.is_some() && known.is_none() && twin == Twin::default() {
             return Err(AppError::not_found("module", module.unwrap_or_default()));
         }
+        let parent = match &row.gateway {
+            Some(gateway) => self.registry().device_get(application, gateway).await?,
+            None => None,
+        };
         let connection = self.sessions().status(application, &identity);
         let time = |ms: Option<i64>| {
             let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms.unwrap_or(0)) * 1_000_000);
@@ -284,8 +289,13 @@ impl App {
             "properties": twin.to_service_json(),
             "capabilities": { "iotEdge": row.is_edge },
         });
-        if let Some(module) = module {
-            document["moduleId"] = json!(module);
+        match module {
+            Some(module) => document["moduleId"] = json!(module),
+            None => {
+                let scopes = Scopes::of(&row, parent.as_ref());
+                document["deviceScope"] = json!(scopes.device);
+                document["parentScopes"] = json!(scopes.parents);
+            }
         }
         Ok(document)
     }

@@ -12,6 +12,13 @@ fn to_api(row: RelationshipRow) -> DeviceRelationship {
     DeviceRelationship { id: Some(row.id), source: Some(row.source), target: Some(row.target) }
 }
 
+fn id_taken(error: StoreError, id: &str) -> AppError {
+    match error {
+        StoreError::Duplicate(..) => AppError::Conflict(format!("The gateway uses the id '{id}' for another device.")),
+        error => error.into(),
+    }
+}
+
 impl App {
     /// A device's link to its gateway and those to its children.
     pub async fn relationships(&self, access: &Access, device: &str) -> Result<Vec<DeviceRelationship>, AppError> {
@@ -39,6 +46,21 @@ impl App {
         id: &str,
         wanted: &DeviceRelationship,
     ) -> Result<DeviceRelationship, AppError> {
+        let row = self.relationship_wanted(access, device, id, wanted, None).await?;
+        let stored = self.registry().relationship_put(access.application(), &row, now_ms()).await;
+        stored.map_err(|error| id_taken(error, id))?;
+        Ok(to_api(row))
+    }
+
+    /// Checks what a relationship shall become. A child that leaves the gateway with this very change counts as free.
+    async fn relationship_wanted(
+        &self,
+        access: &Access,
+        device: &str,
+        id: &str,
+        wanted: &DeviceRelationship,
+        leaves: Option<&RelationshipRow>,
+    ) -> Result<RelationshipRow, AppError> {
         check_id("relationship", id)?;
         let source = wanted.source.as_deref().ok_or_else(|| AppError::fault("/source", "source is required"))?;
         let target = wanted.target.as_deref().ok_or_else(|| AppError::fault("/target", "target is required"))?;
@@ -56,24 +78,18 @@ impl App {
         let Some(child) = self.registry().device_get(application, target).await? else {
             return Err(AppError::fault("/target", format!("there is no device '{target}'")));
         };
-        if child.gateway.as_deref().is_some_and(|parent| parent != source) {
+        let is_leaving = leaves.is_some_and(|known| known.target == target);
+        if !is_leaving && child.gateway.as_deref().is_some_and(|parent| parent != source) {
             let message = format!("the device '{target}' is behind another gateway");
             return Err(AppError::Conflict(message));
         }
         if child.is_edge || gateway.gateway.is_some() {
             return Err(AppError::fault("/target", "an edge device cannot be behind another device"));
         }
-        let row = RelationshipRow { id: id.to_owned(), source: source.to_owned(), target: target.to_owned() };
-        match self.registry().relationship_put(application, &row, now_ms()).await {
-            Err(StoreError::Duplicate(..)) => {
-                return Err(AppError::Conflict(format!("The gateway uses the id '{id}' for another device.")));
-            }
-            done => done?,
-        }
-        Ok(to_api(row))
+        Ok(RelationshipRow { id: id.to_owned(), source: source.to_owned(), target: target.to_owned() })
     }
 
-    /// Changes a relationship.
+    /// Changes a relationship: its child, or the gateway. Who leaves one is cut from it.
     pub async fn relationship_patch(
         &self,
         access: &Access,
@@ -83,11 +99,14 @@ impl App {
     ) -> Result<DeviceRelationship, AppError> {
         let known = self.relationship_row(access, device, id).await?;
         let merged = resource::merged("relationship", &to_api(known.clone()), patch)?;
-        let changed = self.relationship_put(access, device, id, &merged).await?;
-        if changed.target.as_ref() != Some(&known.target) {
-            self.registry().relationship_delete(access.application(), &known, now_ms()).await?;
+        let row = self.relationship_wanted(access, device, id, &merged, Some(&known)).await?;
+        if row == known {
+            return Ok(to_api(row));
         }
-        Ok(changed)
+        let moved = self.registry().relationship_move(access.application(), &known, &row, now_ms()).await;
+        moved.map_err(|error| id_taken(error, id))?;
+        self.sessions().disconnect_device(access.application(), &known.target, CloseReason::Disabled);
+        Ok(to_api(row))
     }
 
     /// Takes a device from its gateway; the connection it may have through it ends.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use api::command::DirectMethodRequest;
+use api::command::{DirectMethodAnswer, DirectMethodRequest};
 use api::edge::EdgeView;
 use api::fleet::{DeviceStatus, FleetDeviceDetails, FleetPage};
 use api::health::InstallationHealth;
@@ -190,6 +190,6 @@ async fn module_method(
     Caller(access): Caller,
     path: DevicePath,
     Body(request): Body<DirectMethodRequest>,
-) -> Answer<Value> {
+) -> Answer<DirectMethodAnswer> {
     Ok(Json(app.module_method(&access, path.name("deviceId"), path.name("moduleName"), &request).await?))
 }

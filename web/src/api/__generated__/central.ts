@@ -1105,6 +1105,18 @@ export interface components {
          * @enum {string}
          */
         DeviceType: "iotEdge";
+        /** @description What a direct method answered, in the form the command line extension takes. */
+        DirectMethodAnswer: number | components["schemas"]["DirectMethodPayload"];
+        /** @description An answer that says more than its status. */
+        DirectMethodPayload: {
+            /** @description What it answered. */
+            payload: unknown;
+            /**
+             * Format: int32
+             * @description The status the method answered.
+             */
+            status: number;
+        };
         /** @description A direct method to call, as the command line extension sends it. */
         DirectMethodRequest: {
             /** @description Name of the method. */
@@ -4930,7 +4942,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, unknown>;
+                    "application/json": components["schemas"]["DirectMethodAnswer"];
                 };
             };
             /** @description What went wrong. */

@@ -88,6 +88,31 @@ async fn credentials_are_the_groups_until_the_device_has_its_own() {
     central.stop().await;
 }
 
+/// `leaf` is behind `edge-1`: its relationship goes to another child, to another gateway, and nowhere it may not.
+async fn a_relationship_moves(rest: &Rest) {
+    rest.put("/api/devices/leaf-2", json!({})).await;
+    let path = "/api/devices/edge-1/relationships/leaf";
+    let moved = json!({ "id": "leaf", "source": "edge-1", "target": "leaf-2" });
+    assert_eq!(rest.patch(path, json!({ "target": "leaf-2" })).await, moved);
+    assert_eq!(rest.get("/api/devices/edge-1/relationships").await, json!({ "value": [moved] }), "in one step");
+    assert_eq!(rest.get("/api/devices/leaf/relationships").await, json!({ "value": [] }));
+    assert_eq!(rest.patch(path, json!({})).await, moved, "nothing asked, nothing changed");
+
+    let moved = json!({ "id": "leaf", "source": "edge-2", "target": "leaf-2" });
+    assert_eq!(rest.patch("/api/devices/leaf-2/relationships/leaf", json!({ "source": "edge-2" })).await, moved);
+    let back = rest.patch("/api/devices/leaf-2/relationships/leaf", json!({ "source": "edge-1" })).await;
+    assert_eq!(back["source"], "edge-1");
+
+    rest.put("/api/devices/edge-2/relationships/other", json!({ "source": "edge-2", "target": "leaf" })).await;
+    let taken = json!({ "target": "leaf" });
+    assert_eq!(rest.refused("PATCH", path, taken).await.0, 409, "a child of another gateway is not taken from it");
+    for target in ["edge-2", "edge-1", "none"] {
+        assert_eq!(rest.refused("PATCH", path, json!({ "target": target })).await.0, 422, "{target}");
+    }
+    assert_eq!(rest.get(path).await["target"], "leaf-2", "what is refused changes nothing");
+    rest.delete("/api/devices/edge-2/relationships/other").await;
+}
+
 async fn a_device_is_behind_one_gateway(database: Database) {
     let (_dir, data) = data();
     let central = TestCentral::start_on(&database, &data).await;
@@ -111,9 +136,17 @@ async fn a_device_is_behind_one_gateway(database: Database) {
         let body = json!({ "source": source, "target": target });
         assert_eq!(rest.refused("PUT", "/api/devices/edge-1/relationships/x", body).await.0, 422, "{source} {target}");
     }
+    let scope_of =
+        async |id: &str| rest.get(&format!("/system/iothub/devices/{id}/get-twin")).await["deviceScope"].clone();
+    let (edge, leaf) = (scope_of("edge-1").await, scope_of("leaf").await);
+    assert!(edge.as_str().unwrap().starts_with("ms-azure-iot-edge://edge-1-"));
+    assert_eq!(edge, leaf, "how children are found: they are in their gateway's scope");
+    assert_ne!(edge, scope_of("edge-2").await);
     assert_eq!(rest.get("/api/ext/v1/devices/leaf").await["gateway"], "edge-1");
     assert_eq!(rest.get("/api/ext/v1/devices/edge-1").await["children"][0]["id"], "leaf");
-    rest.delete("/api/devices/leaf/relationships/leaf").await;
+    a_relationship_moves(&rest).await;
+    rest.delete("/api/devices/leaf-2/relationships/leaf").await;
     assert_eq!(rest.get("/api/devices/edge-1/relationships").await, json!({ "value": [] }));
+    assert_eq!(scope_of("leaf").await, Value::Null);
     central.stop().await;
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use events::clock::now_ms;
 use events::live::LiveEvent;
 use model::identity::Identity;
+use model::manifest::EDGE_AGENT;
 use model::message::Message;
 use protocol::hub::bag::{BagBuilder, COMPONENT};
 use registry::{ModuleAuthentication, ModuleChange, new_symmetric_keys};
@@ -136,5 +137,35 @@ async fn a_modules_telemetry_is_found_by_module_and_component() {
     let messages = rest.get("/api/ext/v1/devices/gw-04/messages?module=vibrationProbe").await;
     assert_eq!(messages["value"][0]["component"], "bearing");
     client.stop().await;
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn a_method_of_the_agent_answers_as_the_command_line_takes_it() {
+    let (_dir, central, rest) = start().await;
+    let keys = new_symmetric_keys();
+    let authentication = Some(ModuleAuthentication::Sas(keys.clone()));
+    let change = ModuleChange { managed_by: None, authentication, if_match: None };
+    let registry = &central.running.core.registry;
+    registry.module_put(central.app(), "gw-04", EDGE_AGENT, change, now_ms()).await.unwrap();
+    let options = central.client_options(Identity::module("gw-04", EDGE_AGENT), &keys.primary);
+    let (_agent, mut events) = connect(options).await;
+    let path = format!("/system/iotedge/devices/gw-04/modules/{EDGE_AGENT}/directmethods");
+    for (status, payload, expected) in [
+        // `status = response.json()`, and whatever is not 200 is an unknown module.
+        (200, "", json!(200)),
+        (200, "null", json!(200)),
+        (500, r#"{"message":"no such module"}"#, json!({ "status": 500, "payload": { "message": "no such module" } })),
+        (200, "[1]", json!({ "status": 200, "payload": [1] })),
+    ] {
+        let body = json!({ "methodName": "RestartModule", "payload": { "schemaVersion": "1.0", "id": "probe" } });
+        let answering = async {
+            let ClientEvent::Method(method) = next(&mut events).await else { panic!("a method was expected") };
+            assert_eq!(method.name, "RestartModule");
+            method.reply(status, Bytes::from_static(payload.as_bytes())).await;
+        };
+        let (answered, ()) = tokio::join!(rest.call("POST", &path, body), answering);
+        assert_eq!((answered.status, answered.body), (200, expected));
+    }
     central.stop().await;
 }
