@@ -89,7 +89,7 @@ impl App {
         Ok(RelationshipRow { id: id.to_owned(), source: source.to_owned(), target: target.to_owned() })
     }
 
-    /// Changes a relationship: its child, or the gateway. Who leaves one is cut from it.
+    /// Changes a relationship: its child, or the gateway. The connection of who leaves one ends.
     pub async fn relationship_patch(
         &self,
         access: &Access,
@@ -105,7 +105,6 @@ impl App {
         }
         let moved = self.registry().relationship_move(access.application(), &known, &row, now_ms()).await;
         moved.map_err(|error| id_taken(error, id))?;
-        self.sessions().disconnect_device(access.application(), &known.target, CloseReason::Disabled);
         Ok(to_api(row))
     }
 
