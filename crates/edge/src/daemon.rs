@@ -36,7 +36,7 @@ use crate::lifecycle::deployment::GatewayInfo;
 use crate::lifecycle::execute::Executor;
 use crate::lifecycle::history::Histories;
 use crate::lifecycle::methods::AgentMethods;
-use crate::limits::{CONNECTIONS_MAX, KEY_FILE_BYTES_MAX};
+use crate::limits::{CONNECTIONS_MAX, KEY_FILE_BYTES_MAX, STRANGERS_MAX};
 use crate::management::{DaemonStatus, ManagementApi, ModuleOrder, Orders};
 use crate::metrics::device::{Device, running_in};
 use crate::metrics::processors::Processors;
@@ -430,7 +430,8 @@ impl Daemon {
 /// What the local hub's listener allows, with descriptors for so many connections: each session has one to the hub above besides
 /// its own.
 fn server_limits(room: usize) -> ServerLimits {
-    ServerLimits { connections_max: (room / 2).clamp(1, CONNECTIONS_MAX), ..ServerLimits::default() }
+    let connections_max = (room / 2).clamp(1, CONNECTIONS_MAX);
+    ServerLimits { connections_max, strangers_max: STRANGERS_MAX, ..ServerLimits::default() }
 }
 
 fn make_dir(path: &Path, mode: u32) -> Result<(), DaemonError> {

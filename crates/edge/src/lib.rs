@@ -21,7 +21,7 @@ mod daemon;
 mod hub;
 mod identity;
 mod lifecycle;
-mod limits;
+pub mod limits;
 mod log_time;
 mod management;
 mod metrics;

@@ -58,8 +58,11 @@ pub const HEALTHY_AFTER: Duration = Duration::from_secs(600);
 /// Sessions of modules and downstream devices at once.
 pub const SESSIONS_MAX: usize = 1024;
 
+/// Connections at the local hub whose clients have not proved who they are: fewer than elsewhere, since a gateway is small.
+pub const STRANGERS_MAX: usize = 64;
+
 /// Connections at the local hub: a session each, and those that have none yet.
-pub const CONNECTIONS_MAX: usize = SESSIONS_MAX + transport::limits::STRANGERS_MAX;
+pub const CONNECTIONS_MAX: usize = SESSIONS_MAX + STRANGERS_MAX;
 
 /// Clients listed in the reported properties of `$edgeHub`; the rest are only counted (the section holds 32 KiB).
 pub const CLIENTS_REPORTED_MAX: usize = 200;

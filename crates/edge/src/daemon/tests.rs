@@ -29,6 +29,7 @@ fn few_descriptors_are_shared_with_the_hub_above() {
     for (room, connections) in
         [(2 * CONNECTIONS_MAX, CONNECTIONS_MAX), (3 * CONNECTIONS_MAX, CONNECTIONS_MAX), (20, 10)]
     {
-        assert_eq!(server_limits(room).connections_max, connections, "{room}");
+        let limits = server_limits(room);
+        assert_eq!((limits.connections_max, limits.strangers_max), (connections, STRANGERS_MAX), "{room}");
     }
 }
