@@ -28,7 +28,7 @@ use http_body_util::BodyExt;
 use model::identity::Identity;
 use protocol::auth::judge::{self, Claim};
 use serde::Serialize;
-use transport::server::Guest;
+use transport::server::Admission;
 use transport::server::body::{Allowance, BodyError};
 
 use crate::authenticate::Principal;
@@ -75,7 +75,7 @@ struct Call<'a> {
 impl Call<'_> {
     /// The caller has proved who it is: it may send a body and keeps its place.
     fn admit(&self) {
-        self.extensions.get::<Guest>().inspect(|guest| guest.known());
+        self.extensions.get::<Admission>().inspect(|admission| admission.known());
     }
 
     /// Reads the body, of at most so many bytes.
@@ -97,7 +97,7 @@ fn body_failed(error: &(dyn std::error::Error + Send + Sync + 'static)) -> HubHt
 }
 
 impl HubHttp {
-    /// Answers a call: what its body may be is the business of the listener, which puts a [`Guest`] and an [`Allowance`] among the
+    /// Answers a call: what its body may be is the business of the listener, which puts a [`Admission`] and an [`Allowance`] among the
     /// extensions of the request.
     pub async fn call(&self, route: HubRoute, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cookie::Cookie;
 use registry::ApplicationRow;
-use transport::server::Guest;
+use transport::server::Admission;
 use transport::server::body::Allowance;
 
 use super::RequestApplication;
@@ -34,7 +34,7 @@ pub(super) async fn guard(
     match admit(&app, endpoint, &parts).await {
         Ok(admitted) => {
             if admitted.caller.is_some() {
-                parts.extensions.get::<Guest>().inspect(|guest| guest.known());
+                parts.extensions.get::<Admission>().inspect(|admission| admission.known());
                 parts.extensions.get::<Allowance>().inspect(|allowance| allowance.raise(body_bytes_max(endpoint)));
             }
             parts.extensions.insert(admitted.version);

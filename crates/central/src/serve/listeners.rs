@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use transport::server::{Door, Guest, ServerLimits};
+use transport::server::{Admission, Admissions, ServerLimits};
 
 use super::ServeError;
 use crate::front::Front;
@@ -105,7 +105,7 @@ pub(super) async fn serve(
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
     let limits = ServerLimits { connections_max, strangers_max: HTTP_STRANGERS_MAX, ..ServerLimits::default() };
-    let door = Door::new(limits);
+    let admissions = Admissions::new(limits);
     let connections = TaskTracker::new();
     loop {
         let accepted = match shutdown.run_until_cancelled(listener.accept()).await {
@@ -120,8 +120,8 @@ pub(super) async fn serve(
         let (stream, peer) = accepted;
         // Answers are small and awaited: do not hold them back.
         let _ = stream.set_nodelay(true);
-        let Some(guest) = shutdown.run_until_cancelled(door.enter(peer.ip())).await else { break };
-        let client = Client { peer, guest };
+        let Some(admission) = shutdown.run_until_cancelled(admissions.enter(peer.ip())).await else { break };
+        let client = Client { peer, admission };
         connections.spawn(connection(stream, client, acceptor.clone(), answer.clone(), shutdown.clone()));
     }
     drop(listener);
@@ -134,7 +134,7 @@ pub(super) async fn serve(
 /// The far end of a connection.
 struct Client {
     peer: SocketAddr,
-    guest: Guest,
+    admission: Admission,
 }
 
 async fn connection<S>(
@@ -146,14 +146,14 @@ async fn connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (stream, peer) = (client.guest.watch(stream), client.peer);
+    let (stream, peer) = (client.admission.watch(stream), client.peer);
     let Some(acceptor) = acceptor else { return exchange(stream, client, answer, shutdown).await };
-    let handshake = client.guest.in_turn(acceptor.accept(stream));
+    let handshake = client.admission.in_turn(acceptor.accept(stream));
     let accepted = tokio::select! {
         biased;
         accepted = handshake => accepted,
         () = shutdown.cancelled() => return tracing::debug!(%peer, "TLS handshake was not done at the stop"),
-        why = client.guest.must_leave() => return tracing::debug!(%peer, ?why, "TLS handshake not finished"),
+        why = client.admission.must_leave() => return tracing::debug!(%peer, ?why, "TLS handshake not finished"),
     };
     match accepted {
         Ok(stream) => exchange(stream, client, answer, shutdown).await,
@@ -180,8 +180,8 @@ impl Default for Turns {
 
 impl Turns {
     /// Waits until a request may be answered: at once, when it is known who sends it.
-    async fn take(self, guest: &Guest) -> Result<Option<OwnedSemaphorePermit>, TooMany> {
-        if guest.is_known() {
+    async fn take(self, admission: &Admission) -> Result<Option<OwnedSemaphorePermit>, TooMany> {
+        if admission.is_known() {
             return Ok(None);
         }
         if let Ok(turn) = Arc::clone(&self.answering).try_acquire_owned() {
@@ -190,7 +190,7 @@ impl Turns {
         let _waiting = self.waiting.try_acquire().map_err(|_| TooMany)?;
         tokio::select! {
             biased;
-            () = guest.until_known() => Ok(None),
+            () = admission.until_known() => Ok(None),
             turn = self.answering.acquire_owned() => Ok(turn.ok()),
         }
     }
@@ -209,7 +209,7 @@ async fn exchange<S>(stream: S, client: Client, answer: impl Answer, shutdown: C
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Client { peer, guest } = client;
+    let Client { peer, admission } = client;
     let turns = Turns::default();
     let mut builder = auto::Builder::new(TokioExecutor::new());
     let mut http1 = builder.http1();
@@ -223,11 +223,11 @@ where
     http2.initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES);
     http2.keep_alive_interval(HTTP_PING_INTERVAL).keep_alive_timeout(HTTP_PING_TIMEOUT);
     let service = service_fn(|mut request: Request<Incoming>| {
-        guest.arrived();
-        request.extensions_mut().insert(guest.clone());
-        let (answer, guest, turns) = (answer.clone(), guest.clone(), turns.clone());
+        admission.arrived();
+        request.extensions_mut().insert(admission.clone());
+        let (answer, admission, turns) = (answer.clone(), admission.clone(), turns.clone());
         async move {
-            Ok::<_, Infallible>(match turns.take(&guest).await {
+            Ok::<_, Infallible>(match turns.take(&admission).await {
                 Ok(_turn) => answer.answer_one(request, peer).await,
                 Err(TooMany) => busy(),
             })
@@ -239,7 +239,7 @@ where
         biased;
         ended = connection.as_mut() => return tell(peer, ended),
         () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
-        why = guest.must_leave() => return tracing::debug!(%peer, ?why, "a connection was given up"),
+        why = admission.must_leave() => return tracing::debug!(%peer, ?why, "a connection was given up"),
     }
     if let Ok(ended) = tokio::time::timeout(HTTP_DRAIN_TIMEOUT, connection).await {
         tell(peer, ended);

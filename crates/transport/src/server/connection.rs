@@ -22,7 +22,7 @@ use protocol::event::{Face, HubEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::door::{Guest, Leave};
+use super::admission::{Admission, Leave};
 use super::handler::{Credential, HubHandler, ProvisioningHandler};
 use super::link::CloseReason;
 use crate::log;
@@ -36,7 +36,7 @@ pub struct ConnectionOptions {
     /// DER of the client's certificate chain, leaf first, if TLS asked for one and got it.
     pub certificates: Option<Arc<Vec<Vec<u8>>>>,
     /// Its place at the listener, if that has places.
-    pub guest: Option<Guest>,
+    pub admission: Option<Admission>,
     /// Ends the connection.
     pub shutdown: CancellationToken,
 }
@@ -44,28 +44,28 @@ pub struct ConnectionOptions {
 impl ConnectionOptions {
     /// Waits until a client that nobody knows has to go.
     pub(super) async fn must_leave(&self) -> Leave {
-        match &self.guest {
-            Some(guest) => guest.must_leave().await,
+        match &self.admission {
+            Some(admission) => admission.must_leave().await,
             None => std::future::pending().await,
         }
     }
 
     /// Work on the client's coming or going, which takes turns with that of others.
     pub(super) async fn in_turn<W: Future>(&self, work: W) -> W::Output {
-        match &self.guest {
-            Some(guest) => guest.in_turn(work).await,
+        match &self.admission {
+            Some(admission) => admission.in_turn(work).await,
             None => work.await,
         }
     }
 
     /// The client has said who it is; its place is not asked for while that is checked.
     fn hear(&self) {
-        self.guest.as_ref().inspect(|guest| guest.heard());
+        self.admission.as_ref().inspect(|admission| admission.heard());
     }
 
     /// The client has proved who it is.
     pub(super) fn admit(&self) {
-        self.guest.as_ref().inspect(|guest| guest.known());
+        self.admission.as_ref().inspect(|admission| admission.known());
     }
 }
 
@@ -147,7 +147,7 @@ where
 
 fn report(end: &End, who: Option<&str>, options: &ConnectionOptions) {
     let peer = options.peer;
-    let is_known = options.guest.as_ref().is_some_and(Guest::is_known);
+    let is_known = options.admission.as_ref().is_some_and(Admission::is_known);
     let who = who.unwrap_or("unknown");
     match end {
         End::Disconnect | End::Eof | End::Io(_) | End::Asked(_) | End::Leave(_) => {

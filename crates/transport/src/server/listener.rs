@@ -11,8 +11,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::{Admission, Admissions, ServerLimits, Watched};
 use super::connection::{ConnectionOptions, serve_connection};
-use super::door::{Door, Guest, ServerLimits, Watched};
 use super::handler::{HubHandler, NoProvisioning, ProvisioningHandler};
 use crate::limits::SHUTDOWN_TIMEOUT;
 
@@ -65,22 +65,22 @@ impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
     /// Serves until the token is cancelled, then closes every connection and waits (`limits::SHUTDOWN_TIMEOUT`) until the
     /// handler was told of each.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let door = Door::new(self.limits);
+        let admissions = Admissions::new(self.limits);
         let tasks = TaskTracker::new();
         loop {
             let next = tokio::select! {
                 () = shutdown.cancelled() => break,
-                next = self.accept(&door) => next,
+                next = self.accept(&admissions) => next,
             };
             match next {
-                Ok((stream, peer, guest)) => {
+                Ok((stream, peer, admission)) => {
                     let shutdown = shutdown.clone();
                     let arrival = Arrival {
-                        stream: guest.watch(stream),
+                        stream: admission.watch(stream),
                         tls: self.tls.clone(),
                         handler: self.handler.clone(),
                         provisioning: self.provisioning.clone(),
-                        options: ConnectionOptions { peer, certificates: None, guest: Some(guest), shutdown },
+                        options: ConnectionOptions { peer, certificates: None, admission: Some(admission), shutdown },
                     };
                     tasks.spawn(arrival.serve());
                 }
@@ -99,12 +99,12 @@ impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
     }
 
     /// The next connection, once there is a place for it.
-    async fn accept(&self, door: &Door) -> std::io::Result<(TcpStream, SocketAddr, Guest)> {
+    async fn accept(&self, admissions: &Admissions) -> std::io::Result<(TcpStream, SocketAddr, Admission)> {
         let (stream, peer) = self.listener.accept().await?;
         // Small packets, answered one by one: waiting to fill segments only adds delay.
         let _ = stream.set_nodelay(true);
-        let guest = door.enter(peer.ip()).await;
-        Ok((stream, peer, guest))
+        let admission = admissions.enter(peer.ip()).await;
+        Ok((stream, peer, admission))
     }
 }
 

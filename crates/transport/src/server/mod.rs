@@ -1,15 +1,15 @@
 //! The hub's side of the wire.
 
+pub mod admission;
 pub mod body;
 mod connection;
-pub mod door;
 mod handler;
 pub mod link;
 mod listener;
 mod slices;
 
+pub use admission::{Admission, Admissions, Leave, ServerLimits};
 pub use connection::{ConnectionOptions, serve_connection};
-pub use door::{Door, Guest, Leave, ServerLimits};
 pub use handler::{
     Accepted, ConnectRequest, Credential, DpsConnectRequest, Enrolled, HubError, HubHandler, NoProvisioning,
     ProvisioningHandler, Refusal, TelemetryBatch,

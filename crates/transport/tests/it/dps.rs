@@ -14,7 +14,7 @@ use transport::client::dps::{ProvisionError, register_mqtt};
 
 use crate::rig::{KEY, OTHER_KEY, RecordedTokens, Rig};
 
-async fn register(rig: &Rig, key: &str) -> Result<protocol::dps::RegistrationState, ProvisionError> {
+async fn register(rig: &Rig, key: &str) -> Result<dps::RegistrationState, ProvisionError> {
     let tokens = RecordedTokens::new(SharedKey::new(key).with_policy(POLICY));
     let payload = Some(json!({"modelId": "dtmi:com:example:Thermostat;1"}));
     let tls = rig.authority.client();

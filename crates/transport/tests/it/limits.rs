@@ -194,7 +194,7 @@ async fn refused(hub: &Arc<MemoryHub>) -> (DuplexStream, tokio::task::JoinHandle
     let options = ConnectionOptions {
         peer: SocketAddr::from(([127, 0, 0, 1], 1)),
         certificates: None,
-        guest: None,
+        admission: None,
         shutdown: CancellationToken::new(),
     };
     let serving = tokio::spawn(serve_connection::<HubConnection, _, _, _>(far, hub.clone(), hub.clone(), options));

@@ -36,7 +36,7 @@ struct Client {
     stream: DuplexStream,
     asked: Arc<AtomicUsize>,
     stop: CancellationToken,
-    guest: Guest,
+    admission: Admission,
     serving: JoinHandle<()>,
     started: Instant,
 }
@@ -51,10 +51,10 @@ impl Client {
         let (asked, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
         let answer = Slow { after, asked: Arc::clone(&asked) };
         let peer = SocketAddr::from(([192, 0, 2, 1], 1));
-        let guest = Door::new(ServerLimits::default()).try_enter(peer.ip()).unwrap();
-        let client = super::Client { peer, guest: guest.clone() };
+        let admission = Admissions::new(ServerLimits::default()).try_enter(peer.ip()).unwrap();
+        let client = super::Client { peer, admission: admission.clone() };
         let serving = tokio::spawn(connection(far, client, tls, answer, stop.clone()));
-        Self { stream, asked, stop, guest, serving, started: Instant::now() }
+        Self { stream, asked, stop, admission, serving, started: Instant::now() }
     }
 
     async fn send(&mut self, bytes: &[u8]) {
@@ -161,7 +161,7 @@ async fn as_many_requests_share_a_connection_as_may_and_one_more_is_refused() {
     assert_eq!((HTTP1_BUFFER_BYTES_MAX, HTTP2_SEND_BYTES_MAX), (64 * 1024, 32 * 1024));
     assert_eq!(HTTP_STRANGERS_MAX, 128);
     let mut client = Client::connect(Duration::MAX);
-    client.guest.known();
+    client.admission.known();
     client.send(&preface()).await;
     let streams: Vec<u32> = (0..=HTTP_STREAMS_MAX).map(|n| 2 * n + 1).collect();
     for stream in &streams {
@@ -196,7 +196,7 @@ async fn a_stranger_has_few_requests_answered_at_a_time_until_he_is_known() {
     };
     assert_eq!(refused, (2 * most + 1, true));
     assert_eq!(client.asked.load(Ordering::Relaxed), HTTP_STRANGER_STREAMS_MAX);
-    client.guest.known();
+    client.admission.known();
     client.await_asked(most as usize).await;
 }
 

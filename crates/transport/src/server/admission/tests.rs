@@ -12,13 +12,13 @@ fn address(last: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, last])
 }
 
-fn door(connections_max: usize, strangers_max: usize) -> Arc<Door> {
-    Arc::new(Door::new(ServerLimits { connections_max, strangers_max, ..ServerLimits::default() }))
+fn admissions(connections_max: usize, strangers_max: usize) -> Arc<Admissions> {
+    Arc::new(Admissions::new(ServerLimits { connections_max, strangers_max, ..ServerLimits::default() }))
 }
 
 /// A stranger as a connection task serves him: he leaves when he must, and says when.
-fn serve(guest: Guest) -> JoinHandle<(Leave, Instant)> {
-    tokio::spawn(async move { (guest.must_leave().await, Instant::now()) })
+fn serve(admission: Admission) -> JoinHandle<(Leave, Instant)> {
+    tokio::spawn(async move { (admission.must_leave().await, Instant::now()) })
 }
 
 #[test]
@@ -29,12 +29,12 @@ fn the_bounds_are_those_of_the_limits() {
 
 #[tokio::test(start_paused = true)]
 async fn the_oldest_of_the_address_that_has_most_makes_room() {
-    let door = door(10, 4);
+    let admissions = admissions(10, 4);
     let start = Instant::now();
-    let alone = serve(door.try_enter(address(1)).unwrap());
-    let crowd: Vec<_> = (0..3).map(|_| serve(door.try_enter(address(2)).unwrap())).collect();
-    assert!(door.try_enter(address(3)).is_none());
-    let _new = door.enter(address(3)).await;
+    let alone = serve(admissions.try_enter(address(1)).unwrap());
+    let crowd: Vec<_> = (0..3).map(|_| serve(admissions.try_enter(address(2)).unwrap())).collect();
+    assert!(admissions.try_enter(address(3)).is_none());
+    let _new = admissions.enter(address(3)).await;
     assert_eq!(start.elapsed(), STRANGER_SILENCE_MAX, "nobody is thrown out at once");
     let left: Vec<bool> = crowd.iter().map(JoinHandle::is_finished).collect();
     assert_eq!((left, alone.is_finished()), (vec![true, false, false], false));
@@ -42,13 +42,13 @@ async fn the_oldest_of_the_address_that_has_most_makes_room() {
 
 #[tokio::test(start_paused = true)]
 async fn hundreds_of_silent_strangers_keep_nobody_out_for_long() {
-    let door = door(CONNECTIONS_MAX, STRANGERS_MAX);
-    let silent: Vec<_> = (0..STRANGERS_MAX).map(|_| serve(door.try_enter(address(1)).unwrap())).collect();
+    let admissions = admissions(CONNECTIONS_MAX, STRANGERS_MAX);
+    let silent: Vec<_> = (0..STRANGERS_MAX).map(|_| serve(admissions.try_enter(address(1)).unwrap())).collect();
     tokio::time::sleep(STRANGER_SILENCE_MAX).await;
     let start = Instant::now();
     for _ in 0..100 {
         // The same address, and others.
-        drop((door.enter(address(1)).await, door.enter(address(2)).await));
+        drop((admissions.enter(address(1)).await, admissions.enter(address(2)).await));
     }
     assert!(start.elapsed() <= STRANGER_SILENCE_MAX, "{:?}", start.elapsed());
     assert!(silent.iter().filter(|stranger| stranger.is_finished()).count() <= 200);
@@ -56,15 +56,15 @@ async fn hundreds_of_silent_strangers_keep_nobody_out_for_long() {
 
 #[tokio::test(start_paused = true)]
 async fn who_gets_on_stays_and_the_next_one_goes() {
-    let door = door(10, 2);
-    let (first, second) = (door.try_enter(address(1)).unwrap(), door.try_enter(address(1)).unwrap());
+    let admissions = admissions(10, 2);
+    let (first, second) = (admissions.try_enter(address(1)).unwrap(), admissions.try_enter(address(1)).unwrap());
     let (near, _far) = tokio::io::duplex(64);
     let mut stream = first.watch(near);
     let (first, second) = (serve(first), serve(second));
     let start = Instant::now();
     let waiting = tokio::spawn({
-        let door = Arc::clone(&door);
-        async move { door.enter(address(2)).await }
+        let admissions = Arc::clone(&admissions);
+        async move { admissions.enter(address(2)).await }
     });
     tokio::time::sleep(STRANGER_SILENCE_MAX - MILLISECOND).await;
     stream.write_all(b"hello").await.unwrap();
@@ -74,30 +74,30 @@ async fn who_gets_on_stays_and_the_next_one_goes() {
     // He does not get on any more.
     drop(stream);
     let spoken = start + STRANGER_SILENCE_MAX - MILLISECOND;
-    let _another = door.enter(address(3)).await;
+    let _another = admissions.enter(address(3)).await;
     assert_eq!(first.await.unwrap().1, spoken + STRANGER_PATIENCE);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_known_or_waits_for_us_keeps_his_place() {
-    let door = door(2, 2);
-    let (known, heard) = (door.try_enter(address(1)).unwrap(), door.try_enter(address(1)).unwrap());
+    let admissions = admissions(2, 2);
+    let (known, heard) = (admissions.try_enter(address(1)).unwrap(), admissions.try_enter(address(1)).unwrap());
     known.known();
     known.known();
     heard.heard();
-    assert!(tokio::time::timeout(ARRIVAL_TIMEOUT / 2, door.enter(address(2))).await.is_err());
+    assert!(tokio::time::timeout(ARRIVAL_TIMEOUT / 2, admissions.enter(address(2))).await.is_err());
     assert!(tokio::time::timeout(ARRIVAL_TIMEOUT / 3, known.must_leave()).await.is_err());
     drop(heard);
-    assert!(door.try_enter(address(2)).is_some());
+    assert!(admissions.try_enter(address(2)).is_some());
     drop(known);
-    assert!(door.try_enter(address(2)).is_some());
+    assert!(admissions.try_enter(address(2)).is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stranger_says_in_time_what_he_wants() {
-    let door = door(10, 10);
+    let admissions = admissions(10, 10);
     let start = Instant::now();
-    let (late, in_time) = (door.try_enter(address(1)).unwrap(), door.try_enter(address(1)).unwrap());
+    let (late, in_time) = (admissions.try_enter(address(1)).unwrap(), admissions.try_enter(address(1)).unwrap());
     in_time.arrived();
     let in_time = serve(in_time);
     assert_eq!((late.must_leave().await, start.elapsed()), (Leave::TooLate, ARRIVAL_TIMEOUT));

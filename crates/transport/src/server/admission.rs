@@ -57,8 +57,8 @@ pub enum Leave {
     NoRoom,
 }
 
-/// The door of one listener.
-pub struct Door {
+/// The admissions of one listener.
+pub struct Admissions {
     shared: Arc<Shared>,
 }
 
@@ -89,7 +89,7 @@ struct Stranger {
     asks: Arc<Notify>,
 }
 
-impl Door {
+impl Admissions {
     /// With nobody inside. On a runtime, whose workers it shares with whoever is inside.
     pub fn new(limits: ServerLimits) -> Self {
         let slices = Slices::new(tokio::runtime::Handle::current().metrics().num_workers());
@@ -97,19 +97,19 @@ impl Door {
     }
 
     /// Takes a place for a connection from this address, waiting until there is one.
-    pub async fn enter(&self, address: IpAddr) -> Guest {
+    pub async fn enter(&self, address: IpAddr) -> Admission {
         loop {
             let mut changed = std::pin::pin!(self.shared.changed.notified());
             changed.as_mut().enable();
-            if let Some(guest) = self.try_enter(address) {
-                return guest;
+            if let Some(admission) = self.try_enter(address) {
+                return admission;
             }
             changed.await;
         }
     }
 
     /// The same without waiting. When there is no place, a stranger is asked to leave his.
-    pub fn try_enter(&self, address: IpAddr) -> Option<Guest> {
+    pub fn try_enter(&self, address: IpAddr) -> Option<Admission> {
         let limits = self.shared.limits;
         let mut places = self.shared.places();
         if places.taken >= limits.connections_max || places.strangers.len() >= limits.strangers_max {
@@ -130,7 +130,7 @@ impl Door {
         places.strangers.insert(number, stranger);
         drop(places);
         let now = Instant::now();
-        Some(Guest {
+        Some(Admission {
             inner: Arc::new(Inner {
                 shared: Arc::clone(&self.shared),
                 number,
@@ -176,7 +176,7 @@ impl Places {
 
 /// A connection's place; given back when the last of its clones is dropped.
 #[derive(Clone)]
-pub struct Guest {
+pub struct Admission {
     inner: Arc<Inner>,
 }
 
@@ -194,7 +194,7 @@ struct Inner {
     proved: Notify,
 }
 
-impl Guest {
+impl Admission {
     /// Work on his coming or going, done beside those who are inside.
     pub async fn in_turn<F: Future>(&self, work: F) -> F::Output {
         self.inner.shared.slices.run(work).await
@@ -255,7 +255,7 @@ impl Guest {
 
     /// The stream of his connection, looked at for whether something is said to him.
     pub fn watch<S>(&self, stream: S) -> Watched<S> {
-        Watched { stream, guest: Arc::clone(&self.inner) }
+        Watched { stream, admission: Arc::clone(&self.inner) }
     }
 
     async fn too_late(&self) {
@@ -328,10 +328,10 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A stream whose writes are told to the door.
+/// A stream whose writes are told to the admissions.
 pub struct Watched<S> {
     stream: S,
-    guest: Arc<Inner>,
+    admission: Arc<Inner>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -343,7 +343,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 impl<S: AsyncWrite + Unpin> Watched<S> {
     fn told(&self, written: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(bytes)) if bytes > 0) {
-            self.guest.speak();
+            self.admission.speak();
         }
         written
     }
