@@ -2,7 +2,7 @@
 //!
 //! Sessions note it with one atomic write a message; the log's reader stores it and gives it back at the next start.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -57,51 +57,49 @@ struct Known {
     devices: HashMap<Arc<str>, Devices>,
 }
 
-/// Devices of one application, and how many they are. Counted change by change; changes may be told in any order.
+/// Devices of one application, and how many they are: counted change by change, and changes may be told in any order. So sums are
+/// kept of what is done and undone; a device is counted while it was made once more than it was deleted, whatever else is heard
+/// of it.
 #[derive(Debug, Default)]
 struct Devices {
-    /// All that were made and not deleted.
-    total: i64,
-    /// Those that were ever heard of.
-    seen: HashSet<String>,
-    /// How often each was blocked more than it was let in again; only a sum above nothing is a blocked device.
-    changes: HashMap<String, i32>,
-    blocked: usize,
-    /// Those that are both.
-    seen_blocked: usize,
+    known: HashMap<String, Device>,
+    counts: DeviceCounts,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Device {
+    made: i32,
+    blocked: i32,
+    seen: bool,
+}
+
+impl Device {
+    fn counts(&self) -> DeviceCounts {
+        let is = |condition: bool| u64::from(condition && self.made > 0);
+        let is_blocked = self.blocked > 0;
+        DeviceCounts {
+            total: is(true),
+            blocked: is(is_blocked),
+            seen: is(self.seen),
+            seen_blocked: is(self.seen && is_blocked),
+        }
+    }
 }
 
 impl Devices {
-    fn is_blocked(&self, device_id: &str) -> bool {
-        self.changes.get(device_id).is_some_and(|&sum| sum > 0)
-    }
-
-    fn see(&mut self, device_id: &str) {
-        if self.seen.insert(device_id.to_owned()) && self.is_blocked(device_id) {
-            self.seen_blocked += 1;
+    fn change(&mut self, device_id: &str, change: impl FnOnce(&mut Device)) {
+        let device = self.known.entry(device_id.to_owned()).or_default();
+        let before = device.counts();
+        change(device);
+        let after = device.counts();
+        let counts = &mut self.counts;
+        counts.total = counts.total + after.total - before.total;
+        counts.blocked = counts.blocked + after.blocked - before.blocked;
+        counts.seen = counts.seen + after.seen - before.seen;
+        counts.seen_blocked = counts.seen_blocked + after.seen_blocked - before.seen_blocked;
+        if *device == Device::default() {
+            self.known.remove(device_id);
         }
-    }
-
-    fn block(&mut self, device_id: &str, step: i32) {
-        let before = self.is_blocked(device_id);
-        let sum = self.changes.entry(device_id.to_owned()).or_default();
-        *sum += step;
-        if *sum == 0 {
-            self.changes.remove(device_id);
-        }
-        let seen = usize::from(self.seen.contains(device_id));
-        match (before, self.is_blocked(device_id)) {
-            (false, true) => (self.blocked, self.seen_blocked) = (self.blocked + 1, self.seen_blocked + seen),
-            (true, false) => (self.blocked, self.seen_blocked) = (self.blocked - 1, self.seen_blocked - seen),
-            _ => {}
-        }
-    }
-
-    fn forget(&mut self, device_id: &str) {
-        let (was_seen, was_blocked) = (self.seen.remove(device_id), self.is_blocked(device_id));
-        self.blocked -= usize::from(was_blocked);
-        self.seen_blocked -= usize::from(was_blocked && was_seen);
-        self.changes.remove(device_id);
     }
 }
 
@@ -116,7 +114,8 @@ impl LastSeen {
             return seen.clone();
         }
         if shows_device(identity) {
-            known.devices.entry(Arc::clone(&key.0)).or_default().see(identity.device_id());
+            let devices = known.devices.entry(Arc::clone(&key.0)).or_default();
+            devices.change(identity.device_id(), |device| device.seen = true);
         }
         known.identities.entry(key).or_default().clone()
     }
@@ -124,6 +123,13 @@ impl LastSeen {
     /// Notes that the identity was heard of at `at_ms`; never moves back.
     pub fn touch(&self, app: &str, identity: &Identity, at_ms: i64) {
         self.of(app, identity).at(at_ms);
+    }
+
+    /// The same of an identity that is known; one that was forgotten meanwhile stays so.
+    pub fn touch_known(&self, app: &str, identity: &Identity, at_ms: i64) {
+        if let Some(seen) = self.known().identities.get(&(Arc::from(app), identity.clone())) {
+            seen.at(at_ms);
+        }
     }
 
     /// When the identity was last heard of; `None` if never.
@@ -135,39 +141,31 @@ impl LastSeen {
     pub fn forget_device(&self, app: &str, device_id: &str) {
         let mut known = self.known();
         known.identities.retain(|key, _| &*key.0 != app || key.1.device_id() != device_id);
-        if let Some(devices) = known.devices.get_mut(app) {
-            devices.total -= 1;
-            devices.forget(device_id);
-        }
+        known.devices.entry(Arc::from(app)).or_default().change(device_id, |device| {
+            *device = Device { made: device.made - 1, ..Device::default() };
+        });
     }
 
     /// Notes that a device was made, or that it was there at the start.
     pub fn made(&self, app: &str, device_id: &str, is_blocked: bool) {
         let mut known = self.known();
-        let devices = known.devices.entry(Arc::from(app)).or_default();
-        devices.total += 1;
-        if is_blocked {
-            devices.block(device_id, 1);
-        }
+        known.devices.entry(Arc::from(app)).or_default().change(device_id, |device| {
+            device.made += 1;
+            device.blocked += i32::from(is_blocked);
+        });
     }
 
     /// Notes that a device that could connect no longer may, or the other way round. Once for each change; changes of one device
     /// that come close together may be told in any order.
     pub fn block(&self, app: &str, device_id: &str, is_blocked: bool) {
         let step = if is_blocked { 1 } else { -1 };
-        self.known().devices.entry(Arc::from(app)).or_default().block(device_id, step);
+        let mut known = self.known();
+        known.devices.entry(Arc::from(app)).or_default().change(device_id, |device| device.blocked += step);
     }
 
     /// How many devices an application has.
     pub fn devices(&self, app: &str) -> DeviceCounts {
-        let known = self.known();
-        let Some(devices) = known.devices.get(app) else { return DeviceCounts::default() };
-        DeviceCounts {
-            total: u64::try_from(devices.total).unwrap_or(0),
-            blocked: devices.blocked as u64,
-            seen: devices.seen.len() as u64,
-            seen_blocked: devices.seen_blocked as u64,
-        }
+        self.known().devices.get(app).map_or_else(DeviceCounts::default, |devices| devices.counts)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -183,6 +181,9 @@ mod tests {
     fn devices_are_counted_once_and_per_application() {
         let seen = LastSeen::default();
         let agent = Identity::module("edge", EDGE_AGENT);
+        for (app, device) in [("a", "d"), ("a", "e"), ("a", "edge"), ("b", "d")] {
+            seen.made(app, device, false);
+        }
         for identity in [Identity::device("d"), Identity::device("d"), agent.clone(), Identity::module("e", "m")] {
             seen.touch("a", &identity, 7);
         }
@@ -196,13 +197,15 @@ mod tests {
     #[test]
     fn devices_are_counted_in_whatever_order_changes_are_told() {
         let seen = LastSeen::default();
+        let device = Identity::device("d");
         let counts = || {
             let DeviceCounts { total, blocked, seen, seen_blocked } = seen.devices("a");
             (total, blocked, seen, seen_blocked)
         };
+        // Heard of before it is told that it was made.
+        seen.touch("a", &device, 7);
+        assert_eq!(counts(), (0, 0, 0, 0));
         seen.made("a", "d", true);
-        assert_eq!(counts(), (1, 1, 0, 0));
-        seen.touch("a", &Identity::device("d"), 7);
         assert_eq!(counts(), (1, 1, 1, 1));
         // Let in and blocked once more, the second told first.
         seen.block("a", "d", true);
@@ -214,11 +217,13 @@ mod tests {
         seen.block("a", "d", false);
         seen.block("a", "d", true);
         assert_eq!(counts(), (1, 0, 1, 0));
-        seen.block("a", "d", true);
+        // Its session ends after it was deleted; what the log has of it is read again.
         seen.forget_device("a", "d");
+        seen.touch_known("a", &device, 8);
+        assert_eq!((counts(), seen.get("a", &device)), ((0, 0, 0, 0), None));
+        seen.touch("a", &device, 8);
         assert_eq!(counts(), (0, 0, 0, 0));
         seen.made("a", "d", false);
-        seen.touch("a", &Identity::device("d"), 7);
         assert_eq!(counts(), (1, 0, 1, 0));
     }
 }

@@ -158,7 +158,8 @@ impl Sessions {
         state.leave_device(app, identity);
         tell();
         drop(state);
-        self.inner.last_seen.touch(app, identity, now_ms());
+        // Its device may have been deleted, which ended it.
+        self.inner.last_seen.touch_known(app, identity, now_ms());
         true
     }
 
