@@ -15,6 +15,7 @@ use crate::daemon::Layout;
 use crate::identity::{self, Device};
 use crate::limits::CLOCK_MIN_SECS;
 use crate::runtime::process::resolve;
+use crate::runtime::users::why_not_isolated;
 use crate::state::{self, StateError};
 use crate::unix_http;
 
@@ -78,6 +79,7 @@ pub async fn run(config: &Config) -> Vec<CheckResult> {
         disk_space(config),
     ];
     results.extend(processes(config));
+    results.push(isolation(config));
     results.extend(management(config).await);
     results.push(provisioning_reachable(config).await);
     results.extend(upstream_reachable(config, device.as_ref()).await);
@@ -259,6 +261,18 @@ fn processes(config: &Config) -> Vec<CheckResult> {
         return vec![result("process-modules", Outcome::Ok, "every program of [tidegate.processes] is there")];
     }
     vec![result("process-modules", Outcome::Failed, format!("not found or not executable: {}", missing.join(", ")))]
+}
+
+/// Whether modules are apart from each other and from the device, if they run as processes.
+fn isolation(config: &Config) -> CheckResult {
+    let id = "modules-isolated";
+    match why_not_isolated(config.module_user_ids.as_ref()) {
+        None => result(id, Outcome::Ok, "each module runs as a user of its own"),
+        Some(why) => {
+            let message = format!("not isolated: modules run as the daemon's user and can read what it can ({why})");
+            result(id, Outcome::Warning, message)
+        }
+    }
 }
 
 /// Whether the daemon answers, and whether it could find out who this device is.

@@ -14,6 +14,7 @@ mod provisioning;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 #[cfg(test)]
@@ -52,6 +53,8 @@ pub struct Config {
     pub upstream_mqtts_port: u16,
     /// HTTPS port of the hub above; derived from the provisioning endpoint when absent.
     pub upstream_https_port: Option<u16>,
+    /// User ids of modules that run as processes.
+    pub module_user_ids: Option<Range<u32>>,
     /// Programs that stand in for images.
     pub processes: Processes,
     /// Where the daemon answers the commands, if not in the data folder.
@@ -219,6 +222,7 @@ impl Config {
             },
             upstream_mqtts_port: ours.upstream_mqtts_port.unwrap_or(8883),
             upstream_https_port: ours.upstream_https_port,
+            module_user_ids: ours.module_user_ids.map(user_ids).transpose()?,
             processes: Processes::check(ours.processes)?,
             connect_management: listen_management
                 .as_ref()
@@ -231,6 +235,14 @@ impl Config {
             unused,
             accept_data_loss: false,
         })
+    }
+}
+
+/// None of root, nor of the id that stands for no user.
+fn user_ids(ids: file::UserIds) -> Result<Range<u32>, BadValue> {
+    match ids.first.checked_add(ids.count) {
+        Some(end) if ids.first > 0 && ids.count > 0 => Ok(ids.first..end),
+        _ => Err(BadValue::new("tidegate.module_user_ids", "is no range of user ids: first and count are 1 or more")),
     }
 }
 

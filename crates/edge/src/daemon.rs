@@ -44,6 +44,7 @@ use crate::metrics::{self, CurrentMetrics, Metrics, Syncs};
 use crate::retry_wait::RetryWait;
 use crate::runtime::counted::Counted;
 use crate::runtime::process::ProcessRuntime;
+use crate::runtime::users::{ModuleUsers, homes_dir, why_not_isolated};
 use crate::state::{self, StateError};
 use crate::unix_http::{self, ServeSocketError};
 use crate::workload::WorkloadContext;
@@ -146,6 +147,7 @@ struct Daemon {
     status: Arc<DaemonStatus>,
     metrics: Arc<CurrentMetrics>,
     runtime: Arc<ProcessRuntime>,
+    users: Option<Arc<ModuleUsers>>,
     orders: Orders,
     started: Instant,
     _lock: File,
@@ -206,7 +208,15 @@ impl Daemon {
         let identity = IdentityFolder::open(&layout.identity_dir(), config.edge_ca.as_ref())?;
         let (tls, trust_bundle_pem) = trust(&config, identity.authority_pem())?;
         let records_dir = layout.at("runtime");
-        let runtime = ProcessRuntime::open(config.processes.clone(), &layout.logs_dir(), &records_dir)
+        let users = match (&config.module_user_ids, why_not_isolated(config.module_user_ids.as_ref())) {
+            (Some(range), None) => {
+                make_dir(&homes_dir(&config.data_dir), 0o755)?;
+                let path = layout.at("lifecycle/users.json");
+                Some(Arc::new(ModuleUsers::open(range.clone(), path, homes_dir(&config.data_dir))?))
+            }
+            _ => None,
+        };
+        let runtime = ProcessRuntime::open(config.processes.clone(), &layout.logs_dir(), &records_dir, users.clone())
             .await
             .map_err(|source| DaemonError::Folder { path: records_dir, source })?;
         let runtime = Arc::new(runtime);
@@ -214,6 +224,9 @@ impl Daemon {
         let status = Arc::new(DaemonStatus::default());
         status.set("version", env!("CARGO_PKG_VERSION"));
         status.set("provisioning", "under way");
+        let isolation = why_not_isolated(config.module_user_ids.as_ref());
+        let isolation = isolation.map_or("isolated".to_owned(), |why| format!("not isolated: {why}"));
+        status.set("modules_isolation", isolation);
         status.set("settings_without_effect", config.unused.clone());
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         if !config.unused.is_empty() {
@@ -229,6 +242,7 @@ impl Daemon {
             status,
             metrics: Arc::default(),
             runtime,
+            users,
             orders,
             started: Instant::now(),
             _lock: lock,
@@ -401,6 +415,7 @@ impl Daemon {
             trust_bundle_pem: self.trust_bundle_pem.clone(),
             list: Arc::clone(&self.status) as _,
             sockets_dir: sockets_dir.clone(),
+            users: self.users.clone(),
         });
         let device = signer.device();
         let options = AgentOptions {

@@ -36,6 +36,12 @@ pub const MODULE_LOG_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Lines a log request may bring at once; the newest win.
 pub const LOG_LINES_MAX: usize = 100_000;
 
+/// Files a process of a module may have open, where modules have users of their own.
+pub const MODULE_FILES_MAX: u64 = 4096;
+
+/// Processes and threads a module may have, where modules have users of their own.
+pub const MODULE_PROCESSES_MAX: u64 = 512;
+
 /// How long a module has between SIGTERM and SIGKILL.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 

@@ -9,6 +9,7 @@ pub mod log_file;
 pub mod process;
 mod pull;
 mod spec;
+pub mod users;
 
 use std::future::Future;
 use std::pin::Pin;

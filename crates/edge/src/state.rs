@@ -6,6 +6,7 @@
 //! | `identity/modules.json` | `edge.identity.modules` | generation ids and keys of module identities |
 //! | `lifecycle/deployment.json` | `edge.desired` | the last good desired section of `$edgeAgent` |
 //! | `lifecycle/restarts.json` | `edge.lifecycle.restarts` | how often modules were started again |
+//! | `lifecycle/users.json` | `edge.lifecycle.users` | the user ids of modules |
 //! | `hub/config.json` | `edge.desired` | the last good desired section of `$edgeHub` |
 //! | `hub/scope.json` | `edge.hub.scope` | downstream devices with the keys to check their tokens |
 //! | `hub/clock.json` | `edge.hub.clock` | the clock messages grow older by, and the one on the wall |
@@ -51,6 +52,7 @@ pub(crate) const PROVISIONED: StateKind = kind("edge.identity.provisioned", 2, &
 pub(crate) const MODULES: StateKind = kind("edge.identity.modules", 2, &["identity/modules.json"]);
 pub(crate) const DESIRED: StateKind = kind("edge.desired", 2, &["lifecycle/deployment.json", "hub/config.json"]);
 pub(crate) const RESTARTS: StateKind = kind("edge.lifecycle.restarts", 2, &["lifecycle/restarts.json"]);
+pub(crate) const USERS: StateKind = kind("edge.lifecycle.users", 2, &["lifecycle/users.json"]);
 pub(crate) const SCOPE: StateKind = kind("edge.hub.scope", 2, &["hub/scope.json"]);
 pub(crate) const CLOCK: StateKind = kind("edge.hub.clock", 2, &["hub/clock.json"]);
 pub(crate) const LOSSES: StateKind = kind("edge.hub.losses", 2, &["hub/losses.json"]);
@@ -62,7 +64,7 @@ pub(crate) const PROCESS: StateKind = kind("edge.runtime.process", 2, &["runtime
 const QUEUES: &str = "hub/queues";
 
 const ALL: &[&StateKind] =
-    &[&PROVISIONED, &MODULES, &DESIRED, &RESTARTS, &SCOPE, &CLOCK, &LOSSES, &SESSIONS, &TWIN, &PROCESS];
+    &[&PROVISIONED, &MODULES, &DESIRED, &RESTARTS, &USERS, &SCOPE, &CLOCK, &LOSSES, &SESSIONS, &TWIN, &PROCESS];
 
 /// The body of a state file.
 pub(crate) trait State: Serialize + DeserializeOwned {

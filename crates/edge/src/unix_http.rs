@@ -9,6 +9,7 @@ use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -95,6 +96,50 @@ impl Drop for Socket {
 
 /// Serves an API on a socket of its own. A file left there by an earlier daemon is replaced.
 pub fn serve(path: &Path, mode: u32, api: Arc<impl Api>) -> Result<Socket, ServeSocketError> {
+    serve_listener(path, mode, |listener| accept(listener, api), |_| Ok(()))
+}
+
+/// [`serve`] for one user and for root: the socket is that user's, and whoever else gets hold of it is not answered.
+pub fn serve_user(path: &Path, user: u32, api: Arc<impl Api>) -> Result<Socket, ServeSocketError> {
+    let own = |path: &Path| std::os::unix::fs::chown(path, Some(user), None);
+    serve_listener(path, 0o600, |listener| accept(OfUser { listener, user }, api), own)
+}
+
+/// A listener that closes the connections of all users but one, and of root's.
+struct OfUser {
+    listener: UnixListener,
+    user: u32,
+}
+
+impl Listener for OfUser {
+    type Io = UnixStream;
+    type Addr = tokio::net::unix::SocketAddr;
+
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<(Self::Io, Self::Addr)>> {
+        loop {
+            let (stream, address) = ready!(self.listener.poll_accept(context))?;
+            match stream.peer_cred() {
+                Ok(peer) if peer.uid() == self.user || peer.uid() == 0 => return Poll::Ready(Ok((stream, address))),
+                Ok(peer) => tracing::warn!(user = peer.uid(), "a connection to another module's socket is refused"),
+                Err(error) => tracing::warn!(%error, "a connection of nobody knows whom is refused"),
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+fn serve_listener<F>(
+    path: &Path,
+    mode: u32,
+    serve: impl FnOnce(UnixListener) -> F,
+    own: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> Result<Socket, ServeSocketError>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
         return Err(ServeSocketError::PathTooLong { path: path.to_owned() });
     }
@@ -105,8 +150,9 @@ pub fn serve(path: &Path, mode: u32, api: Arc<impl Api>) -> Result<Socket, Serve
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+    own(path).map_err(failed)?;
     let stop = CancellationToken::new();
-    tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, api)));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(serve(listener)));
     Ok(Socket { path: path.to_owned(), _stop: stop.drop_guard() })
 }
 

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::identity::{ModuleCertificate, SecretOf, SignError, Signer, is_certificate_name};
+use crate::runtime::users::ModuleUsers;
 use crate::unix_http::{self, Answer, Api, Call, Refused, ServeSocketError, Socket, refused, reply};
 
 /// API versions modules send; any of them goes with any path.
@@ -46,6 +47,8 @@ pub struct WorkloadContext {
     pub list: Arc<dyn ListModules>,
     /// Folder of the sockets.
     pub sockets_dir: PathBuf,
+    /// Where each module has a user of its own, to whom its socket belongs.
+    pub users: Option<Arc<ModuleUsers>>,
 }
 
 impl WorkloadContext {
@@ -57,8 +60,15 @@ impl WorkloadContext {
     /// Opens a module's socket; it lives until the result is dropped.
     pub fn open_socket(self: &Arc<Self>, module: &str) -> Result<Socket, ServeSocketError> {
         let api = WorkloadApi { context: Arc::clone(self), module: module.to_owned() };
-        // Modules may run as other users; who may enter the folder may ask.
-        unix_http::serve(&self.socket_path(module), 0o666, Arc::new(api))
+        let path = self.socket_path(module);
+        match &self.users {
+            Some(users) => {
+                let failed = |source| ServeSocketError::Listen { path: path.clone(), source };
+                unix_http::serve_user(&path, users.user_of(module).map_err(failed)?, Arc::new(api))
+            }
+            // Modules may run as other users; who may enter the folder may ask.
+            None => unix_http::serve(&path, 0o666, Arc::new(api)),
+        }
     }
 }
 

@@ -164,9 +164,21 @@ pub(super) struct TidegateSection {
     pub upstream_mqtts_port: Option<u16>,
     /// Port of the hub and of the provisioning service for HTTPS. Default 443.
     pub upstream_https_port: Option<u16>,
+    /// User ids for modules that run as processes, one for each: `{ first = 200000, count = 100 }`. Nobody else may have them. Off by default.
+    pub module_user_ids: Option<UserIds>,
     /// Image name to program: a module whose image is listed runs as a process. `"image" = "program"`, or `= { program = "…", args = ["…"] }`.
     #[serde(default)]
     pub processes: BTreeMap<String, ProcessEntry>,
+}
+
+/// A range of user ids.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserIds {
+    /// First of the user ids for modules that run as processes, one for each. Nobody else may have them. Off by default.
+    pub first: u32,
+    /// How many there are.
+    pub count: u32,
 }
 
 impl ConfigFile {

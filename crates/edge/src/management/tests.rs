@@ -10,7 +10,7 @@ async fn api(dir: &std::path::Path) -> (Arc<ManagementApi>, mpsc::Receiver<Modul
     status.set_modules(json!([{ "id": "m", "name": "m" }]));
     status.set("provisioning", "done");
     let (orders, received) = mpsc::channel(1);
-    let logs = ProcessRuntime::open(Processes::default(), &dir.join("logs"), &dir.join("runtime")).await.unwrap();
+    let logs = ProcessRuntime::open(Processes::default(), &dir.join("logs"), &dir.join("runtime"), None).await.unwrap();
     (Arc::new(ManagementApi { status, orders, logs: Arc::new(logs), metrics: Arc::default() }), received)
 }
 

@@ -26,6 +26,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
 
 use super::log_file::{self, LogFilter, LogLine};
+use super::users::{self, ModuleUsers};
 use super::{
     LogAnswer, ModuleLogs, ModuleRuntime, ModuleSpec, ModuleState, PullProgress, Pulled, RunState, RuntimeError,
 };
@@ -43,6 +44,8 @@ struct Shared {
     processes: Processes,
     logs_dir: PathBuf,
     records_dir: PathBuf,
+    /// Where each module has a user of its own.
+    users: Option<Arc<ModuleUsers>>,
     modules: Mutex<BTreeMap<String, Module>>,
     changed: Arc<Notify>,
 }
@@ -57,7 +60,12 @@ struct Module {
 
 impl ProcessRuntime {
     /// Opens the runtime and ends whatever an earlier daemon left running.
-    pub async fn open(processes: Processes, logs_dir: &Path, records_dir: &Path) -> std::io::Result<Self> {
+    pub async fn open(
+        processes: Processes,
+        logs_dir: &Path,
+        records_dir: &Path,
+        users: Option<Arc<ModuleUsers>>,
+    ) -> std::io::Result<Self> {
         std::fs::create_dir_all(logs_dir)?;
         std::fs::create_dir_all(records_dir)?;
         leftover::end_all(records_dir).await?;
@@ -66,6 +74,7 @@ impl ProcessRuntime {
                 processes,
                 logs_dir: logs_dir.to_owned(),
                 records_dir: records_dir.to_owned(),
+                users,
                 modules: Mutex::new(BTreeMap::new()),
                 changed: Arc::new(Notify::new()),
             }),
@@ -99,7 +108,9 @@ impl Shared {
             program: process.program.clone(),
         })?;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        Command::new(program)
+        let failed = |source| RuntimeError::System { act: "start", name: spec.name.clone(), source };
+        let mut command = Command::new(program);
+        command
             .args(&process.args)
             .env_clear()
             .env("PATH", path)
@@ -107,9 +118,11 @@ impl Shared {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|source| RuntimeError::System { act: "start", name: spec.name.clone(), source })
+            .process_group(0);
+        let Some(users) = &self.users else { return command.spawn().map_err(failed) };
+        users.prepare(&spec.name, &mut command).map_err(failed)?;
+        let _lowered = users::Lowered::now().map_err(failed)?;
+        command.spawn().map_err(failed)
     }
 }
 
@@ -161,6 +174,9 @@ impl ModuleRuntime for ProcessRuntime {
         let failed = |source| RuntimeError::System { act: "start", name: name.to_owned(), source };
         let mut child = shared.spawn(&spec)?;
         let pid = child.id().expect("a child that was not awaited has its id");
+        if shared.users.is_some() {
+            users::fix_limits(pid);
+        }
         if let Err(error) = leftover::record(&shared.records_dir, name, pid) {
             signal_group(pid, Signal::KILL);
             let _ = child.wait().await;

@@ -18,6 +18,7 @@ fn context(dir: &Path) -> Arc<WorkloadContext> {
         trust_bundle_pem: std::fs::read_to_string(dir.join("ca.pem")).unwrap(),
         list: Arc::new(NoModules),
         sockets_dir: dir.to_owned(),
+        users: None,
     })
 }
 
@@ -99,4 +100,40 @@ async fn a_socket_path_too_long_for_the_kernel_says_so() {
     let context = context(dir.path());
     let error = context.open_socket(&"x".repeat(120)).unwrap_err();
     assert!(error.to_string().contains("data_dir"), "{error}");
+}
+
+/// Only root can be somebody else, and give a socket to somebody else.
+#[tokio::test]
+async fn a_socket_of_a_modules_user_answers_that_user_and_root_alone() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let complaints = testkit::complaints::Complaints::watch();
+    complaints.expect("a connection to another module's socket is refused");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let users = ModuleUsers::open(200_000..200_002, dir.path().join("users.json"), dir.path().join("homes")).unwrap();
+    let WorkloadContext { signer, trust_bundle_pem, list, sockets_dir, .. } =
+        Arc::into_inner(context(dir.path())).unwrap();
+    let users = Some(Arc::new(users));
+    let context = Arc::new(WorkloadContext { signer, trust_bundle_pem, list, sockets_dir, users });
+    let _socket = context.open_socket("m").unwrap();
+    let path = context.socket_path("m");
+    let file = std::fs::metadata(&path).unwrap();
+    assert_eq!((file.uid(), file.mode() & 0o777), (200_000, 0o600));
+    assert_eq!(ask(&context, Method::GET, "/modules", Value::Null).await.0, 200, "root");
+    // As if the file let everybody in.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    for (user, answered) in [(200_000, true), (200_001, false)] {
+        let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
+            s.sendall(b'GET /modules?api-version=2018-06-28 HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n')\n\
+            print(s.recv(12))";
+        let mut command = std::process::Command::new("python3");
+        command.args(["-c", script]).arg(&path).uid(user).gid(user).current_dir("/");
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let answer = String::from_utf8_lossy(&output.stdout).contains("HTTP/1.1 200");
+        assert_eq!(answer, answered, "{user}: {output:?}");
+    }
 }

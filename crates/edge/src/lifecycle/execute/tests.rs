@@ -130,6 +130,7 @@ async fn a_module_without_its_workload_socket_is_not_made() {
         trust_bundle_pem: String::new(),
         list: Arc::new(crate::management::DaemonStatus::default()),
         sockets_dir: dir.to_owned(),
+        users: None,
     }));
     let long = "x".repeat(120);
     rig.carry_out(vec![create(&long), create("m")]).await;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 async fn methods(dir: &std::path::Path) -> (AgentMethods, mpsc::Receiver<crate::management::ModuleOrder>) {
     let (orders, received) = mpsc::channel(1);
-    let logs = ProcessRuntime::open(Processes::default(), &dir.join("logs"), &dir.join("runtime")).await.unwrap();
+    let logs = ProcessRuntime::open(Processes::default(), &dir.join("logs"), &dir.join("runtime"), None).await.unwrap();
     for name in ["sensor", "filter"] {
         let mut log = LogWriter::open(&dir.join("logs").join(name)).unwrap();
         for text in ["<3>broken", "fine"] {
