@@ -300,6 +300,18 @@ impl DataFolder {
         Ok(place)
     }
 
+    /// Gives a damaged file another name, if it is there.
+    pub fn set_file_aside(&self, path: &Path) -> Result<(), DataFolderError> {
+        let mut place = path.as_os_str().to_owned();
+        place.push(".damaged");
+        match fs::rename(path, place) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(DataFolderError::Io { act: "rename", path: path.to_owned(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Replaces a file of the folder so that a crash leaves the old or the new contents.
     pub fn write(&self, path: &Path, contents: &[u8], access: Access) -> Result<(), DataFolderError> {
         state_file::replace(path, contents, access)

@@ -148,7 +148,8 @@ pub enum ServeError {
 impl ServeError {
     /// Whether starting again would fail the same way until somebody mends something.
     pub fn needs_mending(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Database(_) | Self::Guard(_))
+        matches!(self, Self::Config(_) | Self::Database(_))
+            || matches!(self, Self::Guard(error) if error.needs_mending())
             || matches!(self, Self::Certificate(CertificateError::HalfCa { .. }))
             || matches!(self, Self::Registry(error) if error.needs_mending())
             || matches!(self, Self::Log(error) if error.needs_mending())

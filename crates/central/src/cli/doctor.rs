@@ -18,6 +18,7 @@ use super::folder::FolderArguments;
 use crate::certificates;
 use crate::data_folder::{DataFolder, DataFolderError, Guarded, Room};
 use crate::database::Database;
+use crate::serve::guard;
 
 /// Days of certificate left below which it is said.
 const CERTIFICATE_DAYS_MIN: i64 = 30;
@@ -69,6 +70,7 @@ pub(super) async fn run(arguments: DoctorArguments) -> anyhow::Result<ExitCode> 
     let (folder, database) = arguments.folder.find()?;
     let mut findings = vec![permissions(&folder), certificate(&folder), disk(&folder)];
     findings.extend(ports(&folder));
+    findings.extend(start(&folder, &database).await);
     let mut positions = Vec::new();
     match database.open(&folder).await {
         Ok(registry) => {
@@ -172,6 +174,15 @@ fn ports(folder: &DataFolder) -> Vec<Finding> {
             }
         })
         .collect()
+}
+
+/// What would refuse a start; nothing while `serve` runs.
+async fn start(folder: &DataFolder, database: &Database) -> Option<Finding> {
+    let _lock = folder.lock().ok()?;
+    Some(match guard::inspect(folder, database, false).await {
+        Ok(_) => finding("start", Status::Ok, "nothing in the folder refuses a start"),
+        Err(error) => finding("start", Status::Error, with_causes(&error)),
+    })
 }
 
 async fn guarded_folders(folder: &DataFolder, registry: &Registry) -> Vec<Finding> {

@@ -10,6 +10,7 @@
 //! The parts know each other: the markers in `log/` and `telemetry/` by their ids, which the registry has; the registry by having
 //! made `admin.token` and the keys; its age by what the log's readers and `telemetry/NEWEST` have reached.
 
+use std::io;
 use std::path::PathBuf;
 
 use events::clock::now_ms;
@@ -21,6 +22,7 @@ use storage::log::{LogEnds, LostPart, Offset, OpenLogError};
 use telemetry::segment::folder;
 
 use super::ServeError;
+use crate::app::signing_key::SigningKey;
 use crate::data_folder::{DataFolder, DataFolderError, Guarded};
 use crate::database::Database;
 
@@ -87,12 +89,13 @@ pub enum GuardError {
         newest: u64,
     },
     /// What made the credentials in people's hands is gone.
-    #[error("{} is missing: {what}. Restore it, or start once with --accept-data-loss to have a new one made", path.display())]
+    #[error(
+        "{} is missing or damaged: {KEY_LOST}. Restore it, or start once with --accept-data-loss to have a new one made",
+        path.display()
+    )]
     KeyLost {
         /// The file.
         path: PathBuf,
-        /// What it means.
-        what: &'static str,
     },
     /// The database does not know the folder that was used with it before.
     #[error(
@@ -114,11 +117,32 @@ pub enum GuardError {
     Log(#[source] OpenLogError),
     /// The telemetry folder cannot be looked at.
     #[error("the telemetry folder cannot be checked")]
-    Telemetry(#[source] std::io::Error),
+    Telemetry(#[source] io::Error),
     /// The registry cannot be asked.
     #[error("the data folder cannot be checked against the registry")]
     Store(#[from] StoreError),
 }
+
+impl GuardError {
+    /// Whether starting again would fail the same way until somebody mends something.
+    pub fn needs_mending(&self) -> bool {
+        match self {
+            Self::Folder(_) | Self::Telemetry(_) | Self::Store(_) => false,
+            Self::Log(error) => error.needs_mending(),
+            Self::Removed { .. }
+            | Self::Replaced { .. }
+            | Self::RegistryLost { .. }
+            | Self::Unknown { .. }
+            | Self::OlderRegistry { .. }
+            | Self::KeyLost { .. }
+            | Self::OtherDatabase { .. }
+            | Self::Newest(_) => true,
+        }
+    }
+}
+
+/// What it means that a key of API tokens is gone.
+const KEY_LOST: &str = "no API token made with it would be let in, nor that in admin.token";
 
 fn contents(guarded: Guarded) -> &'static str {
     match guarded {
@@ -142,8 +166,8 @@ enum Step {
 #[derive(Debug)]
 pub(crate) struct Plan {
     steps: Vec<(Guarded, Step)>,
-    /// What else an operator gave up.
-    lost_keys: Vec<String>,
+    /// Keys an operator gave up.
+    lost_keys: Vec<PathBuf>,
     /// What is damaged in the log or among the telemetry files is given up.
     accept_loss: bool,
 }
@@ -195,9 +219,10 @@ impl Seen<'_> {
         }
     }
 
-    /// A registry without an application is a new one. The folder must be as new.
+    /// A registry without an application is a new one. The folder must be as new. Where the folder was used with a database, its
+    /// markers say more.
     fn refuse_lost_registry(&self) -> Result<(), GuardError> {
-        if !self.survey.applications.is_empty() {
+        if !self.survey.applications.is_empty() || self.database.is_known(self.folder)? {
             return Ok(());
         }
         let mut found = Vec::new();
@@ -220,22 +245,31 @@ impl Seen<'_> {
         Err(GuardError::RegistryLost { registry, found: found.join(", ") })
     }
 
-    /// The key of the tokens is made before the first of them.
-    fn lost_keys(&self) -> Result<Vec<String>, GuardError> {
-        if !self.folder.admin_token().exists() {
-            return Ok(Vec::new());
+    /// Keys of API tokens that are damaged; or the first application's, which is made before the first token, if there is none.
+    fn lost_keys(&self) -> Result<Vec<PathBuf>, GuardError> {
+        let (mut lost, mut missing) = (Vec::new(), Vec::new());
+        for application in &self.survey.applications {
+            let path = self.folder.token_key(application);
+            match self.folder.read(&path) {
+                Ok(Some(text)) if SigningKey::from_base64(&text).is_some() => {}
+                Ok(None) => missing.push(path),
+                Ok(Some(_)) => lost.push(path),
+                // No text at all.
+                Err(DataFolderError::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
+                    lost.push(path)
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        // The first application's: those of others are made when they are first asked for.
-        let keys: Vec<PathBuf> = self.survey.applications.iter().map(|id| self.folder.token_key(id)).collect();
-        if keys.iter().any(|key| key.exists()) {
-            return Ok(Vec::new());
+        // Those of other applications are made when they are first asked for.
+        let has_none = missing.len() == self.survey.applications.len();
+        if has_none && self.folder.admin_token().exists() {
+            lost.extend(missing.into_iter().next());
         }
-        let Some(path) = keys.into_iter().next() else { return Ok(Vec::new()) };
-        let what = "no API token made so far would be let in, not even that in admin.token";
-        if !self.accept_loss {
-            return Err(GuardError::KeyLost { path, what });
+        match lost.first() {
+            Some(path) if !self.accept_loss => Err(GuardError::KeyLost { path: path.clone() }),
+            _ => Ok(lost),
         }
-        Ok(vec![format!("{} was lost: {what}", path.display())])
     }
 
     /// Compares the markers of the guarded folders with those the registry knows.
@@ -285,11 +319,13 @@ pub(super) async fn settle(folder: &DataFolder, registry: &Registry, plan: Plan)
             }
         }
     }
-    for detail in plan.lost_keys {
+    for path in plan.lost_keys {
+        let detail = format!("{} was lost: {KEY_LOST}", path.display());
         tracing::error!("going on without: {detail}");
         registry.data_loss_record(&detail, now_ms()).await?;
         // Made again, with the new key.
         folder.remove_admin_token()?;
+        folder.set_file_aside(&path)?;
     }
     if plan.accept_loss {
         give_up_records(folder, registry).await?;
@@ -334,7 +370,7 @@ async fn give_up_segments(data: &DataFolder, registry: &Registry) -> Result<(), 
         // First the catalog: killed in between, the file is one that is not listed, which the next start quarantines.
         registry.segment_loss_accept(&application, &meta.file_name, &detail, now_ms()).await?;
         match folder::quarantine_segment(&path, &meta.file_name) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(GuardError::Telemetry(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(GuardError::Telemetry(error)),
             _ => {}
         }
     }

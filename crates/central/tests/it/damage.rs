@@ -8,7 +8,11 @@ use bytes::Bytes;
 use central::config::Config;
 use central::data_folder::DataFolder;
 use central::database::Database;
+use central::limits::{BACKUP_ATTEMPTS_MAX, BACKUP_LIST_BYTES_MAX};
 use central::serve::ServeOptions;
+use events::Batch;
+use events::record::Origin;
+use model::identity::Identity;
 use model::message::Message;
 use readers::timeseries::newest_committed;
 use registry::Survey;
@@ -16,6 +20,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::central::{TestCentral, TestDevice, await_live, config, is_telemetry, options};
+use crate::rest::client::Rest;
 
 /// Configuration with which each message is in Parquet at once.
 pub fn flushing() -> Config {
@@ -126,10 +131,15 @@ async fn stored(central: &TestCentral) -> Vec<u64> {
     offsets
 }
 
+fn token_key(data: &Path) -> PathBuf {
+    let mut keys = fs::read_dir(data.join("keys")).unwrap().map(|entry| entry.unwrap().path());
+    keys.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("api-tokens-")).unwrap()
+}
+
 type Damage = fn(&Path, &Path);
 
 /// What is done to the folder (given with an older copy of it), and what the refusal says.
-const REFUSED: [(&str, Damage, &str); 14] = [
+const REFUSED: [(&str, Damage, &str); 15] = [
     ("older registry", |data, older| put(&older.join("registry.db"), &data.join("registry.db")), "older copy"),
     ("lost registry", |data, _| fs::remove_file(data.join("registry.db")).unwrap(), "missing or empty"),
     ("emptied registry", |data, _| fs::write(data.join("registry.db"), "").unwrap(), "missing or empty"),
@@ -147,6 +157,7 @@ const REFUSED: [(&str, Damage, &str); 14] = [
     ("flipped log group", |data, _| flip(&segment(data), 100), "damaged"),
     ("removed telemetry", |data, _| fs::remove_dir_all(data.join("telemetry")).unwrap(), "was removed"),
     ("flipped NEWEST", |data, _| flip(&data.join("telemetry/NEWEST"), 10), "how far the telemetry goes"),
+    ("emptied key", |data, _| fs::write(token_key(data), "").unwrap(), "missing or damaged"),
     ("lost keys", |data, _| fs::remove_dir_all(data.join("keys")).unwrap(), "is missing"),
 ];
 
@@ -175,6 +186,34 @@ async fn what_refuses_a_start_is_named_and_leaves_everything_as_it_is() {
     send_numbers(&central, &device, 6..7).await;
     assert_eq!(stored(&central).await.last(), Some(&6));
     central.stop().await;
+}
+
+/// What can be made again, or vouches for nothing by itself, is no reason to refuse; the token in the file lets in.
+#[tokio::test]
+async fn what_can_be_made_again_is() {
+    let used = Used::new().await;
+    for name in ["admin.token", "tls/server.pem", "tls/server.key", "endpoints.json", "log/acknowledged"] {
+        let data = used.copy(&name.replace('/', "-"));
+        fs::write(data.join(name), "").unwrap();
+        let central = TestCentral::start_with(&data, flushing()).await;
+        assert_eq!(stored(&central).await, [0, 1, 2, 3, 4, 5], "{name}");
+        Rest::new(&central).get("/api/devices/d1").await;
+        central.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_key_is_made_anew_once_that_is_accepted() {
+    let used = Used::new().await;
+    let data = used.copy("keyless");
+    let before = fs::read(data.join("admin.token")).unwrap();
+    fs::write(token_key(&data), "").unwrap();
+    let central = accepting(&data).await;
+    assert_ne!(fs::read(data.join("admin.token")).unwrap(), before);
+    Rest::new(&central).get("/api/devices/d1").await;
+    let losses = central.running.core.registry.data_losses_list().await.unwrap();
+    assert!(matches!(&losses[..], [(_, detail)] if detail.contains("api-tokens-")), "{losses:?}");
+    central.stop_complaining(&["going on without"]).await;
 }
 
 #[tokio::test]
@@ -336,6 +375,28 @@ async fn a_background_task_that_panics_ends_central() {
     testkit::complaints::check(&["no more"]);
 }
 
+/// Nobody sends anything: Central finds out.
+#[tokio::test]
+async fn readiness_returns_by_itself_once_there_is_room() {
+    let (_dir, data) = crate::central::data();
+    let central = TestCentral::start(&data).await;
+    let core = &central.running.core;
+    core.log.set_total_bytes_max(core.log.bytes());
+    let origin = Origin::new(central.app(), &Identity::device("d1"), "1", None, None).unwrap();
+    let mut batch = Batch::with_capacity(1, 64);
+    batch.telemetry(&origin, 0, b"", b"{}").unwrap();
+    core.events.publish(batch).await.unwrap_err();
+    assert!(problems(&central).contains("the log is full"), "{}", problems(&central));
+    core.log.set_total_bytes_max(u64::MAX);
+    let ready = async {
+        while !core.health.problems().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::central::PATIENCE, ready).await.unwrap();
+    central.stop_complaining(&["messages are refused"]).await;
+}
+
 fn tidegate(arguments: &[&str]) -> std::process::Output {
     std::process::Command::new(env!("CARGO_BIN_EXE_tidegate")).args(arguments).output().unwrap()
 }
@@ -364,7 +425,7 @@ async fn a_backup_taken_while_central_serves_is_restored_with_everything_up_to_i
     let central = TestCentral::start_with(Path::new(&restored), flushing()).await;
     send_numbers(&central, &device, 20..21).await;
     assert_eq!(stored(&central).await, (0..=20).collect::<Vec<_>>());
-    crate::rest::client::Rest::new(&central).get("/api/devices/d1").await;
+    Rest::new(&central).get("/api/devices/d1").await;
     central.stop().await;
 }
 
@@ -405,18 +466,37 @@ async fn a_backup_of_a_folder_that_would_not_start_is_refused_and_so_is_one_whos
     let folder = DataFolder::existing(&data).unwrap();
     let refused = central::backup::make(&folder, &Database::Folder, &used.dir.path().join("b1")).await.unwrap_err();
     assert!(events::health::with_causes(&refused).contains("older copy"), "{refused:?}");
+    let doctor = tidegate(&["doctor", "--data", data.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.status.code() == Some(1) && said.contains("older copy"), "{said}");
     let server = Database::of_argument("postgresql://u@h/d").unwrap();
     let refused = central::backup::make(&folder, &server, &used.dir.path().join("b2")).await.unwrap_err();
     assert!(refused.to_string().contains("pg_dump"), "{refused}");
     assert!(!used.dir.path().join("b2").exists());
 }
 
-#[test]
-fn the_bounds_of_a_backup() {
-    use central::limits::{BACKUP_ATTEMPTS_MAX, BACKUP_LIST_BYTES_MAX};
-    const { assert!(BACKUP_ATTEMPTS_MAX > 1, "Central merges files while they are copied") };
-    // A path, a size and a checksum take about 200 bytes.
-    const { assert!(BACKUP_LIST_BYTES_MAX / 200 > 1_000_000) };
+#[tokio::test]
+async fn a_backup_names_telemetry_files_that_are_damaged_or_lost() {
+    // The second attempt knows that it was not merged away.
+    const { assert!(BACKUP_ATTEMPTS_MAX >= 2) };
+    let used = Used::new().await;
+    let data = used.copy("rotten");
+    let files = parquet(&data);
+    fs::remove_file(&files[0]).unwrap();
+    flip(&files[1], 40);
+    let folder = DataFolder::existing(&data).unwrap();
+    let backup = used.dir.path().join("backup");
+    let copied = central::backup::make(&folder, &Database::Folder, &backup).await.unwrap();
+    let name = |path: &Path| path.strip_prefix(&data).unwrap().to_str().unwrap().to_owned();
+    assert_eq!(copied.damaged, [name(&files[0]), name(&files[1])]);
+    let list = fs::metadata(backup.join("backup.json")).unwrap().len();
+    assert!(list < BACKUP_LIST_BYTES_MAX, "a path, a size and a checksum take about 200 bytes");
+    let to = used.dir.path().join("to");
+    central::backup::restore(&backup, &to).await.unwrap();
+    let central = TestCentral::start_with(&to, flushing()).await;
+    assert!(stored(&central).await.len() < 6);
+    assert!(problems(&central).contains(files[0].file_name().unwrap().to_str().unwrap()));
+    central.stop_complaining(&["is left out of queries", "is missing"]).await;
 }
 
 #[tokio::test]
