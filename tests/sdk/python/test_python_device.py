@@ -163,7 +163,8 @@ async def test_everything_still_arrives_when_the_connection_was_cut(shared_centr
     await client.shutdown()
 
 
-async def test_everything_still_arrives_when_central_was_started_again(central):
+async def test_everything_still_arrives_when_central_was_started_again(shared_central):
+    central = shared_central
     client, served = await served_for_good(central, "py-restart")
     await served.check()
     reconnected = asyncio.create_task(served.reconnects(1))
