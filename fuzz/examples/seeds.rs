@@ -108,6 +108,9 @@ fn log_files(version: &str) -> Result<(), Box<dyn Error>> {
     let segment = files.contents(Path::new("/log/00000000000000000000.log")).ok_or("no segment")?;
     fs::write(seed("log_segment", version), segment)?;
 
+    let mark = files.contents(Path::new("/log/acknowledged")).ok_or("no mark")?;
+    fs::write(seed("log_acknowledged", version), mark)?;
+
     let path = Path::new("/log/checkpoints");
     let checkpoints = Checkpoints::open_on(path, Arc::new(files.clone()))?;
     checkpoints.set("telemetry", Offset(1534))?;

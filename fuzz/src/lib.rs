@@ -14,6 +14,7 @@ pub mod edge_record;
 pub mod event_record;
 pub mod hub_side;
 pub mod hub_topic;
+pub mod log_acknowledged;
 pub mod log_checkpoints;
 pub mod log_segment;
 pub mod manifest;
@@ -39,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("event_record", event_record::run),
     ("hub_side", hub_side::run),
     ("hub_topic", hub_topic::run),
+    ("log_acknowledged", log_acknowledged::run),
     ("log_checkpoints", log_checkpoints::run),
     ("log_segment", log_segment::run),
     ("manifest", manifest::run),

@@ -65,6 +65,7 @@ targets!(
     event_record,
     hub_side,
     hub_topic,
+    log_acknowledged,
     log_checkpoints,
     log_segment,
     manifest,

@@ -8,6 +8,7 @@ use super::source::Source;
 const FORMATS: &[(&str, &str)] = &[
     ("crates/storage/src/log/segment.rs", "log_segment"),
     ("crates/storage/src/log/checkpoint.rs", "log_checkpoints"),
+    ("crates/storage/src/log/acknowledged.rs", "log_acknowledged"),
     ("crates/storage/src/envelope.rs", "state_envelope"),
     ("crates/telemetry/src/segment/layout.rs", "telemetry_segment"),
     ("crates/events/src/record.rs", "event_record"),

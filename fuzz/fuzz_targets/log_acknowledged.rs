@@ -1,0 +1,4 @@
+//! `log_acknowledged` for cargo-fuzz; the target itself is in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::log_acknowledged::run(bytes));
