@@ -106,7 +106,7 @@ def test_a_bad_configuration_of_central_is_refused_with_its_place(tmp_path, text
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("hostname = ", "hostnam = "), "config.toml:1: unknown field `hostnam`"),
+        (("listen_mqtts = ", "listen_mqtt = "), "config.toml:13: unknown field `listen_mqtt`"),
         (('"127.0.0.2:8883"', "7"), "config.toml:13: invalid type"),
         (('source = "dps"', 'source = "magic"'), 'config.toml: provisioning.source is "magic"'),
         (None, "No such file"),

@@ -67,6 +67,15 @@ impl State for Note {
 }
 
 impl Note {
+    fn of(age_ms: u64, ahead_ms: i128, sources: &TimeSources) -> Self {
+        Self {
+            age_ms,
+            wall_ms: u64::try_from(i128::from(age_ms) + ahead_ms).unwrap_or_default(),
+            boot_id: sources.boot_id.clone(),
+            since_boot_ms: (sources.since_boot_ms)(),
+        }
+    }
+
     /// What the clock of age says now, going on from here.
     fn age_at(&self, wall_ms: u64, since_boot_ms: u64, boot_id: &str) -> u64 {
         let is_same_boot = !boot_id.is_empty() && boot_id == self.boot_id && since_boot_ms >= self.since_boot_ms;
@@ -93,6 +102,8 @@ struct Inner {
 }
 
 struct Noted {
+    /// How far the wall is ahead. The same until the wall is set, also over a restart: measured anew each time it differs by some
+    /// milliseconds, and messages would be stamped out of their order.
     ahead_ms: i128,
     at: Instant,
 }
@@ -102,8 +113,10 @@ impl AgeClock {
     pub(super) fn open(path: &Path, sources: TimeSources) -> Result<Self, StateError> {
         let known: Option<Note> = state::open(path)?;
         let (wall_ms, since_boot_ms) = ((sources.wall_ms)(), (sources.since_boot_ms)());
-        let age_ms = known.map_or(wall_ms, |note| note.age_at(wall_ms, since_boot_ms, &sources.boot_id));
-        let clock = Self::from(Some(path.to_owned()), sources, i128::from(age_ms) - i128::from(since_boot_ms));
+        let age_ms = known.as_ref().map_or(wall_ms, |note| note.age_at(wall_ms, since_boot_ms, &sources.boot_id));
+        let ahead_ms = known.map_or(0, |note| i128::from(note.wall_ms) - i128::from(note.age_ms));
+        let clock =
+            Self::from(Some(path.to_owned()), sources, i128::from(age_ms) - i128::from(since_boot_ms), ahead_ms);
         clock.note();
         Ok(clock)
     }
@@ -111,11 +124,11 @@ impl AgeClock {
     /// One that is not kept, and whose time is that since boot.
     #[cfg(test)]
     pub(super) fn of_sources(sources: TimeSources) -> Self {
-        Self::from(None, sources, 0)
+        Self::from(None, sources, 0, 0)
     }
 
-    fn from(path: Option<PathBuf>, sources: TimeSources, age_at_boot_ms: i128) -> Self {
-        let noted = Mutex::new(Noted { ahead_ms: 0, at: Instant::now() });
+    fn from(path: Option<PathBuf>, sources: TimeSources, age_at_boot_ms: i128, ahead_ms: i128) -> Self {
+        let noted = Mutex::new(Noted { ahead_ms, at: Instant::now() });
         Self { inner: Arc::new(Inner { path, sources, age_at_boot_ms, noted }) }
     }
 
@@ -137,8 +150,14 @@ impl AgeClock {
         u64::try_from(i128::from(age_ms) + self.ahead_ms()).unwrap_or_default().min(wall_ms)
     }
 
-    /// How far the wall is ahead.
+    /// How far the wall is ahead: as noted, unless it was set since.
     fn ahead_ms(&self) -> i128 {
+        let measured_ms = self.measure_ahead_ms();
+        let noted_ms = self.inner.noted.lock().unwrap_or_else(PoisonError::into_inner).ahead_ms;
+        if is_step(measured_ms - noted_ms) { measured_ms } else { noted_ms }
+    }
+
+    fn measure_ahead_ms(&self) -> i128 {
         i128::from((self.inner.sources.wall_ms)()) - i128::from(self.now_ms())
     }
 
@@ -160,21 +179,15 @@ impl AgeClock {
     /// By how much the wall was set since the last note, and whether that is old.
     fn step(&self) -> (Option<i128>, bool) {
         let noted = self.inner.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let step_ms = self.ahead_ms() - noted.ahead_ms;
-        let is_step = step_ms.unsigned_abs() >= CLOCK_STEP_MIN.as_millis();
-        (is_step.then_some(step_ms), noted.at.elapsed() >= CLOCK_NOTE_INTERVAL)
+        let step_ms = self.measure_ahead_ms() - noted.ahead_ms;
+        (is_step(step_ms).then_some(step_ms), noted.at.elapsed() >= CLOCK_NOTE_INTERVAL)
     }
 
     fn note(&self) {
+        let ahead_ms = self.ahead_ms();
         let Inner { path, sources, noted, .. } = &*self.inner;
-        let note = Note {
-            age_ms: self.now_ms(),
-            wall_ms: (sources.wall_ms)(),
-            boot_id: sources.boot_id.clone(),
-            since_boot_ms: (sources.since_boot_ms)(),
-        };
-        *noted.lock().unwrap_or_else(PoisonError::into_inner) =
-            Noted { ahead_ms: i128::from(note.wall_ms) - i128::from(note.age_ms), at: Instant::now() };
+        *noted.lock().unwrap_or_else(PoisonError::into_inner) = Noted { ahead_ms, at: Instant::now() };
+        let note = Note::of(self.now_ms(), ahead_ms, sources);
         if let Some(path) = path
             && let Err(error) = state::write(path, &note)
         {
@@ -187,14 +200,21 @@ impl Drop for Inner {
     /// An orderly end leaves nothing to guess.
     fn drop(&mut self) {
         // Made from `self` alone: nobody holds the clock any more.
-        let Self { path: Some(path), sources, age_at_boot_ms, .. } = self else { return };
-        let since_boot_ms = (sources.since_boot_ms)();
-        let age_ms = u64::try_from(*age_at_boot_ms + i128::from(since_boot_ms)).unwrap_or_default();
-        let note = Note { age_ms, wall_ms: (sources.wall_ms)(), boot_id: sources.boot_id.clone(), since_boot_ms };
+        let Self { path: Some(path), sources, age_at_boot_ms, noted } = self else { return };
+        let age_ms = u64::try_from(*age_at_boot_ms + i128::from((sources.since_boot_ms)())).unwrap_or_default();
+        let noted_ms = noted.get_mut().unwrap_or_else(PoisonError::into_inner).ahead_ms;
+        let measured_ms = i128::from((sources.wall_ms)()) - i128::from(age_ms);
+        let ahead_ms = if is_step(measured_ms - noted_ms) { measured_ms } else { noted_ms };
+        let note = Note::of(age_ms, ahead_ms, sources);
         if let Err(error) = state::write(path, &note) {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot note the time");
         }
     }
+}
+
+/// Whether so much is a step of the wall, and no drift or rounding of the two clocks.
+fn is_step(ms: i128) -> bool {
+    ms.unsigned_abs() >= CLOCK_STEP_MIN.as_millis()
 }
 
 /// How a step of the wall is told.
@@ -251,6 +271,22 @@ mod tests {
         let clock = AgeClock::open(&dir.path().join("clock.json"), machine.sources("first")).unwrap();
         assert_eq!(clock.now_ms(), START_MS);
         (machine, dir, clock)
+    }
+
+    #[test]
+    fn what_is_shown_keeps_its_order_however_the_clocks_are_rounded() {
+        let (machine, dir, clock) = started();
+        let (first, second) = (clock.now_ms(), clock.now_ms() + 1);
+        machine.pass(10_000);
+        let shown = clock.on_the_wall_ms(second);
+        // One clock is read a moment after the other, and the time since boot comes in hundredths after a restart.
+        machine.since_boot_ms.fetch_add(7, Ordering::Relaxed);
+        assert_eq!((clock.on_the_wall_ms(first), clock.on_the_wall_ms(second)), (shown - 1, shown));
+        drop(clock);
+        machine.pass(20);
+        machine.since_boot_ms.fetch_sub(9, Ordering::Relaxed);
+        let clock = AgeClock::open(&dir.path().join("clock.json"), machine.sources("first")).unwrap();
+        assert_eq!((clock.on_the_wall_ms(first), clock.on_the_wall_ms(second)), (shown - 1, shown));
     }
 
     #[test]

@@ -86,13 +86,18 @@ pub enum TwinErrorKind {
 /// The first rule that is broken, and where.
 pub fn validate_patch(patch: &Value) -> Result<(), TwinError> {
     check_object(patch, &Pointer::root(""), 0, false)?;
-    check_size(patch, TWIN_SECTION_BYTES_MAX)?;
+    check_section(patch)
+}
+
+/// What a section may hold, by the count of its bytes and by what that leaves out.
+fn check_section(section: &Value) -> Result<(), TwinError> {
+    check_size(section, TWIN_SECTION_BYTES_MAX)?;
     let fail = |kind| Err(TwinError { path: String::new(), kind });
-    let elements = elements(patch);
+    let elements = elements(section);
     if elements > TWIN_ELEMENTS_MAX {
         return fail(TwinErrorKind::TooManyElements { elements });
     }
-    let bytes = text_bytes(patch);
+    let bytes = text_bytes(section);
     if bytes > TWIN_SECTION_TEXT_BYTES_MAX {
         return fail(TwinErrorKind::TooMuchText { bytes });
     }
@@ -111,7 +116,7 @@ pub fn validate_tags(tags: &Value) -> Result<(), TwinError> {
 /// Checks a merged section: the size can be broken by the sum of patches that are each fine. What an earlier version stored by looser
 /// rules stays: a device could not patch its twin any more.
 pub(super) fn validate_section(section: &Value) -> Result<(), TwinError> {
-    check_size(section, TWIN_SECTION_BYTES_MAX)
+    check_section(section)
 }
 
 /// Size of a document as the limits count it.

@@ -97,6 +97,17 @@ struct Run {
     payloads: u64,
 }
 
+fn read_all(mut reader: Reader) -> Result<Vec<Bytes>, ReadError> {
+    let mut found = Vec::new();
+    loop {
+        let batch = reader.try_next_batch(1000, usize::MAX)?;
+        if batch.is_empty() {
+            return Ok(found);
+        }
+        found.extend(batch.into_iter().map(|record| record.payload));
+    }
+}
+
 impl Run {
     fn new(seed: u64, options: LogOptions) -> Self {
         let mut run = Run {
@@ -122,18 +133,16 @@ impl Run {
     /// Opens the log and compares all of it with the model.
     fn open(&mut self) {
         let log = self.rig.open().unwrap();
-        let found: Vec<Bytes> = {
-            let mut reader = log.reader(log.first_offset());
-            let mut found = Vec::new();
-            loop {
-                let batch = reader.try_next_batch(1000, usize::MAX).unwrap();
-                if batch.is_empty() {
-                    break found;
-                }
-                found.extend(batch.into_iter().map(|record| record.payload));
+        // What is too old goes as soon as the log is open, also while it is read.
+        let (first, found) = loop {
+            let first = log.first_offset();
+            match read_all(log.reader(first)) {
+                Ok(found) if log.first_offset() == first => break (first.0, found),
+                Ok(_) | Err(ReadError::Trimmed { .. }) => {}
+                Err(error) => panic!("{error}"),
             }
         };
-        let (first, next) = (log.first_offset().0, log.next_offset().0);
+        let next = log.next_offset().0;
         assert_eq!(next, first + found.len() as u64);
         if let Some(in_doubt) = self.in_doubt.take()
             && next > self.model.len() as u64
