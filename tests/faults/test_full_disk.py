@@ -134,7 +134,8 @@ def edge_on_small_disk(small_disk, central, tmp_path):
     central.call("PUT", f"/api/devices/{LEAF}", {"displayName": LEAF, "template": TEMPLATE})
     attach(central, edge.device_id, LEAF)
     edge.start()
-    wait_until(lambda: (edge.data / "identity/ca.pem").exists(), "the edge's CA")
+    # Until then it cannot ask who a downstream device is, and says so.
+    wait_until(lambda: "routes in force" in edge.output(), "the edge to have its deployment")
     yield disk, edge
     edge.stop()
 

@@ -39,7 +39,8 @@ def site(tmp_path):
         central.call("PUT", f"/api/devices/{device}", {"displayName": device, "template": TEMPLATE})
     attach(central, edge.device_id, LEAF)
     edge.start()
-    wait_until(lambda: (edge.data / "identity/ca.pem").exists(), "the edge's CA")
+    # Until then it cannot ask who a downstream device is, and says so.
+    wait_until(lambda: "routes in force" in edge.output(), "the edge to have its deployment")
     yield central, edge
     edge.stop()
     central.stop()

@@ -41,7 +41,8 @@ class Site:
         attach(central, gateway, LEAF)
         self.leaf_key = device_key(central, LEAF)
         self.edge.start()
-        wait_until(lambda: (self.edge.data / "identity/ca.pem").exists(), "the edge's CA")
+        # Until then it cannot ask who a downstream device is, and says so.
+        wait_until(lambda: "routes in force" in self.edge.output(), "the edge to have its deployment")
 
     def leaf(self) -> LoadedDevice:
         return LoadedDevice(LEAF, self.leaf_key, self.central.HOST, self.edge.HOST, str(self.edge.data / "identity/ca.pem"))

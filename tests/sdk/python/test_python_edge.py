@@ -39,7 +39,8 @@ def site(shared_central, tmp_path_factory):
 
 
 async def connect_leaf(central: Central, edge: Edge, **options):
-    wait_until(lambda: (edge.data / "identity/ca.pem").exists(), "the edge's CA")
+    # Until then it cannot ask who a downstream device is, and says so.
+    wait_until(lambda: "routes in force" in edge.output(), "the edge to have its deployment")
 
     async def attempt():
         client = IoTHubDeviceClient.create_from_symmetric_key(
