@@ -30,6 +30,8 @@ use tokio_rustls::rustls::{ClientConfig, HandshakeKind};
 const READ_BYTES: usize = 16 * 1024;
 /// Most packets under way on one connection.
 const WINDOW_MAX: u16 = 10_000;
+/// Attempts of a client that comes and goes.
+const CONNECT_ATTEMPTS_MAX: u32 = 20;
 /// The packet that ends a session.
 const DISCONNECT: [u8; 2] = [0xe0, 0];
 /// How long a server may take to answer at all.
@@ -139,8 +141,7 @@ async fn connect_and_leave(
             // Each has clients of its own: two connections of one would end each other.
             let own = clients.iter().skip(worker).step_by(at_once).cycle();
             for client in own.take((connects + worker) / at_once) {
-                let mut stream =
-                    connect(&options, &connector, client).await.with_context(|| format!("client {}", client.id))?;
+                let mut stream = persistent(&options, &connector, client).await?;
                 let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
                 resumed += usize::from(is_resumed);
                 stream.write_all(&DISCONNECT).await?;
@@ -156,6 +157,17 @@ async fn connect_and_leave(
     let seconds = started.elapsed().as_secs_f64();
     print(&serde_json::json!({ "connects": connects, "resumed": resumed, "seconds": seconds }));
     Ok(())
+}
+
+/// Connects as a device does, which tries again when a busy server has no place for it.
+async fn persistent(options: &Options, connector: &TlsConnector, client: &Client) -> Result<TlsStream<TcpStream>> {
+    let mut attempt = 1;
+    loop {
+        match connect(options, connector, client).await {
+            Err(_) if attempt < CONNECT_ATTEMPTS_MAX => attempt += 1,
+            connected => return connected.with_context(|| format!("client {}", client.id)),
+        }
+    }
 }
 
 fn read_clients(path: &std::path::Path) -> Result<Vec<Client>> {

@@ -141,6 +141,7 @@ impl Admissions {
                 spoken_ms: AtomicU64::new(0),
                 has_arrived: AtomicBool::new(false),
                 is_known: AtomicBool::new(false),
+                waits: AtomicBool::new(false),
                 proved: Notify::new(),
             }),
         })
@@ -191,13 +192,16 @@ struct Inner {
     spoken_ms: AtomicU64,
     has_arrived: AtomicBool,
     is_known: AtomicBool,
+    /// He has said something and waits for our turn to work on it.
+    waits: AtomicBool,
     proved: Notify,
 }
 
 impl Admission {
     /// Work on his coming or going, done beside those who are inside.
     pub async fn in_turn<F: Future>(&self, work: F) -> F::Output {
-        self.inner.shared.slices.run(work).await
+        let waits = |waits| self.inner.waits.store(waits, Ordering::Relaxed);
+        self.inner.shared.slices.run(work, waits).await
     }
 
     /// He has said what he wants; from now on he is not hurried.
@@ -274,7 +278,7 @@ impl Admission {
             if self.is_known() {
                 std::future::pending().await
             }
-            if self.inner.spoken() == spoken {
+            if self.inner.spoken() == spoken && !self.inner.waits.load(Ordering::Relaxed) {
                 return;
             }
             self.inner.stays();

@@ -25,14 +25,20 @@ impl Slices {
         Self { turns: Arc::new(Semaphore::new((workers / 2).max(1))) }
     }
 
-    /// Runs a future that is only ever worked on in a turn.
-    pub(super) async fn run<F: Future>(&self, future: F) -> F::Output {
+    /// Runs a future that is only ever worked on in a turn. `waits` is told when it begins to wait for one, and when it has it.
+    pub(super) async fn run<F: Future>(&self, future: F, waits: impl Fn(bool)) -> F::Output {
         let mut turn = PollSemaphore::new(Arc::clone(&self.turns));
         let mut future = pin!(future);
         poll_fn(|context| match turn.poll_acquire(context) {
             // The turn ends with this look.
-            Poll::Ready(_turn) => future.as_mut().poll(context),
-            Poll::Pending => Poll::Pending,
+            Poll::Ready(_turn) => {
+                waits(false);
+                future.as_mut().poll(context)
+            }
+            Poll::Pending => {
+                waits(true);
+                Poll::Pending
+            }
         })
         .await
     }
@@ -65,7 +71,7 @@ mod tests {
                         tokio::task::yield_now().await;
                     }
                 };
-                slices.run(work).await;
+                slices.run(work, |_| {}).await;
             });
         }
         while let Some(done) = tasks.join_next().await {
@@ -81,8 +87,22 @@ mod tests {
         let mut tasks = JoinSet::new();
         for _ in 0..3 {
             let (slices, meet) = (slices.clone(), meet.clone());
-            tasks.spawn(async move { slices.run(meet.wait()).await.is_leader() });
+            tasks.spawn(async move { slices.run(meet.wait(), |_| {}).await.is_leader() });
         }
         assert_eq!(tasks.join_all().await.into_iter().filter(|&leads| leads).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_turn_says_so() {
+        let slices = Slices::new(1);
+        let said = std::sync::Mutex::new(Vec::new());
+        let turn = slices.turns.clone().acquire_owned().await.unwrap();
+        let run = slices.run(async {}, |waits| said.lock().unwrap().push(waits));
+        let give = async {
+            tokio::task::yield_now().await;
+            drop(turn);
+        };
+        tokio::join!(run, give);
+        assert_eq!(*said.lock().unwrap(), [true, false]);
     }
 }
