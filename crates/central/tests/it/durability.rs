@@ -245,21 +245,22 @@ async fn killed_during_ingest_nothing_acknowledged_is_missing() {
     for round in 0..KILL_ROUNDS {
         let process = Process::start(&data).await;
         let client = process.client(&device);
+        let stopper = client.clone();
         let kill_after = 20 + 37 * round as i64;
         let sender = tokio::spawn(async move {
             let mut acknowledged = Vec::new();
             let mut n = next;
-            // Ends with the connection.
+            // Ends with the connection, or with the client, where the last answer came just before the kill.
             while client.send((n..n + 5).map(number).collect()).await.is_ok() {
                 acknowledged.extend(n..n + 5);
                 n += 5;
             }
-            client.stop().await;
             (acknowledged, n + 5)
         });
         // The log tells how far it is; the kill comes in the middle of what follows.
         await_log_growth(&process, kill_after).await;
         process.kill().await;
+        stopper.stop().await;
         let (round_acknowledged, used) = tokio::time::timeout(PATIENCE, sender).await.unwrap().unwrap();
         assert!(!round_acknowledged.is_empty(), "round {round} sent nothing");
         acknowledged.extend(round_acknowledged);
