@@ -117,7 +117,7 @@ impl AgeClock {
         let ahead_ms = known.map_or(0, |note| i128::from(note.wall_ms) - i128::from(note.age_ms));
         let clock =
             Self::from(Some(path.to_owned()), sources, i128::from(age_ms) - i128::from(since_boot_ms), ahead_ms);
-        clock.note();
+        clock.inner.note();
         Ok(clock)
     }
 
@@ -134,8 +134,7 @@ impl AgeClock {
 
     /// What it says, in milliseconds, as if since 1970.
     pub(super) fn now_ms(&self) -> u64 {
-        let now = self.inner.age_at_boot_ms + i128::from((self.inner.sources.since_boot_ms)());
-        u64::try_from(now).unwrap_or_default()
+        self.inner.now_ms()
     }
 
     /// The same for the queues.
@@ -147,25 +146,14 @@ impl AgeClock {
     /// What the wall says now of a time of this clock, which is not ahead of the wall.
     pub(super) fn on_the_wall_ms(&self, age_ms: u64) -> u64 {
         let wall_ms = (self.inner.sources.wall_ms)();
-        u64::try_from(i128::from(age_ms) + self.ahead_ms()).unwrap_or_default().min(wall_ms)
-    }
-
-    /// How far the wall is ahead: as noted, unless it was set since.
-    fn ahead_ms(&self) -> i128 {
-        let measured_ms = self.measure_ahead_ms();
-        let noted_ms = self.inner.noted.lock().unwrap_or_else(PoisonError::into_inner).ahead_ms;
-        if is_step(measured_ms - noted_ms) { measured_ms } else { noted_ms }
-    }
-
-    fn measure_ahead_ms(&self) -> i128 {
-        i128::from((self.inner.sources.wall_ms)()) - i128::from(self.now_ms())
+        u64::try_from(i128::from(age_ms) + self.inner.ahead_ms()).unwrap_or_default().min(wall_ms)
     }
 
     /// Notes both clocks when the wall was set, and every now and then. Blocks. Says by how much the wall was set.
     pub(super) fn note_if_due(&self) -> Option<i128> {
         let (step_ms, is_old) = self.step();
         if step_ms.is_some() || is_old {
-            self.note();
+            self.inner.note();
         }
         step_ms
     }
@@ -179,16 +167,32 @@ impl AgeClock {
     /// By how much the wall was set since the last note, and whether that is old.
     fn step(&self) -> (Option<i128>, bool) {
         let noted = self.inner.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let step_ms = self.measure_ahead_ms() - noted.ahead_ms;
+        let step_ms = self.inner.measure_ahead_ms() - noted.ahead_ms;
         (is_step(step_ms).then_some(step_ms), noted.at.elapsed() >= CLOCK_NOTE_INTERVAL)
+    }
+}
+
+impl Inner {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.age_at_boot_ms + i128::from((self.sources.since_boot_ms)())).unwrap_or_default()
+    }
+
+    /// How far the wall is ahead: as noted, unless it was set since.
+    fn ahead_ms(&self) -> i128 {
+        let measured_ms = self.measure_ahead_ms();
+        let noted_ms = self.noted.lock().unwrap_or_else(PoisonError::into_inner).ahead_ms;
+        if is_step(measured_ms - noted_ms) { measured_ms } else { noted_ms }
+    }
+
+    fn measure_ahead_ms(&self) -> i128 {
+        i128::from((self.sources.wall_ms)()) - i128::from(self.now_ms())
     }
 
     fn note(&self) {
         let ahead_ms = self.ahead_ms();
-        let Inner { path, sources, noted, .. } = &*self.inner;
-        *noted.lock().unwrap_or_else(PoisonError::into_inner) = Noted { ahead_ms, at: Instant::now() };
-        let note = Note::of(self.now_ms(), ahead_ms, sources);
-        if let Some(path) = path
+        *self.noted.lock().unwrap_or_else(PoisonError::into_inner) = Noted { ahead_ms, at: Instant::now() };
+        let note = Note::of(self.now_ms(), ahead_ms, &self.sources);
+        if let Some(path) = &self.path
             && let Err(error) = state::write(path, &note)
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot note the time");
@@ -199,16 +203,7 @@ impl AgeClock {
 impl Drop for Inner {
     /// An orderly end leaves nothing to guess.
     fn drop(&mut self) {
-        // Made from `self` alone: nobody holds the clock any more.
-        let Self { path: Some(path), sources, age_at_boot_ms, noted } = self else { return };
-        let age_ms = u64::try_from(*age_at_boot_ms + i128::from((sources.since_boot_ms)())).unwrap_or_default();
-        let noted_ms = noted.get_mut().unwrap_or_else(PoisonError::into_inner).ahead_ms;
-        let measured_ms = i128::from((sources.wall_ms)()) - i128::from(age_ms);
-        let ahead_ms = if is_step(measured_ms - noted_ms) { measured_ms } else { noted_ms };
-        let note = Note::of(age_ms, ahead_ms, sources);
-        if let Err(error) = state::write(path, &note) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot note the time");
-        }
+        self.note();
     }
 }
 
