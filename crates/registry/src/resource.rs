@@ -187,12 +187,12 @@ impl Registry {
             Precondition::None | Precondition::Absent | Precondition::Present => None,
         };
         let act = act::<R>(R::ACTS.delete);
-        let sql = format!("DELETE FROM {} WHERE application = $1 AND id = $2", R::TABLE);
         let delete = match etag {
             Some(etag) => {
-                Statement::new(R::ACTS.delete, R::TABLE, sql + " AND etag = $3").bind(application).bind(id).bind(etag)
+                let sql = format!("DELETE FROM {} WHERE application = $1 AND id = $2 AND etag = $3", R::TABLE);
+                Statement::new(R::ACTS.delete, R::TABLE, sql).bind(application).bind(id).bind(etag)
             }
-            None => Statement::new(R::ACTS.delete, R::TABLE, sql).bind(application).bind(id),
+            None => one::<R>(R::ACTS.delete, "DELETE FROM", application, id),
         };
         let mut transaction = self.engine.begin(&Locks::table(application, R::TABLE), act).await?;
         if transaction.execute(&delete).await? == 1 {
