@@ -20,8 +20,8 @@ pub use statement::{FromEitherRow, Statement, Value};
 pub(crate) use transaction::Transaction;
 
 use self::postgres::PostgresEngine;
-use self::sqlite::SqliteEngine;
-use crate::limits::WRITE_ATTEMPTS_MAX;
+use self::sqlite::{Ran, SqliteEngine};
+use crate::limits::{STATEMENTS_TOGETHER_MAX, WRITE_ATTEMPTS_MAX};
 use crate::{Act, DatabaseUrl, OpenRegistryError, StoreError};
 
 /// Runs the body of a change, which begins a transaction and commits it, again while PostgreSQL refuses it because of others.
@@ -85,7 +85,8 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => {
                 let rows = async {
-                    query_as_with(statement.sql(), statement.sqlite_arguments()?).fetch_all(&engine.readers).await
+                    let mut lent = engine.readers.lend().await?;
+                    query_as_with(statement.sql(), statement.sqlite_arguments()?).fetch_all(lent.connection()).await
                 };
                 rows.await.map_err(|error| sqlite::classify(act, error))
             }
@@ -122,8 +123,16 @@ impl Engine {
 
     async fn write_once(&self, locks: &Locks, statements: &[Statement<'_>]) -> Result<Vec<u64>, StoreError> {
         let [first, ..] = statements else { return Ok(Vec::new()) };
-        if let (Self::Sqlite(engine), [only], false) = (self, statements, first.must_change) {
-            return Ok(vec![execute_alone(engine, only).await?]);
+        let may_change_nothing = statements.iter().all(|statement| !statement.must_change);
+        match self {
+            Self::Sqlite(engine) if may_change_nothing && statements.len() == 1 => {
+                return Ok(vec![execute_alone(engine, first).await?]);
+            }
+            Self::Sqlite(engine) if may_change_nothing && statements.len() <= STATEMENTS_TOGETHER_MAX => {
+                let ran = run_together(engine, statements).await?;
+                return Ok(ran.into_iter().map(|ran| ran.changed).collect());
+            }
+            Self::Sqlite(_) | Self::Postgres(_) => {}
         }
         let mut transaction = self.begin(locks, first.act).await?;
         let mut changed = Vec::with_capacity(statements.len());
@@ -157,6 +166,12 @@ impl Engine {
         locks: &Locks,
         statement: &Statement<'_>,
     ) -> Result<Option<T>, StoreError> {
+        if let Self::Sqlite(engine) = self {
+            let ran = run_together(engine, std::slice::from_ref(statement)).await?;
+            let row = ran.into_iter().flat_map(|ran| ran.rows).next();
+            let row = row.map(|row| T::from_row(&row)).transpose();
+            return row.map_err(|error| sqlite::classify(statement.act, error));
+        }
         let mut transaction = self.begin(locks, statement.act).await?;
         let row = transaction.fetch_optional(statement).await?;
         transaction.commit().await?;
@@ -180,9 +195,23 @@ impl Engine {
     }
 }
 
+/// A whole transaction in one hand-over to the thread that runs it.
+async fn run_together(engine: &SqliteEngine, statements: &[Statement<'_>]) -> Result<Vec<Ran>, StoreError> {
+    let act_of = |at: usize| statements.get(at).or(statements.last()).expect("there is a statement").act;
+    let failed = |(at, error)| sqlite::classify(act_of(at), error);
+    let texts: Vec<_> = statements.iter().map(|statement| (statement.sql(), statement.parameters())).collect();
+    let text = sqlite::transaction_text(texts.iter().map(|(sql, parameters)| (sql.as_str(), *parameters)));
+    let arguments = Statement::all_sqlite_arguments(statements).map_err(|error| failed((0, error)))?;
+    let mut lent = engine.writer.lend().await.map_err(|error| failed((0, error)))?;
+    lent.whole(text, arguments).await.map_err(failed)
+}
+
 /// SQLite commits a statement without a transaction when it ends, and tells when that fails. PostgreSQL could not be asked what
 /// became of it if its answer were lost.
 async fn execute_alone(engine: &SqliteEngine, statement: &Statement<'_>) -> Result<u64, StoreError> {
-    let done = async { query_with(statement.sql(), statement.sqlite_arguments()?).execute(&engine.writer).await };
+    let done = async {
+        let mut lent = engine.writer.lend().await?;
+        query_with(statement.sql(), statement.sqlite_arguments()?).execute(lent.connection()).await
+    };
     done.await.map(|done| done.rows_affected()).map_err(|error| sqlite::classify(statement.act, error))
 }

@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Connections that may read a SQLite registry at the same time. One more writes.
 pub const SQLITE_READERS_MAX: u32 = 4;
 
+/// Statements that go to SQLite as one text, `BEGIN` and `COMMIT` with them. Longer transactions go statement by statement: each
+/// of them is then prepared once, whatever it stands together with.
+pub const STATEMENTS_TOGETHER_MAX: usize = 4;
+
 /// Connections to PostgreSQL, for reads and writes together.
 pub const POSTGRES_CONNECTIONS_MAX: u32 = 10;
 

@@ -4,30 +4,31 @@
 //! see committed states only and never wait for the writer. Write transactions begin as such: another process (a command beside a
 //! running `serve`) then waits for its turn instead of failing halfway.
 
+mod connections;
+
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use sqlx::migrate::MigrateError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection as _, SqliteConnection};
+
+pub(super) use self::connections::{Connections, Lent, Ran, transaction_text};
 
 use crate::limits::{ACQUIRE_TIMEOUT, SQLITE_READERS_MAX, WRITE_ATTEMPTS_MAX};
 use crate::migrations::{self, NEWEST_APPLIED, SQLITE_NEWEST};
 use crate::{Act, OpenRegistryError, StoreError};
 
-/// Takes the right to write at once, instead of at the first write.
-const BEGIN: &str = "BEGIN IMMEDIATE";
-
 /// SQLite's primary codes, the low byte of what it answers.
 const BUSY: u32 = 5;
 const FULL: u32 = 13;
 
-/// Both pools on the file.
+/// The connections to the file.
 #[derive(Debug, Clone)]
 pub(crate) struct SqliteEngine {
-    pub(super) writer: SqlitePool,
-    pub(super) readers: SqlitePool,
+    pub(super) writer: Connections,
+    pub(super) readers: Connections,
 }
 
 impl SqliteEngine {
@@ -41,33 +42,18 @@ impl SqliteEngine {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(ACQUIRE_TIMEOUT);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.clone())
-            .await
-            .map_err(failed)?;
-        migrate(&writer).await.map_err(OpenRegistryError::Migrate)?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(SQLITE_READERS_MAX)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.create_if_missing(false).read_only(true))
-            .await
-            .map_err(failed)?;
+        let writer = Connections::open(options.clone(), 1).await.map_err(failed)?;
+        migrate(writer.lend().await.map_err(failed)?.connection()).await.map_err(OpenRegistryError::Migrate)?;
+        let options = options.create_if_missing(false).read_only(true);
+        let readers = Connections::open(options, SQLITE_READERS_MAX).await.map_err(failed)?;
         Ok(Self { writer, readers })
     }
 
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        match self.writer.begin_with(BEGIN).await {
-            // On a full disk SQLite rolls back by itself. The driver's own rollback then fails, and it goes on counting a
-            // transaction that is gone: such a connection begins no other one, so it is replaced.
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                // Closing it fails when the disk takes nothing; it is given up all the same.
-                let _ = self.writer.acquire().await?.close().await;
-                self.writer.begin_with(BEGIN).await
-            }
-            begun => begun,
-        }
+    /// Begins a transaction that writes.
+    pub(super) async fn begin(&self) -> Result<Lent, sqlx::Error> {
+        let mut lent = self.writer.lend().await?;
+        lent.begin().await?;
+        Ok(lent)
     }
 
     pub(super) async fn close(&self) {
@@ -91,21 +77,20 @@ impl SqliteEngine {
         }
         let failed = |source| OpenRegistryError::File { path: path.to_owned(), source };
         let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(nothing_waits);
-        let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
-        let pool = pool.connect_with(options.busy_timeout(ACQUIRE_TIMEOUT)).await.map_err(failed)?;
-        let version = match pool.acquire().await {
-            Ok(mut connection) => newest_applied(&mut connection).await,
+        let connections = Connections::open(options.busy_timeout(ACQUIRE_TIMEOUT), 1).await.map_err(failed)?;
+        let version = match connections.lend().await {
+            Ok(mut lent) => newest_applied(lent.connection()).await,
             Err(error) => Err(error),
         };
         match version.map_err(failed)? {
             Some(version) if version > SQLITE_NEWEST => {
-                pool.close().await;
+                connections.close().await;
                 let place = path.display().to_string();
                 Err(OpenRegistryError::LaterVersion { place, version, known: SQLITE_NEWEST })
             }
-            Some(version) => Ok(Some((Self { writer: pool.clone(), readers: pool }, version))),
+            Some(version) => Ok(Some((Self { writer: connections.clone(), readers: connections }, version))),
             None => {
-                pool.close().await;
+                connections.close().await;
                 Ok(None)
             }
         }
@@ -148,10 +133,10 @@ async fn newest_applied(connection: &mut SqliteConnection) -> Result<Option<i64>
 
 /// SQLite has no lock that spans the files of a history: when another process is faster with one of them, the next attempt goes
 /// on after it.
-async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
+async fn migrate(writer: &mut SqliteConnection) -> Result<(), MigrateError> {
     let mut attempt = 1;
     loop {
-        match migrations::sqlite().run(writer).await {
+        match migrations::sqlite().run_direct(None, writer, false).await {
             Err(MigrateError::ExecuteMigration(..) | MigrateError::Execute(_)) if attempt < WRITE_ATTEMPTS_MAX => {
                 attempt += 1;
             }

@@ -68,8 +68,18 @@ impl<'q> Statement<'q> {
         self.sql.clone()
     }
 
+    /// How many parameters it has.
+    pub(super) fn parameters(&self) -> usize {
+        self.values.len()
+    }
+
     pub(super) fn sqlite_arguments(&self) -> Result<SqliteArguments, sqlx::Error> {
         arguments(&self.values)
+    }
+
+    /// The parameters of several statements, one after the other.
+    pub(super) fn all_sqlite_arguments(statements: &[Statement<'_>]) -> Result<SqliteArguments, sqlx::Error> {
+        arguments(statements.iter().flat_map(|statement| &statement.values))
     }
 
     pub(super) fn postgres_arguments(&self) -> Result<PgArguments, sqlx::Error> {
@@ -77,12 +87,12 @@ impl<'q> Statement<'q> {
     }
 }
 
-fn arguments<A>(values: &[Value<'_>]) -> Result<A, sqlx::Error>
+fn arguments<'v, A>(values: impl IntoIterator<Item = &'v Value<'v>>) -> Result<A, sqlx::Error>
 where
     A: Arguments + Default,
-    for<'v> Option<&'v str>: Encode<'v, A::Database> + Type<A::Database>,
-    for<'v> Option<i64>: Encode<'v, A::Database> + Type<A::Database>,
-    for<'v> bool: Encode<'v, A::Database> + Type<A::Database>,
+    for<'a> Option<&'a str>: Encode<'a, A::Database> + Type<A::Database>,
+    for<'a> Option<i64>: Encode<'a, A::Database> + Type<A::Database>,
+    for<'a> bool: Encode<'a, A::Database> + Type<A::Database>,
 {
     let mut arguments = A::default();
     for value in values {

@@ -1,8 +1,9 @@
 //! A transaction on either engine.
 
-use sqlx::{Sqlite, query_as_with, query_with};
+use sqlx::{query_as_with, query_with};
 
 use super::postgres::PostgresTransaction;
+use super::sqlite::Lent;
 use super::statement::{FromEitherRow, Statement};
 use super::{postgres, sqlite};
 use crate::{Act, StoreError};
@@ -18,12 +19,12 @@ pub(crate) struct Transaction {
 }
 
 enum Inner {
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Sqlite(Lent),
     Postgres(PostgresTransaction),
 }
 
 impl Transaction {
-    pub(super) fn sqlite(transaction: sqlx::Transaction<'static, Sqlite>, act: Act) -> Self {
+    pub(super) fn sqlite(transaction: Lent, act: Act) -> Self {
         Self { inner: Inner::Sqlite(transaction), act, has_failed: false }
     }
 
@@ -37,8 +38,9 @@ impl Transaction {
         let act = statement.act;
         let done = match &mut self.inner {
             Inner::Sqlite(inner) => {
-                let done =
-                    async { query_with(statement.sql(), statement.sqlite_arguments()?).execute(&mut **inner).await };
+                let done = async {
+                    query_with(statement.sql(), statement.sqlite_arguments()?).execute(inner.connection()).await
+                };
                 done.await.map(|done| done.rows_affected()).map_err(|error| sqlite::classify(act, error))
             }
             Inner::Postgres(inner) => {
@@ -62,7 +64,9 @@ impl Transaction {
         let row = match &mut self.inner {
             Inner::Sqlite(inner) => {
                 let row = async {
-                    query_as_with(statement.sql(), statement.sqlite_arguments()?).fetch_optional(&mut **inner).await
+                    query_as_with(statement.sql(), statement.sqlite_arguments()?)
+                        .fetch_optional(inner.connection())
+                        .await
                 };
                 row.await.map_err(|error| sqlite::classify(act, error))
             }
@@ -93,7 +97,7 @@ impl Transaction {
             return Err(StoreError::RolledBack(act));
         }
         match self.inner {
-            Inner::Sqlite(inner) => inner.commit().await.map_err(|error| sqlite::classify(act, error)),
+            Inner::Sqlite(mut inner) => inner.commit().await.map_err(|error| sqlite::classify(act, error)),
             Inner::Postgres(inner) => inner.commit(act).await,
         }
     }
@@ -102,7 +106,7 @@ impl Transaction {
     pub(crate) async fn roll_back(self) -> Result<(), StoreError> {
         let act = self.act;
         match self.inner {
-            Inner::Sqlite(inner) => inner.rollback().await.map_err(|error| sqlite::classify(act, error)),
+            Inner::Sqlite(mut inner) => inner.roll_back().await.map_err(|error| sqlite::classify(act, error)),
             Inner::Postgres(inner) => inner.roll_back(act).await,
         }
     }
