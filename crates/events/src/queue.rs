@@ -8,9 +8,10 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{EVENTS_PER_APPEND_MAX, EVENTS_QUEUED_MAX};
+use crate::limits::{EVENTS_APPEND_INTERVAL, EVENTS_PER_APPEND_MAX, EVENTS_QUEUED_MAX};
 use crate::publish::{Batch, Event, Events};
 
 #[cfg(test)]
@@ -64,6 +65,7 @@ impl QueueWriter {
     /// Runs until the token is cancelled; then publishes what is queued and ends.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut group = Vec::with_capacity(EVENTS_PER_APPEND_MAX);
+        let mut next_at = Instant::now();
         loop {
             let received = tokio::select! {
                 received = self.queued.recv_many(&mut group, EVENTS_PER_APPEND_MAX) => received,
@@ -72,11 +74,28 @@ impl QueueWriter {
             if received == 0 {
                 return;
             }
+            self.collect(&mut group, next_at, &shutdown).await;
             self.publish(std::mem::take(&mut group), &shutdown).await;
+            next_at = Instant::now() + EVENTS_APPEND_INTERVAL;
         }
         self.queued.close();
         while self.queued.recv_many(&mut group, EVENTS_PER_APPEND_MAX).await > 0 {
             self.publish(std::mem::take(&mut group), &shutdown).await;
+        }
+    }
+
+    /// Adds what comes until `until`. An append of their own costs the events of a busy time more than all else; nobody waits for
+    /// one, and the first after a quiet time is published at once.
+    async fn collect(&mut self, group: &mut Vec<Event>, until: Instant, shutdown: &CancellationToken) {
+        let room = |group: &Vec<Event>| EVENTS_PER_APPEND_MAX.saturating_sub(group.len());
+        if Instant::now() >= until || room(group) == 0 {
+            return;
+        }
+        shutdown.run_until_cancelled(tokio::time::sleep_until(until)).await;
+        while room(group) > 0
+            && let Ok(event) = self.queued.try_recv()
+        {
+            group.push(event);
         }
     }
 

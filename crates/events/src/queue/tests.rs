@@ -131,3 +131,29 @@ async fn as_many_events_are_appended_together_as_may_be() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_busy_time_share_an_append_and_the_first_waits_for_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), LogOptions::default()).unwrap();
+    let mut metrics = Registry::default();
+    let events = Events::new(log, Live::default(), EventMetrics::register(&mut metrics), &Health::default());
+    let mut reader = events.log().reader(events.log().first_offset());
+    let (queue, writer) = EventQueue::new(events.clone());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(writer.run(stop.clone()));
+    let begun = Instant::now();
+    queue.place().await.unwrap().fill(Event::connection(&source("first"), 1, true));
+    reader.next_batch(10, 1 << 20).await.unwrap();
+    let busy = Instant::now();
+    assert!(busy - begun < EVENTS_APPEND_INTERVAL);
+    for _ in 0..3 {
+        queue.place().await.unwrap().fill(Event::connection(&source("next"), 1, true));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(reader.next_batch(10, 1 << 20).await.unwrap().len(), 3);
+    assert!(busy.elapsed() <= 2 * EVENTS_APPEND_INTERVAL);
+    stop.cancel();
+    running.await.unwrap();
+    assert_eq!(publishes(&metrics), 2);
+}
