@@ -47,6 +47,7 @@ use sign_in::SignInLimiter;
 pub use signing_key::SigningKey;
 use templates::ParsedTemplates;
 
+use self::commands::CommandRuns;
 use crate::core::Core;
 
 /// People's side of Central: what the HTTP interface calls. Cheap to clone.
@@ -96,6 +97,10 @@ impl App {
 
     fn sessions(&self) -> &Sessions {
         &self.inner.core.sessions
+    }
+
+    fn command_runs(&self) -> &CommandRuns {
+        &self.inner.core.command_runs
     }
 
     fn last_seen(&self) -> &LastSeen {

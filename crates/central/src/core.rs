@@ -23,6 +23,7 @@ use readers::timeseries::TimeSeries;
 use registry::Registry;
 use storage::log::Log;
 
+use crate::app::commands::CommandRuns;
 use crate::app::signing_key::SigningKeys;
 use crate::data_folder::DataFolder;
 use crate::serve::Supervisor;
@@ -57,6 +58,8 @@ pub struct Parts {
     pub twins: Twins,
     /// What sessions are subscribed to, over a restart too.
     pub kept_sessions: KeptSessions,
+    /// Where runs of commands are stored.
+    pub command_runs: CommandRuns,
     /// Telemetry.
     pub telemetry: TimeSeries,
     /// Provisioning.

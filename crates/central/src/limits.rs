@@ -128,6 +128,12 @@ pub const ENROLLMENT_GROUPS_MAX: u32 = 1_000;
 /// Users of an application, and API tokens likewise.
 pub const USERS_MAX: u32 = 10_000;
 
+/// Runs of commands that wait to be stored; beyond it their callers wait with them.
+pub const COMMAND_RUNS_QUEUED_MAX: usize = 256;
+
+/// Runs stored with one `fsync`.
+pub const COMMAND_RUNS_PER_COMMIT_MAX: usize = 64;
+
 /// Runs of one command of one device that are kept.
 pub const COMMAND_RUNS_KEPT: u32 = 10;
 

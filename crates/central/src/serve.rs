@@ -56,6 +56,7 @@ use transport::server::{HubServer, ServerLimits};
 use transport::tls::{SwappableIdentity, server_config_swappable};
 
 use crate::app::App;
+use crate::app::commands::CommandRunWriter;
 use crate::app::signing_key::{SigningKeyError, SigningKeys};
 use crate::certificates::{self, CertificateError};
 use crate::config::{Config, ReadConfigError};
@@ -268,6 +269,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
     let events = Events::new(log.clone(), live.clone(), EventMetrics::register(&mut metrics), &health);
     let (connections, queue_writer) = EventQueue::new(events.clone());
     let (kept_sessions, kept_session_writer) = KeptSessions::new(registry.clone());
+    let (command_runs, command_run_writer) = CommandRunWriter::new(registry.clone());
     let (revocation, revoker) = Revocation::new(registry.clone());
     let (twins, twin_writer) = Twins::new(registry.clone(), sessions.clone());
     let provisioning = Provisioning::new(registry.clone(), applications.clone(), last_seen.clone(), &hub_metrics);
@@ -290,6 +292,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
     background.watch("outbox relay", relay.run(stop()));
     background.watch("revocation", revoker.run(stop()));
     background.watch("kept sessions", kept_session_writer.run(stop()));
+    background.watch("command runs", command_run_writer.run(stop()));
     background.watch("twin writer", twin_writer.run(stop()));
     telemetry.catalog().tell(health.condition("telemetry files"));
     start_readers(&runner, &background, last_seen_reader, telemetry_reader);
@@ -308,6 +311,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
         revocation,
         twins,
         kept_sessions,
+        command_runs,
         telemetry,
         provisioning,
         health,

@@ -35,7 +35,8 @@ use transport::server::{
 
 use crate::applications::Applications;
 use crate::authenticate::{AuthenticateError, Authenticator, KeysMark, Principal};
-use crate::kept_sessions::{KeepSessionError, KeptSessions};
+use crate::group_commit::GroupCommitError;
+use crate::kept_sessions::KeptSessions;
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
 use crate::metrics::HubMetrics;
 use crate::provisioning::{Enrollee, Provisioning};
@@ -462,10 +463,10 @@ fn without_stamps(properties: Bytes) -> Bytes {
     stamps.iter().fold(properties, |properties, name| bag::remove(&properties, name))
 }
 
-fn session_not_kept(identity: &Identity, error: &KeepSessionError) -> HubError {
+fn session_not_kept(identity: &Identity, error: &GroupCommitError) -> HubError {
     let is_news = match error {
-        KeepSessionError::Store(error) => !error.is_passing(),
-        KeepSessionError::Stopping => false,
+        GroupCommitError::Store(error) => !error.is_passing(),
+        GroupCommitError::Stopping => false,
     };
     if is_news {
         tracing::error!(%identity, error = error as &dyn std::error::Error, "subscriptions were not kept");

@@ -17,6 +17,7 @@ pub mod applications;
 mod authenticate;
 pub mod device_http;
 pub mod gateway;
+pub mod group_commit;
 pub mod kept_sessions;
 pub mod limits;
 pub mod metrics;

@@ -49,7 +49,7 @@ pub use access::{AccessMark, ChangedAccess, Ground};
 pub use api_tokens::ApiTokenRow;
 pub use applications::ApplicationRow;
 pub use attestations::AttestationRow;
-pub use commands::{CommandRow, CommandTarget};
+pub use commands::{CommandRow, CommandTarget, NewCommand};
 pub use devices::{
     AdmittedDevice, AdmittingGroup, ChangedDevice, CloudPropertyRow, DeviceChange, DeviceField, DeviceFilter,
     DeviceHead, DevicePage, DeviceQueried, DeviceRow, NewDevice, SymmetricKeys,

@@ -14,14 +14,18 @@ use std::time::Duration;
 use api::command::{DeviceCommand, DirectMethodAnswer, DirectMethodPayload, DirectMethodRequest};
 use bytes::Bytes;
 use events::clock::now_ms;
+use hub::group_commit::{GroupCommit, GroupCommits};
 use hub::sessions::{InvokeFailure, MethodTimeouts};
 use model::template::{Command, DeviceTemplate};
-use registry::{CommandRow, CommandTarget, StoreError, new_id};
+use registry::{CommandRow, CommandTarget, NewCommand, Registry, StoreError, new_id};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::properties::Place;
 use super::{Access, App, AppError};
-use crate::limits::{COMMAND_RESPONSE_TIMEOUT_DEFAULT, COMMAND_RUNS_KEPT};
+use crate::limits::{
+    COMMAND_RESPONSE_TIMEOUT_DEFAULT, COMMAND_RUNS_KEPT, COMMAND_RUNS_PER_COMMIT_MAX, COMMAND_RUNS_QUEUED_MAX,
+};
 
 impl From<InvokeFailure> for AppError {
     fn from(failure: InvokeFailure) -> Self {
@@ -33,6 +37,33 @@ impl From<InvokeFailure> for AppError {
                 Self::unprocessable("The command's name or request cannot be sent to a device.", Vec::new())
             }
         }
+    }
+}
+
+/// Stores runs, those of many callers in one commit.
+pub type CommandRuns = GroupCommit<NewCommand>;
+
+/// The one task that writes them.
+pub struct CommandRunWriter {
+    registry: Registry,
+    runs: GroupCommits<NewCommand>,
+}
+
+impl CommandRunWriter {
+    /// For a registry; the caller runs it.
+    pub fn new(registry: Registry) -> (CommandRuns, Self) {
+        let (sender, runs) = GroupCommit::new(COMMAND_RUNS_QUEUED_MAX, COMMAND_RUNS_PER_COMMIT_MAX);
+        (sender, Self { registry, runs })
+    }
+
+    /// Runs until the token is cancelled; then writes what is queued and ends.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { registry, runs } = self;
+        let write = |group: Vec<NewCommand>| {
+            let registry = registry.clone();
+            async move { registry.commands_add(&group, COMMAND_RUNS_KEPT).await }
+        };
+        runs.run(shutdown, write).await;
     }
 }
 
@@ -90,6 +121,16 @@ fn check_request(command: &Command, request: Option<&Value>) -> Result<(), AppEr
     checked.map_err(|error| AppError::fault(format!("/request{}", error.pointer), format!("request {}", error.message)))
 }
 
+/// What no row of the history could hold is refused before the device hears of it: it would fail for others too whose runs are
+/// stored with it.
+fn check_texts(place: Place<'_>, name: &str) -> Result<(), AppError> {
+    let texts = [place.module, place.component, Some(name)];
+    if texts.into_iter().flatten().any(|text| text.contains('\0')) {
+        return Err(AppError::BadRequest("A text must not hold the character U+0000.".to_owned()));
+    }
+    Ok(())
+}
+
 /// A wait a caller asked for, within what is allowed.
 fn wait(pointer: &str, asked: Option<i32>, least: i32, default: Duration) -> Result<Duration, AppError> {
     match asked {
@@ -125,6 +166,7 @@ impl App {
         if let Some(command) = declared(template.as_deref(), place, name)? {
             check_request(command, wanted.request.as_ref())?;
         }
+        check_texts(place, name)?;
         let connect = wait("/connectionTimeout", wanted.connection_timeout, 0, Duration::ZERO)?;
         let respond = wait("/responseTimeout", wanted.response_timeout, 5, COMMAND_RESPONSE_TIMEOUT_DEFAULT)?;
         let method = match place.component {
@@ -153,7 +195,8 @@ impl App {
             response_timeout_secs: wanted.response_timeout.map(i64::from),
             requested_ms,
         };
-        self.registry().command_add(application, &target(place, name), &row, COMMAND_RUNS_KEPT).await?;
+        let run = NewCommand { application: application.to_owned(), target: target(place, name), run: row.clone() };
+        self.command_runs().make(run).await?;
         tracing::info!(actor = access.actor().id(), %identity, command = name, status = code, "command run");
         outcome?;
         to_api(&row)

@@ -2,6 +2,7 @@
 
 use api::error::ErrorContext;
 use api::permission::Permission;
+use hub::group_commit::GroupCommitError;
 use hub::twins::ChangeTwinError;
 use registry::StoreError;
 
@@ -117,6 +118,15 @@ impl From<StoreError> for AppError {
             StoreError::Duplicate(..) => Self::Conflict("There is such a thing already.".to_owned()),
             StoreError::NulCharacter(_) => Self::BadRequest("A text must not hold the character U+0000.".to_owned()),
             error => Self::of_store(&error)(error.into()),
+        }
+    }
+}
+
+impl From<GroupCommitError> for AppError {
+    fn from(error: GroupCommitError) -> Self {
+        match error {
+            GroupCommitError::Store(error) => Self::of_store(&error)(error.into()),
+            error @ GroupCommitError::Stopping => Self::internal("the change could not be made", error),
         }
     }
 }

@@ -10,7 +10,7 @@ use registry::{
 use testkit::postgres::PostgresServer;
 use tokio::task::JoinSet;
 
-use crate::devices::{run, target};
+use crate::devices::{of, run, target};
 use crate::rig::{APP, Place, Rig, change, keys, list_all, on_both_engines, put};
 
 /// Tasks at the same time.
@@ -108,7 +108,7 @@ async fn the_limit_of_command_runs_holds(rig: Rig) {
     at_once(&rig, |registry, n| async move {
         for m in 0..4_u64 {
             let requested_ms = i64::try_from(10 * m + n).unwrap();
-            registry.command_add(APP, &target("d"), &run(format!("{n}-{m}"), requested_ms), 5).await.unwrap();
+            registry.commands_add(&[of(target("d"), run(format!("{n}-{m}"), requested_ms))], 5).await.unwrap();
         }
     })
     .await;

@@ -3,7 +3,7 @@
 use registry::limits::LIST_TEXTS_MAX;
 use registry::{
     AttestationRow, CommandRow, CommandTarget, Comparison, DeviceField, DeviceFilter, DeviceManifestRow, DevicePage,
-    ManifestRow, NewDevice, Precondition, RelationshipRow, StoreError, TemplateRow,
+    ManifestRow, NewCommand, NewDevice, Precondition, RelationshipRow, StoreError, TemplateRow, new_id,
 };
 
 use crate::rig::{APP, MANY, OTHER, Rig, change, keys, list_all, on_both_engines, put};
@@ -23,6 +23,7 @@ on_both_engines!(
     an_attestation_wins_and_takes_its_keys_along,
     templates_are_stored_found_and_protected,
     manifests_are_stored_and_copied_to_devices,
+    a_run_of_a_device_that_is_gone_takes_no_other_with_it,
     only_the_newest_runs_of_a_command_are_kept,
     what_belongs_to_a_device_goes_with_it,
 );
@@ -381,20 +382,32 @@ pub fn run(id: String, requested_ms: i64) -> CommandRow {
     }
 }
 
+pub(super) fn of(target: CommandTarget, run: CommandRow) -> NewCommand {
+    NewCommand { application: APP.to_owned(), target, run }
+}
+
+async fn a_run_of_a_device_that_is_gone_takes_no_other_with_it(rig: Rig) {
+    rig.device("pump").await;
+    let runs = ["pump", "gone", "pump"].map(|device| of(target(device), run(new_id(), 1)));
+    rig.registry.commands_add(&runs, 2).await.unwrap();
+    assert_eq!(rig.registry.command_history(APP, &target("pump")).await.unwrap().len(), 2);
+    assert_eq!(rig.registry.command_history(APP, &target("gone")).await.unwrap(), []);
+}
+
 async fn only_the_newest_runs_of_a_command_are_kept(rig: Rig) {
     rig.device("pump").await;
     for n in 0..5 {
-        rig.registry.command_add(APP, &target("pump"), &run(format!("run{n}"), n), 2).await.unwrap();
+        rig.registry.commands_add(&[of(target("pump"), run(format!("run{n}"), n))], 2).await.unwrap();
     }
     let other = CommandTarget { module: "m".to_owned(), ..target("pump") };
-    rig.registry.command_add(APP, &other, &run("other".to_owned(), 9), 2).await.unwrap();
+    rig.registry.commands_add(&[of(other, run("other".to_owned(), 9))], 2).await.unwrap();
     let kept = rig.registry.command_history(APP, &target("pump")).await.unwrap();
     assert_eq!(kept, [run("run4".to_owned(), 4), run("run3".to_owned(), 3)]);
 }
 
 async fn what_belongs_to_a_device_goes_with_it(rig: Rig) {
     rig.device("d").await;
-    rig.registry.command_add(APP, &target("d"), &run("r".to_owned(), 1), 2).await.unwrap();
+    rig.registry.commands_add(&[of(target("d"), run("r".to_owned(), 1))], 2).await.unwrap();
     rig.registry.cloud_properties_write(APP, "d", &[pair_some("a")], false, 7).await.unwrap();
     rig.registry.attestation_put(APP, "d", &AttestationRow { keys: keys("x"), updated_ms: 7 }).await.unwrap();
     assert!(rig.registry.device_delete(APP, "d", 9).await.unwrap());
