@@ -11,6 +11,7 @@ work has threads of its own, so both numbers are given: accepting (what the peer
 
 import argparse
 import base64
+import concurrent.futures
 import contextlib
 import datetime
 import hashlib
@@ -43,6 +44,9 @@ CONNECTS = 4000
 STAYING = 50
 COMING = 2_000
 FLEET_DEVICES = (1_000, 100_000)
+# Who calls direct methods at the same time, each of a device of its own, and how often.
+METHOD_CALLERS = (1, 8)
+METHOD_CALLS = 500
 MESSAGE_BYTES = 150
 IDLE_WARM_UP = 50
 IDLE_CONNECTIONS = 1000
@@ -452,6 +456,52 @@ def fleet_table(rows: list[dict]) -> list[str]:
     return lines
 
 
+def methods(rounds: int) -> list[dict]:
+    """Processor time of Central for a command over REST that the device answers at once, from callers side by side."""
+    rows = []
+    for callers in METHOD_CALLERS:
+        samples = []
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory() as name:
+                folder = pathlib.Path(name)
+                with central(folder) as (process, data, rest):
+                    clients = folder / "clients.tsv"
+                    clients.write_text("".join(device_line(rest, f"bench-{i}") for i in range(callers)))
+                    server = Server("tidegate", rest.mqtts, data / "ca.pem", process.pid, "")
+                    command = load_command(server, clients, 1, 1, 0) + ["--answer"]
+                    answering = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+                    try:
+                        answering.stdout.readline()
+                        before, started = cpu_seconds(process.pid), time.monotonic()
+                        with concurrent.futures.ThreadPoolExecutor(callers) as pool:
+                            list(pool.map(lambda i: call_methods(rest, f"bench-{i}"), range(callers)))
+                        calls, seconds = callers * METHOD_CALLS, time.monotonic() - started
+                        samples.append({"cpu_us": (cpu_seconds(process.pid) - before) / calls * 1e6, "per_second": calls / seconds})
+                    finally:
+                        answering.kill()
+                        answering.wait()
+        rows.append({"callers": callers} | {key: statistics.median(s[key] for s in samples) for key in ("cpu_us", "per_second")})
+        print(f"methods {rows[-1]}", file=sys.stderr)
+    return rows
+
+
+def call_methods(rest: Rest, device: str):
+    connection = http.client.HTTPSConnection("localhost", rest.https, context=rest.tls)
+    headers = {"Authorization": rest.token, "Content-Type": "application/json"}
+    path = f"/api/devices/{device}/commands/blink?api-version=2022-10-31-preview"
+    for _ in range(METHOD_CALLS):
+        connection.request("POST", path, '{"request":{"times":3}}', headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status not in (200, 201):
+            raise SystemExit(f"bench: a command: {answer.status} {text[:300]!r}")
+
+
+def methods_table(rows: list[dict]) -> list[str]:
+    lines = ["| Callers | CPU µs a command | commands/s |", "| --- | --- | --- |"]
+    return lines + [f"| {row['callers']} | {row['cpu_us']:.0f} | {row['per_second']:,.0f} |" for row in rows]
+
+
 def central_start() -> dict:
     """From the start of the process on an existing folder to `ready`, and its memory when nothing happens."""
     with tempfile.TemporaryDirectory() as name_folder:
@@ -575,6 +625,7 @@ def report(results: dict, options: argparse.Namespace) -> str:
         "", "## A connection", "", "Made, let in and ended, one after the other; Tidegate checks a token of the device's own.", "",
         *connects_table(results["connects"]),
         "", f"## {STAYING} clients that stay, while {COMING:,} others come and go", "", *storm_table(results["storm"]),
+        "", "## A command", "", "Over REST, which the device answers at once.", "", *methods_table(results["methods"]),
         "", "## A large fleet", "", "One request after the other; medians.", "",
         *fleet_table(results["fleet"]),
         "", "## Central", "", "| What | Value |", "| --- | --- |",
@@ -603,7 +654,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seconds", type=float, default=8)
-    arguments.add_argument("--only", choices=["ingest", "idle", "connects", "storm", "fleet", "start", "edge"], help="print one scenario, write nothing")
+    arguments.add_argument("--only", choices=["ingest", "idle", "connects", "storm", "methods", "fleet", "start", "edge"], help="print one scenario, write nothing")
     arguments.add_argument("--servers", default=",".join(SERVERS), help="with --only: which servers")
     arguments.add_argument("--no-build", action="store_true", help="take the build as it is")
     options = arguments.parse_args()
@@ -618,6 +669,7 @@ def main():
             "idle": lambda: idle_connection_kib(tls, [server for server in servers if server != "rumqttd"]),
             "connects": lambda: connects(tls, options.rounds, [server for server in servers if server != "rumqttd"]),
             "storm": lambda: storm(tls, options.rounds, [server for server in servers if server != "rumqttd"]),
+            "methods": lambda: methods(options.rounds),
             "fleet": lambda: fleet(options.rounds),
             "start": central_start,
             "edge": edge_memory,

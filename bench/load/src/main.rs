@@ -4,7 +4,8 @@
 //! The same program, flags and messages are used against every server of a comparison, so that only the server differs.
 //! Prints one JSON object: messages acknowledged, seconds, and the time from sending to acknowledgement.
 //!
-//! With `--connects`, connections are made and ended instead, so many at once, and no message is sent.
+//! With `--connects`, connections are made and ended instead, so many at once, and no message is sent. With `--answer`, each
+//! client answers direct methods until it is ended.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use clap::Parser;
 use protocol::mqtt::decode::decode;
 use protocol::mqtt::encode;
-use protocol::mqtt::packet::{Connect, ConnectReturnCode, Packet, Text};
+use protocol::mqtt::packet::{Connect, ConnectReturnCode, Packet, QoS, Text};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,6 +33,8 @@ const READ_BYTES: usize = 16 * 1024;
 const WINDOW_MAX: u16 = 10_000;
 /// Attempts of a client that comes and goes.
 const CONNECT_ATTEMPTS_MAX: u32 = 20;
+/// Where direct methods come.
+const METHODS: &str = "$iothub/methods/POST/#";
 /// The packet that ends a session.
 const DISCONNECT: [u8; 2] = [0xe0, 0];
 /// How long a server may take to answer at all.
@@ -72,6 +75,9 @@ struct Options {
     /// With `--connects`: take up the TLS session of an earlier connection where the server lets us.
     #[arg(long, requires = "connects")]
     resume: bool,
+    /// Answer direct methods instead of sending, until ended; prints a line once all are subscribed.
+    #[arg(long, conflicts_with = "connects")]
+    answer: bool,
 }
 
 struct Client {
@@ -97,6 +103,9 @@ async fn main() -> Result<()> {
     for client in clients {
         let stream = connect(&options, &connector, &client).await.with_context(|| format!("client {}", client.id))?;
         streams.push((stream, client.topic));
+    }
+    if options.answer {
+        return answer_methods(streams.into_iter().map(|(stream, _)| stream)).await;
     }
     let connections = streams.len();
     let payload = payload(options.size);
@@ -157,6 +166,54 @@ async fn connect_and_leave(
     let seconds = started.elapsed().as_secs_f64();
     print(&serde_json::json!({ "connects": connects, "resumed": resumed, "seconds": seconds }));
     Ok(())
+}
+
+/// Every direct method is answered with status 200 and the payload it came with.
+async fn answer_methods(streams: impl Iterator<Item = TlsStream<TcpStream>>) -> Result<()> {
+    let mut tasks = JoinSet::new();
+    let mut subscribed = Vec::new();
+    for mut stream in streams {
+        let filters = vec![(Text::from(METHODS), QoS::AtMostOnce)];
+        let mut output = BytesMut::new();
+        encode::encode(&Packet::Subscribe { packet_id: 1, filters }, &mut output)?;
+        stream.write_all(&output).await?;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        subscribed.push(told);
+        tasks.spawn(answer(stream, tell));
+    }
+    for told in subscribed {
+        told.await?;
+    }
+    print(&serde_json::json!({ "subscribed": tasks.len() }));
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+async fn answer(mut stream: TlsStream<TcpStream>, subscribed: tokio::sync::oneshot::Sender<()>) -> Result<()> {
+    let mut subscribed = Some(subscribed);
+    let (mut input, mut output) = (BytesMut::with_capacity(READ_BYTES), BytesMut::new());
+    loop {
+        while let Some(packet) = decode(&mut input)? {
+            match packet {
+                Packet::SubAck { .. } => {
+                    subscribed.take().and_then(|subscribed| subscribed.send(()).ok());
+                }
+                Packet::Publish(method) => {
+                    let (_, request) = method.topic.rsplit_once("$rid=").context("a method without a request id")?;
+                    let topic = [b"$iothub/methods/res/200/?$rid=", request.as_bytes()];
+                    encode::publish_topic(&topic, None, &method.payload, &mut output)?;
+                }
+                _ => {}
+            }
+        }
+        stream.write_all_buf(&mut output).await?;
+        input.reserve(READ_BYTES);
+        if stream.read_buf(&mut input).await? == 0 {
+            bail!("the server closed the connection");
+        }
+    }
 }
 
 /// Connects as a device does, which tries again when a busy server has no place for it.
