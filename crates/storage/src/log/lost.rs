@@ -15,15 +15,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::acknowledged;
 use super::cursor::{CursorError, Hole, SegmentCursor, Step};
-use super::recovery::{draw_salt, failed, list_bases};
+use super::recovery::{draw_salt, failed, list_bases, read_header};
 use super::segment::{
-    CreateSegmentError, DecodeSegmentError, GROUP_HEADER_BYTES, GroupHeader, GroupRecords, SEGMENT_HEADER_BYTES,
-    SegmentHeader, VERSION, create_segment, salt_of_group, segment_path,
+    CreateSegmentError, DecodeSegmentError, GROUP_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, VERSION,
+    create_segment, salt_of_group, segment_path,
 };
+use super::whole_group::{WholeGroup, next_whole_group};
 use super::{Environment, Offset, OpenLogError};
 use crate::envelope::{self, Kind};
 use crate::file_layer::{Access, FileLayer, LayerFile, read_exact_at, write_all_at};
@@ -127,6 +129,13 @@ pub(super) fn accept_loss_in(
     let locked = files.lock(&lock_path).map_err(failed("lock", &lock_path))?;
     let _folder = locked.ok_or_else(|| OpenLogError::InUse { dir: dir.to_owned() })?;
     let bases = list_bases(files, dir)?;
+    for &base in &bases {
+        let path = segment_path(dir, base);
+        let file = files.open(&path).map_err(failed("open", &path))?;
+        if let Err(error @ OpenLogError::UnknownVersion { .. }) = read_header(&*file, &path) {
+            return Err(error);
+        }
+    }
     let acknowledged = acknowledged::read(files, dir)?.unwrap_or_default();
     let mut search = Search { files, dir, lost: Lost::read(files, dir)?, found: Vec::new(), end: None };
     for (index, &base) in bases.iter().enumerate() {
@@ -176,11 +185,12 @@ impl Search<'_> {
         }
         match SegmentHeader::decode(&bytes) {
             Ok(header) if header.base == base => return Ok(Some(header)),
-            Err(DecodeSegmentError::Version(version)) if self.first_group(file, path, base)?.is_none() => {
+            // Whatever its groups look like: it is left as it is.
+            Err(DecodeSegmentError::Version(version)) => {
                 return Err(OpenLogError::UnknownVersion { segment: path.to_owned(), version, known: VERSION });
             }
             Ok(_) => return Ok(None),
-            Err(_) => {}
+            Err(DecodeSegmentError::Damaged) => {}
         }
         let Some((salt, appended_at_ms)) = self.first_group(file, path, base)? else { return Ok(None) };
         let (previous_base, previous_bytes) = self.end.map_or((Offset(0), 0), |(base, at_byte, _)| (base, at_byte));
@@ -228,8 +238,9 @@ impl Search<'_> {
                 Err(CursorError::Io(source)) => return Err(failed("read", path)(source)),
                 Err(CursorError::Corrupt { at_byte }) => {
                     let rest = cursor.rest(file_bytes, self.files).map_err(failed("read", path))?;
-                    let Some((within, next)) = next_whole_group(&rest, salt, cursor.offset()) else { break };
-                    let to_byte = at_byte + within as u64;
+                    let found = next_whole_group(&Bytes::from(rest), 0, salt, cursor.offset());
+                    let Some(WholeGroup { at, records, .. }) = found else { break };
+                    let (to_byte, next) = (at_byte + at as u64, records.next_offset());
                     self.lose(base, (at_byte, to_byte), (cursor.offset(), next), "its records are broken")?;
                     cursor.jump_to(to_byte, next);
                 }
@@ -295,15 +306,6 @@ impl Search<'_> {
         tracing::error!(segment = %path.display(), now = %place.display(), "a log segment cannot be read");
         Ok(())
     }
-}
-
-/// The next group that is whole, and where it begins. One that was written later than what is broken.
-fn next_whole_group(bytes: &[u8], salt: u32, broken: Offset) -> Option<(usize, Offset)> {
-    (0..bytes.len().saturating_sub(GROUP_HEADER_BYTES - 1)).find_map(|at| {
-        let header = GroupHeader::decode(&bytes[at..], salt).filter(|header| header.first >= broken)?;
-        let body = bytes[at + GROUP_HEADER_BYTES..].get(..header.body_bytes as usize)?;
-        GroupRecords::new(&header, bytes::Bytes::copy_from_slice(body)).map(|_| (at, header.first))
-    })
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@
 //! | `salvage` | reading what is intact in one that is damaged |
 //! | `acknowledged` | how far records were acknowledged |
 //! | `lost` | going on without what is damaged |
+//! | `whole_group` | the next group that is whole, past damage |
 //! | `state` | what they share |
 
 mod acknowledged;
@@ -37,6 +38,7 @@ mod retention;
 mod salvage;
 mod segment;
 mod state;
+mod whole_group;
 mod writer;
 
 use std::fmt;

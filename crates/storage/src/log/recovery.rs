@@ -314,7 +314,7 @@ fn check_newest(
     Ok((cursor.offset(), cut))
 }
 
-fn read_header(file: &dyn LayerFile, path: &Path) -> Result<SegmentHeader, OpenLogError> {
+pub(super) fn read_header(file: &dyn LayerFile, path: &Path) -> Result<SegmentHeader, OpenLogError> {
     let corrupt = |what| OpenLogError::Corrupt { segment: path.to_owned(), at_byte: 0, what };
     let mut header = [0; SEGMENT_HEADER_BYTES as usize];
     read_exact_at(file, &mut header, 0).map_err(|source| match source.kind() {

@@ -10,10 +10,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::recovery::failed;
-use super::segment::{
-    GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, GroupRecords, SEGMENT_HEADER_BYTES, parse_segment_name, segment_path,
-    stored_salt,
-};
+use super::segment::{SEGMENT_HEADER_BYTES, parse_segment_name, segment_path};
+use super::whole_group::{WholeGroup, next_whole_group, salt_of_segment};
 use super::{Offset, OpenLogError, Record};
 use crate::file_layer::{FileLayer, read_exact_at};
 
@@ -72,18 +70,18 @@ fn salvage_segment<E>(
     lost: &mut Vec<MissingPart>,
     each: &mut impl FnMut(Record) -> Result<(), E>,
 ) -> Result<Offset, E> {
-    // Of a header that is damaged, too: if its salt is not what it was, no group fits it.
-    let salt = stored_salt(&bytes);
+    // If the salt cannot be told, no group fits it.
+    let salt = salt_of_segment(&bytes);
     let mut at = SEGMENT_HEADER_BYTES as usize;
     while at < bytes.len() {
-        let found = salt.and_then(|salt| find_group(&bytes, at, salt, next));
-        let (start, end) = found.as_ref().map_or((bytes.len(), bytes.len()), |found| (found.0, found.1.end_byte));
-        let first = found.as_ref().map_or(next, |(_, group)| group.records.next_offset());
+        let found = salt.and_then(|salt| next_whole_group(&bytes, at, salt, next));
+        let (start, end) = found.as_ref().map_or((bytes.len(), bytes.len()), |found| (found.at, found.end));
+        let first = found.as_ref().map_or(next, |found| found.records.next_offset());
         if start > at || first > next {
             let (bytes, records) = (at as u64..start as u64, next.0..first.0);
             lost.push(MissingPart { segment: segment.to_owned(), bytes, records });
         }
-        if let Some((_, GroupAt { mut records, .. })) = found {
+        if let Some(WholeGroup { mut records, .. }) = found {
             next = records.end();
             while let Some(record) = records.take_next() {
                 each(record)?;
@@ -92,34 +90,6 @@ fn salvage_segment<E>(
         at = end;
     }
     Ok(next)
-}
-
-/// A group, and where it ends.
-struct GroupAt {
-    records: GroupRecords,
-    end_byte: usize,
-}
-
-/// The group that begins there, if it is intact.
-fn group_at(bytes: &Bytes, at: usize, salt: u32) -> Option<GroupAt> {
-    let header = GroupHeader::decode(bytes.get(at..at + GROUP_HEADER_BYTES)?, salt)?;
-    let body_at = at + GROUP_HEADER_BYTES;
-    let end_byte = body_at.checked_add(header.body_bytes as usize).filter(|end| *end <= bytes.len())?;
-    let records = GroupRecords::new(&header, bytes.slice(body_at..end_byte))?;
-    Some(GroupAt { records, end_byte })
-}
-
-/// The next intact group from a byte on, none of whose records was handed out before.
-fn find_group(bytes: &Bytes, from: usize, salt: u32, next: Offset) -> Option<(usize, GroupAt)> {
-    let mut from = from;
-    loop {
-        if let Some(group) = group_at(bytes, from, salt).filter(|group| group.records.next_offset() >= next) {
-            return Some((from, group));
-        }
-        // The magic stands behind the checksum.
-        let magic = bytes.get(from + 5..)?.windows(GROUP_MAGIC.len()).position(|window| window == GROUP_MAGIC)?;
-        from += magic + 1;
-    }
 }
 
 #[cfg(test)]

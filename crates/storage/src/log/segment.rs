@@ -120,7 +120,10 @@ impl SegmentHeader {
         }
         // Before the checksum: a later version may have put it elsewhere.
         if version != VERSION {
-            return Err(DecodeSegmentError::Version(version));
+            return Err(match is_ours_but_for_a_byte(header, version) {
+                true => DecodeSegmentError::Damaged,
+                false => DecodeSegmentError::Version(version),
+            });
         }
         let decoded = SegmentHeader {
             salt: rest.get_u32_le(),
@@ -132,6 +135,16 @@ impl SegmentHeader {
         let intact = rest.get_u32_le() == crc32fast::hash(&header[..48]);
         if intact { Ok(decoded) } else { Err(DecodeSegmentError::Damaged) }
     }
+}
+
+/// Whether one byte of the version is damaged: with the one of ours in its place the checksum fits, which a program of a later
+/// version would not have written. Where more than a byte differs it counts as later, as then everything is left as it is.
+fn is_ours_but_for_a_byte(header: &[u8; SEGMENT_HEADER_BYTES as usize], version: u32) -> bool {
+    let differing =
+        version.to_le_bytes().iter().zip(VERSION.to_le_bytes()).filter(|(found, ours)| **found != *ours).count();
+    let mut ours = *header;
+    ours[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    differing == 1 && ours[48..] == crc32fast::hash(&ours[..48]).to_le_bytes()
 }
 
 /// Why a new segment is not there. The difference decides whether the log may go on.

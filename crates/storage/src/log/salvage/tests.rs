@@ -2,6 +2,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::log::segment::GROUP_HEADER_BYTES;
 use crate::log::{Environment, Log, LogOptions};
 use crate::testing::FaultyFiles;
 
@@ -82,8 +83,9 @@ fn a_missing_file_a_damaged_header_and_a_cut_end_lose_no_more_than_that() {
     let bases: Vec<_> =
         all.iter().map(|path| parse_segment_name(path.file_name().unwrap().to_str().unwrap()).unwrap().0).collect();
     files.take(&all[1]).unwrap();
-    // Of its creation time, which nobody needs.
+    // Of its creation time, which nobody needs; of its salt, which the first group tells.
     flip(&files, &all[2], 25);
+    flip(&files, &all[2], 13);
     let (found, lost) = read(&files);
     assert_eq!(found, (0..bases[1]).chain(bases[2]..40).collect::<Vec<_>>());
     assert_eq!(lost, [MissingPart { segment: all[1].clone(), bytes: 0..0, records: bases[1]..bases[2] }]);

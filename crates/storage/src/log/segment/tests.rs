@@ -71,7 +71,14 @@ fn every_changed_byte_of_a_segment_header_is_noticed() {
     }
     let mut newer = header.encode();
     newer[8] = 2;
+    assert_eq!(SegmentHeader::decode(&newer), Err(DecodeSegmentError::Damaged), "the checksum is that of version 1");
+    let crc = crc32fast::hash(&newer[..48]);
+    newer[48..].copy_from_slice(&crc.to_le_bytes());
     assert_eq!(SegmentHeader::decode(&newer), Err(DecodeSegmentError::Version(2)));
+    // More than a byte: rather too much is left alone.
+    let mut newer = header.encode();
+    newer[8..12].copy_from_slice(&9999_u32.to_le_bytes());
+    assert_eq!(SegmentHeader::decode(&newer), Err(DecodeSegmentError::Version(9999)));
 }
 
 #[test]
