@@ -72,11 +72,17 @@ pub(super) fn set_aside(
     for dir in [part.parent().unwrap_or(dir), &place, &folder, dir] {
         files.sync_dir(dir).map_err(failed)?;
     }
-    Ok(format!(
-        "{}; it was set aside as {}, and another one begun. Start once with --accept-data-loss to deliver what is intact in it",
-        crate::error_chain(why),
-        place.display()
-    ))
+    let (why, place) = (crate::error_chain(why), place.display());
+    Ok(match name == POSITIONS {
+        true => format!(
+            "{why}; it was set aside as {place}. How far the queues were delivered is not known any more: everything they still \
+             hold is delivered, and some of it may come twice"
+        ),
+        false => format!(
+            "{why}; it was set aside as {place}, and another one begun. Start once with --accept-data-loss to deliver what is \
+             intact in it"
+        ),
+    })
 }
 
 /// What cannot be salvaged now stays where it is.
@@ -86,6 +92,29 @@ enum SalvageError {
     Open(#[from] OpenLogError),
     #[error("the log takes no more")]
     Append(#[from] AppendError),
+    #[error("how far it had been delivered cannot be told")]
+    Positions(#[from] CheckpointError),
+}
+
+/// How far what was set aside had been delivered. Where that is damaged, all of it counts as not delivered, which is said.
+fn positions_of(
+    place: &Path,
+    environment: &Environment,
+    told: &mut Vec<String>,
+) -> Result<Option<Checkpoints>, CheckpointError> {
+    match Checkpoints::open_on(&place.join(POSITIONS), Arc::clone(&environment.files)) {
+        Ok(positions) => Ok(Some(positions)),
+        Err(error @ CheckpointError::Corrupt { .. }) => {
+            told.push(format!(
+                "{}: how far {} had been delivered is not known; everything in it is delivered, and some of it may come twice",
+                crate::error_chain(&error),
+                place.display()
+            ));
+            Ok(None)
+        }
+        // What a later version wrote, or what the disk does not give now, is left where it is.
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes everything that is intact in what was set aside into the log, and says what is lost. Blocks.
@@ -111,23 +140,25 @@ fn salvage_each(dir: &Path, environment: &Environment, log: &Log) -> Result<Vec<
         let place = folder.join(number.to_string());
         let parts = files.list(&place).map_err(failed)?;
         let Some(part) = parts.iter().find(|name| *name != POSITIONS) else { continue };
-        let mut salvaging = Salvaging::new(&place, part == LOG, environment, log);
-        match salvaging.run(files, &place.join(part)) {
-            Ok(lost) => told.extend(lost),
+        let salvaged = positions_of(&place, environment, &mut told).map_err(SalvageError::from).and_then(|positions| {
+            let mut salvaging = Salvaging::new(positions, part == LOG, log);
+            let lost = salvaging.run(files, &place.join(part))?;
+            Ok((lost, salvaging.messages))
+        });
+        let messages = match salvaged {
+            Ok((lost, messages)) => {
+                told.extend(lost);
+                messages
+            }
             Err(error) => {
                 told.push(format!("{} cannot be read: {}", place.display(), crate::error_chain(&error)));
                 continue;
             }
-        }
+        };
         let done = folder.join(format!("{number}{SALVAGED}"));
         files.rename(&place, &done).map_err(failed)?;
         files.sync_dir(&folder).map_err(failed)?;
-        told.push(format!(
-            "{} messages of {} wait again; it is kept as {}",
-            salvaging.messages,
-            place.display(),
-            done.display()
-        ));
+        told.push(format!("{messages} messages of {} wait again; it is kept as {}", place.display(), done.display()));
     }
     Ok(told)
 }
@@ -145,8 +176,7 @@ struct Salvaging<'a> {
 }
 
 impl<'a> Salvaging<'a> {
-    fn new(place: &Path, is_log: bool, environment: &Environment, log: &'a Log) -> Self {
-        let positions = Checkpoints::open_on(&place.join(POSITIONS), Arc::clone(&environment.files)).ok();
+    fn new(positions: Option<Checkpoints>, is_log: bool, log: &'a Log) -> Self {
         Self { is_log, positions, log, batch: Batch::default(), batched: 0, messages: 0, unknown: 0 }
     }
 

@@ -99,3 +99,43 @@ async fn damage_to_what_was_set_aside_or_to_the_positions_ends_nothing_else() {
     of_away.dedup();
     assert_eq!(of_away, (0..20).collect::<Vec<_>>(), "{:?}", queues.damage());
 }
+
+#[tokio::test]
+async fn positions_that_cannot_be_read_are_told_before_anything_comes_twice() {
+    let mut rig = Rig::new();
+    filled(&rig, 12, 3).await;
+    flip(&rig, &Path::new(DIR).join(POSITIONS), 3);
+    let queues = rig.open();
+    let [told] = queues.damage() else { panic!("{:?}", queues.damage()) };
+    assert!(told.contains("damaged/1") && told.contains("may come twice"), "{told}");
+    assert_eq!(deliver_all(&queues, &upstream().endpoint).await, (0..12).collect::<Vec<_>>());
+    drop(queues);
+
+    // Those of what was set aside.
+    let second = segments(&rig, "log").pop().unwrap();
+    flip(&rig, &second, 20);
+    drop(rig.open());
+    let positions = Path::new(DIR).join("damaged/2").join(POSITIONS);
+    flip(&rig, &positions, 3);
+    rig.accept_loss = true;
+    let queues = rig.open();
+    let told = queues.damage().join(" | ");
+    assert!(told.contains("damaged/2 had been delivered is not known") && told.contains("wait again"), "{told}");
+    let again = deliver_all(&queues, &upstream().endpoint).await;
+    assert_eq!(again, [11], "what was still there of the delivered ones");
+    drop(queues);
+
+    // What a later version wrote is no damage: it is left alone, and nothing is delivered by guessing.
+    let third = segments(&rig, "log").pop().unwrap();
+    flip(&rig, &third, 20);
+    rig.accept_loss = false;
+    drop(rig.open());
+    let positions = Path::new(DIR).join("damaged/3").join(POSITIONS);
+    rig.files.put(&positions, b"tidegate-checkpoints 2\ncrc32 85052055\n".to_vec());
+    rig.accept_loss = true;
+    let queues = rig.open();
+    let told = queues.damage().join(" | ");
+    assert!(told.contains("damaged/3 cannot be read") && told.contains("version 2"), "{told}");
+    assert_eq!(deliver_all(&queues, &upstream().endpoint).await, Vec::<usize>::new());
+    assert!(rig.files.contents(&positions).is_some(), "it stays");
+}
