@@ -20,7 +20,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use readers::timeseries::{CatalogSegment, newest_committed};
-use registry::{OpenRegistryError, Registry, Survey};
+use registry::{Look, OpenRegistryError, Registry, Survey};
 use serde::{Deserialize, Serialize};
 use storage::envelope::{self, Kind, OpenEnvelopeError};
 use storage::log::OpenLogError;
@@ -190,7 +190,7 @@ impl Backup {
         remove(&snapshot)?;
         Registry::snapshot(&self.from.registry(), &snapshot).await?;
         self.note("registry.db", measure(&snapshot)?);
-        let survey = Survey::of_file(&snapshot).await?.unwrap_or_default();
+        let survey = Survey::of_file(&snapshot, Look::Start).await?.unwrap_or_default();
         let stored = survey.checkpoint(readers::timeseries::reader::NAME.name).unwrap_or(0);
         if let Some(newest) = newest.filter(|newest| *newest > stored) {
             let path = telemetry.display().to_string();

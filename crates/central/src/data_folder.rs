@@ -277,6 +277,22 @@ impl DataFolder {
         Ok(FolderLock { _file: file })
     }
 
+    /// Whether a `serve` runs on it. Leaves everything as it is; a `serve` that starts in the very moment this looks is refused.
+    pub fn is_served(&self) -> Result<bool, DataFolderError> {
+        let path = self.root.join("serve.lock");
+        let failed = |act, source| DataFolderError::Io { act, path: path.clone(), source };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(failed("open", source)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(failed("lock", source)),
+        }
+    }
+
     /// The id in a guarded folder's marker; `None` when folder or marker are missing.
     pub fn marker(&self, guarded: Guarded) -> Result<Option<String>, DataFolderError> {
         let path = self.guarded(guarded).join(MARKER);

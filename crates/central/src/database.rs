@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use registry::{DatabaseUrl, OpenRegistryError, ParseDatabaseUrlError, Registry, Survey};
+use registry::{DatabaseUrl, Look, OpenRegistryError, ParseDatabaseUrlError, Registry, Survey};
 use storage::file_layer::Access;
 
 use crate::data_folder::{DataFolder, DataFolderError};
@@ -129,9 +129,9 @@ impl Database {
     }
 
     /// Looks at the registry in it without changing anything; `None` when nothing was ever in it.
-    pub async fn survey(&self, folder: &DataFolder) -> Result<Option<Survey>, OpenRegistryError> {
+    pub async fn survey(&self, folder: &DataFolder, look: Look) -> Result<Option<Survey>, OpenRegistryError> {
         match self {
-            Self::Folder => Survey::of_file(&folder.registry()).await,
+            Self::Folder => Survey::of_file(&folder.registry(), look).await,
             Self::Server(url) => Survey::of_server(url).await,
         }
     }

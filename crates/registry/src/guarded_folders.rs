@@ -1,6 +1,6 @@
 //! Markers of the folders that must not vanish unnoticed, and the losses an operator accepted.
 
-use super::engine::{Locks, Statement};
+use super::engine::{Engine, Locks, Statement};
 use super::{Registry, StoreError};
 
 const TABLE: &str = "guarded_folders";
@@ -59,12 +59,12 @@ impl Registry {
     pub async fn data_loss_record(&self, detail: &str, now_ms: i64) -> Result<(), StoreError> {
         self.engine.execute(record_loss(detail, now_ms)).await.map(drop)
     }
+}
 
-    /// Every accepted loss, oldest first: when, and what.
-    pub async fn data_losses_list(&self) -> Result<Vec<(i64, String)>, StoreError> {
-        let sql = "SELECT accepted_ms, detail FROM data_losses WHERE application = '' ORDER BY accepted_ms, detail";
-        self.engine.fetch_all(Statement::new("list the accepted losses", "data_losses", sql)).await
-    }
+/// Every accepted loss, oldest first: when, and what.
+pub(super) async fn losses(engine: &Engine) -> Result<Vec<(i64, String)>, StoreError> {
+    let sql = "SELECT accepted_ms, detail FROM data_losses WHERE application = '' ORDER BY accepted_ms, detail";
+    engine.fetch_all(Statement::new("list the accepted losses", "data_losses", sql)).await
 }
 
 fn record_loss(detail: &str, now_ms: i64) -> Statement<'_> {

@@ -67,7 +67,7 @@ pub use resource::{Acts, CountMax, Precondition, Resource};
 pub use scope::{ScopePage, ScopedDevice};
 pub use segments::{LastSeenRow, SegmentRow};
 pub use sessions::KeptSession;
-pub use survey::Survey;
+pub use survey::{Look, Survey};
 pub use templates::{TemplateField, TemplateRow};
 pub use twins::{OwnedTwin, TwinTransaction};
 pub use users::UserRow;

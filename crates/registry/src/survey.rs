@@ -6,10 +6,22 @@ use std::path::Path;
 use super::engine::postgres::PostgresEngine;
 use super::engine::sqlite::SqliteEngine;
 use super::engine::{Engine, Statement};
-use super::{DatabaseUrl, OpenRegistryError, SegmentRow, StoreError};
+use super::migrations::{POSTGRES_NEWEST, SQLITE_NEWEST};
+use super::{DatabaseUrl, OpenRegistryError, Registry, SegmentRow, StoreError};
 
 /// Schema of a SQLite file before which it knew neither log nor telemetry.
 const SQLITE_FIRST_WITH_FOLDERS: i64 = 2;
+
+/// How a SQLite file is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Before a start: nobody else has it open. What SQLite keeps beside the file (`-shm`) may be made anew.
+    Start,
+    /// Nobody else has it open, and nothing at all is touched.
+    Untouched,
+    /// Beside a server that has it open.
+    Beside,
+}
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +34,10 @@ pub struct Survey {
     pub checkpoints: Vec<(String, u64)>,
     /// The catalog of telemetry files.
     pub segments: Vec<SegmentRow>,
+    /// Accepted losses, oldest first: when, and what.
+    pub losses: Vec<(i64, String)>,
+    /// Whether the schema is the newest this program knows.
+    pub is_current: bool,
 }
 
 impl Survey {
@@ -29,9 +45,11 @@ impl Survey {
     ///
     /// # Errors
     /// When it cannot be read, or a later version of the program has been there.
-    pub async fn of_file(path: &Path) -> Result<Option<Self>, OpenRegistryError> {
-        let Some((engine, version)) = SqliteEngine::look(path).await? else { return Ok(None) };
-        Self::of(Engine::Sqlite(engine), version >= SQLITE_FIRST_WITH_FOLDERS).await.map(Some)
+    pub async fn of_file(path: &Path, look: Look) -> Result<Option<Self>, OpenRegistryError> {
+        let Some((engine, version, copy)) = SqliteEngine::look(path, look).await? else { return Ok(None) };
+        let surveyed = Self::of(Engine::Sqlite(engine), version >= SQLITE_FIRST_WITH_FOLDERS).await;
+        drop(copy);
+        Ok(Some(Self { is_current: version == SQLITE_NEWEST, ..surveyed? }))
     }
 
     /// Looks at a PostgreSQL database; `None` when nothing was ever in it.
@@ -39,8 +57,9 @@ impl Survey {
     /// # Errors
     /// When it cannot be read, or a later version of the program has been there.
     pub async fn of_server(database: &DatabaseUrl) -> Result<Option<Self>, OpenRegistryError> {
-        let Some((engine, _)) = PostgresEngine::look(database).await? else { return Ok(None) };
-        Self::of(Engine::Postgres(engine), true).await.map(Some)
+        let Some((engine, version)) = PostgresEngine::look(database).await? else { return Ok(None) };
+        let surveyed = Self::of(Engine::Postgres(engine), true).await?;
+        Ok(Some(Self { is_current: version == POSTGRES_NEWEST, ..surveyed }))
     }
 
     async fn of(engine: Engine, knows_folders: bool) -> Result<Self, OpenRegistryError> {
@@ -64,6 +83,8 @@ impl Survey {
             markers,
             checkpoints: super::segments::checkpoints(engine).await?,
             segments: super::segments::list(engine).await?,
+            losses: super::guarded_folders::losses(engine).await?,
+            is_current: false,
         })
     }
 
@@ -75,5 +96,12 @@ impl Survey {
     /// The next offset of a reader, if it ever stored one.
     pub fn checkpoint(&self, reader: &str) -> Option<u64> {
         self.checkpoints.iter().find(|(name, _)| name == reader).map(|&(_, next)| next)
+    }
+}
+
+impl Registry {
+    /// What it says of the data folder now.
+    pub async fn survey(&self) -> Result<Survey, StoreError> {
+        Ok(Survey { is_current: true, ..Survey::read(&self.engine, true).await? })
     }
 }

@@ -1,6 +1,7 @@
 //! `tidegate doctor`: looks at a data folder and says what is wrong and what to do.
 //!
-//! It changes nothing. While `serve` runs, what only `serve` may open (the log) is left out and said so.
+//! It changes nothing: no file is made, written, cut or brought up to date, and no lock is kept. While `serve` runs, what only
+//! `serve` may open (the log) is left out and said so.
 
 use std::net::TcpStream;
 use std::process::ExitCode;
@@ -9,14 +10,14 @@ use std::time::Duration;
 use clap::Args;
 use events::health::with_causes;
 use readers::timeseries::CatalogSegment;
-use registry::{Registry, StoreError};
+use registry::{Look, Survey};
 use serde_json::json;
-use storage::log::{Log, LogOptions};
+use storage::log::{LogEnds, VerifiedLog};
 use telemetry::segment::folder;
 
 use super::folder::FolderArguments;
 use crate::certificates;
-use crate::data_folder::{DataFolder, DataFolderError, Guarded, Room};
+use crate::data_folder::{DataFolder, Guarded, Room};
 use crate::database::Database;
 use crate::serve::guard;
 
@@ -62,36 +63,33 @@ fn finding(check: &'static str, status: Status, message: impl Into<String>) -> F
     Finding { check, status, message: message.into() }
 }
 
-fn unreadable(check: &'static str, what: &str, error: &StoreError) -> Finding {
-    finding(check, Status::Error, format!("{what} cannot be read: {}", with_causes(error)))
-}
-
 pub(super) async fn run(arguments: DoctorArguments) -> anyhow::Result<ExitCode> {
     let (folder, database) = arguments.folder.find()?;
     let mut findings = vec![permissions(&folder), certificate(&folder), disk(&folder)];
     findings.extend(ports(&folder));
-    findings.extend(start(&folder, &database).await);
+    let is_served = folder.is_served()?;
+    let look = if is_served { Look::Beside } else { Look::Untouched };
     let mut positions = Vec::new();
-    match database.open(&folder).await {
-        Ok(registry) => {
-            match registry.checkpoints_list().await {
-                Ok(stored) => positions = stored,
-                Err(error) => findings.push(unreadable("readers", "the readers' positions", &error)),
-            }
-            let place = match &database {
-                Database::Folder => "registry.db".to_owned(),
-                Database::Server(url) => url.to_string(),
-            };
-            findings.push(finding("registry", Status::Ok, format!("{place} opens, and its schema is current")));
-            findings.extend(guarded_folders(&folder, &registry).await);
-            findings.extend(segments(&folder, &registry).await);
-            registry.close().await;
+    match database.survey(&folder, look).await {
+        Ok(survey) => {
+            let survey = survey.unwrap_or_default();
+            findings.extend((!is_served).then(|| start(&folder, &database, &survey)));
+            findings.push(registry(&database, &survey));
+            findings.extend(guarded_folders(&folder, &survey));
+            findings.extend(segments(&folder, &survey));
+            positions = survey.checkpoints;
         }
         Err(error) => {
-            findings.push(finding("registry", Status::Error, with_causes(&error)));
+            let message = with_causes(&error);
+            findings.extend((!is_served).then(|| finding("start", Status::Error, message.clone())));
+            findings.push(finding("registry", Status::Error, message));
         }
     }
-    findings.extend(log(&folder, &positions));
+    findings.extend(log(&folder, is_served, &positions));
+    if !is_served && folder.is_served()? {
+        let message = "serve was started while this looked: what is said of registry and log may be wrong; look again";
+        findings.push(finding("start", Status::Warning, message));
+    }
     for finding in &findings {
         print(finding, arguments.json);
     }
@@ -176,103 +174,94 @@ fn ports(folder: &DataFolder) -> Vec<Finding> {
         .collect()
 }
 
-/// What would refuse a start; nothing while `serve` runs.
-async fn start(folder: &DataFolder, database: &Database) -> Option<Finding> {
-    let _lock = folder.lock().ok()?;
-    Some(match guard::inspect(folder, database, false).await {
+/// What would refuse a start.
+fn start(folder: &DataFolder, database: &Database, survey: &Survey) -> Finding {
+    match guard::judge(folder, database, Some(survey.clone()), false) {
         Ok(_) => finding("start", Status::Ok, "nothing in the folder refuses a start"),
         Err(error) => finding("start", Status::Error, with_causes(&error)),
-    })
+    }
 }
 
-async fn guarded_folders(folder: &DataFolder, registry: &Registry) -> Vec<Finding> {
+fn registry(database: &Database, survey: &Survey) -> Finding {
+    let place = match database {
+        Database::Folder => "registry.db".to_owned(),
+        Database::Server(url) => url.to_string(),
+    };
+    let schema = match survey.is_current {
+        true => "its schema is current",
+        false => "the next start brings its schema up to date",
+    };
+    finding("registry", Status::Ok, format!("{place} opens, and {schema}"))
+}
+
+fn guarded_folders(folder: &DataFolder, survey: &Survey) -> Vec<Finding> {
     let mut findings = Vec::new();
     for guarded in Guarded::ALL {
         let path = folder.guarded(guarded);
-        let known = registry.guarded_folder_marker(guarded.name()).await;
-        let found = folder.marker(guarded);
-        let (status, message) = match (known, found) {
-            (Ok(known), Ok(found)) if known == found => {
+        let (status, message) = match (survey.marker(guarded.name()), folder.marker(guarded)) {
+            (known, Ok(found)) if known == found.as_deref() => {
                 (Status::Ok, format!("{} is the one that was made", path.display()))
             }
-            (Ok(_), Ok(_)) => (Status::Error, format!("{} was removed or replaced; restore it", path.display())),
-            _ => (Status::Error, format!("{} cannot be checked", path.display())),
+            (_, Ok(_)) => (Status::Error, format!("{} was removed or replaced; restore it", path.display())),
+            (_, Err(error)) => (Status::Error, with_causes(&error)),
         };
         findings.push(finding("folders", status, message));
     }
-    match registry.data_losses_list().await {
-        Ok(losses) => {
-            let accepted = losses.into_iter().map(|(_, detail)| format!("accepted loss: {detail}"));
-            findings.extend(accepted.map(|text| finding("folders", Status::Warning, text)));
-        }
-        Err(error) => findings.push(unreadable("folders", "the accepted losses", &error)),
-    }
+    let accepted = survey.losses.iter().map(|(_, detail)| format!("accepted loss: {detail}"));
+    findings.extend(accepted.map(|text| finding("folders", Status::Warning, text)));
     findings
 }
 
-async fn segments(data: &DataFolder, registry: &Registry) -> Vec<Finding> {
-    let rows = match registry.segments_list().await {
-        Ok(rows) => rows,
-        Err(error) => return vec![unreadable("telemetry", "the catalog", &error)],
-    };
+fn segments(data: &DataFolder, survey: &Survey) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    let files = rows.len();
-    for row in rows {
-        let file_name = row.file_name.clone();
-        let verified = CatalogSegment::from_row(row).map_err(|error| error.to_string()).and_then(|segment| {
+    for row in &survey.segments {
+        let verified = CatalogSegment::from_row(row.clone()).map_err(|error| error.to_string()).and_then(|segment| {
             let path = data.guarded(Guarded::Telemetry).join(&segment.application);
             folder::verify_segment(&path, &segment.meta).map_err(|error| error.to_string())
         });
         if let Err(error) = verified {
-            findings.push(finding("telemetry", Status::Error, format!("{file_name}: {error}")));
+            findings.push(finding("telemetry", Status::Error, format!("{}: {error}", row.file_name)));
         }
     }
     if findings.is_empty() {
-        findings.push(finding("telemetry", Status::Ok, format!("{files} files are there and whole")));
+        findings.push(finding("telemetry", Status::Ok, format!("{} files are there and whole", survey.segments.len())));
     }
     findings
 }
 
 /// The log, and where each reader is in it.
-fn log(folder: &DataFolder, positions: &[(String, u64)]) -> Vec<Finding> {
+fn log(folder: &DataFolder, is_served: bool, positions: &[(String, u64)]) -> Vec<Finding> {
     let path = folder.guarded(Guarded::Log);
     if !path.is_dir() {
         return vec![finding("log", Status::Error, format!("{} is missing", path.display()))];
     }
-    match folder.lock() {
-        Err(DataFolderError::InUse(_)) => {
-            let covered = |(reader, next): &(String, u64)| {
-                finding("readers", Status::Ok, format!("{reader} has stored what came before record {next}"))
-            };
-            let log = finding("log", Status::Ok, "serve is running and has it open; not read");
-            std::iter::once(log).chain(positions.iter().map(covered)).collect()
+    if is_served {
+        let covered = |(reader, next): &(String, u64)| {
+            finding("readers", Status::Ok, format!("{reader} has stored what came before record {next}"))
+        };
+        let log = finding("log", Status::Ok, "serve is running and has it open; not read");
+        return std::iter::once(log).chain(positions.iter().map(covered)).collect();
+    }
+    match storage::log::verify(&path) {
+        Err(error) => vec![finding("log", Status::Error, with_causes(&error))],
+        Ok(None) => vec![finding("log", Status::Error, format!("{} has no segments", path.display()))],
+        Ok(Some(VerifiedLog { ends, bytes, cut })) => {
+            let whole = format!("{} MiB are whole, up to record {}", bytes >> 20, ends.next);
+            let unfinished = cut.map(|cut| {
+                let what = format!("a write was not finished: the next start cuts {} bytes off its end", cut.bytes);
+                finding("log", Status::Warning, what)
+            });
+            let readers = positions.iter().map(|(reader, next)| standing(ends, reader, *next));
+            std::iter::once(finding("log", Status::Ok, whole)).chain(unfinished).chain(readers).collect()
         }
-        Err(error) => vec![finding("log", Status::Error, error.to_string())],
-        // Kept until the log is closed again: no `serve` may start meanwhile.
-        Ok(_lock) => match Log::open(&path, LogOptions::default()) {
-            Err(error) => vec![finding("log", Status::Error, error.to_string())],
-            Ok(log) => {
-                let whole = match log.verify() {
-                    Ok(()) => finding(
-                        "log",
-                        Status::Ok,
-                        format!("{} MiB are whole, up to record {}", log.bytes() >> 20, log.next_offset()),
-                    ),
-                    Err(error) => finding("log", Status::Error, error.to_string()),
-                };
-                let readers = positions.iter().map(|(reader, next)| standing(&log, reader, *next));
-                std::iter::once(whole).chain(readers).collect()
-            }
-        },
     }
 }
 
-fn standing(log: &Log, reader: &str, stored: u64) -> Finding {
-    let (first, next) = (log.first_offset().0, log.next_offset().0);
-    if stored > next || stored < first {
+fn standing(LogEnds { first, next }: LogEnds, reader: &str, stored: u64) -> Finding {
+    if stored > next.0 || stored < first.0 {
         let message =
             format!("{reader} goes on at record {stored}, but log/ has records {first} to {next}: restore it");
         return finding("readers", Status::Error, message);
     }
-    finding("readers", Status::Ok, format!("{reader} has stored all but the newest {} records", next - stored))
+    finding("readers", Status::Ok, format!("{reader} has stored all but the newest {} records", next.0 - stored))
 }

@@ -17,7 +17,7 @@ use events::clock::now_ms;
 use readers::positions::{self, OpenPositionsError, ReaderName};
 use readers::timeseries::newest_committed::{self, ReadNewestError};
 use readers::timeseries::{CatalogSegment, TimeSeries};
-use registry::{Registry, StoreError, Survey, new_id};
+use registry::{Look, Registry, StoreError, Survey, new_id};
 use storage::log::{LogEnds, LostPart, Offset, OpenLogError};
 use telemetry::segment::folder;
 
@@ -182,10 +182,20 @@ struct Seen<'a> {
     has_telemetry: bool,
 }
 
-/// Looks at everything that may refuse the start. Changes nothing.
+/// Looks at everything that may refuse the start. Changes nothing but what SQLite keeps beside its file.
 pub(crate) async fn inspect(folder: &DataFolder, database: &Database, accept_loss: bool) -> Result<Plan, ServeError> {
     database.check(folder)?;
-    let survey = database.survey(folder).await?;
+    let survey = database.survey(folder, Look::Start).await?;
+    judge(folder, database, survey, accept_loss)
+}
+
+/// What [`inspect`] makes of a registry that was looked at. Changes nothing.
+pub(crate) fn judge(
+    folder: &DataFolder,
+    database: &Database,
+    survey: Option<Survey>,
+    accept_loss: bool,
+) -> Result<Plan, ServeError> {
     let log = match storage::log::survey(&folder.guarded(Guarded::Log)) {
         // What is damaged is looked at more closely when it is given up.
         Err(error) if accept_loss && error.is_damage() => Some(LogEnds { first: Offset(0), next: Offset(u64::MAX) }),

@@ -15,7 +15,7 @@ use events::record::Origin;
 use model::identity::Identity;
 use model::message::Message;
 use readers::timeseries::newest_committed;
-use registry::Survey;
+use registry::{Look, Survey};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -42,13 +42,13 @@ pub async fn send_numbers(central: &TestCentral, device: &TestDevice, numbers: s
 }
 
 /// A folder that was used: a copy of it as it was some messages ago, and as it is now.
-struct Used {
+pub struct Used {
     dir: TempDir,
-    device: TestDevice,
+    pub device: TestDevice,
 }
 
 impl Used {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let central = TestCentral::start_with(&data, flushing()).await;
@@ -62,12 +62,12 @@ impl Used {
         Self { dir, device }
     }
 
-    fn older(&self) -> PathBuf {
+    pub fn older(&self) -> PathBuf {
         self.dir.path().join("older")
     }
 
     /// A copy of its own.
-    fn copy(&self, name: &str) -> PathBuf {
+    pub fn copy(&self, name: &str) -> PathBuf {
         let to = self.dir.path().join(name);
         copy(&self.dir.path().join("data"), &to);
         to
@@ -101,22 +101,22 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     all
 }
 
-fn segment(folder: &Path) -> PathBuf {
+pub fn segment(folder: &Path) -> PathBuf {
     let log = fs::read_dir(folder.join("log")).unwrap().map(|entry| entry.unwrap().path());
     log.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max().unwrap()
 }
 
-fn put(from: &Path, to: &Path) {
+pub fn put(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap();
 }
 
-fn flip(path: &Path, at: usize) {
+pub fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at] ^= 1;
     fs::write(path, bytes).unwrap();
 }
 
-async fn stored(central: &TestCentral) -> Vec<u64> {
+pub async fn stored(central: &TestCentral) -> Vec<u64> {
     let store = central.running.core.telemetry.application(central.app()).unwrap();
     let mut offsets: Vec<u64> = store
         .messages("d1", telemetry::Part::Any, None, 100)
@@ -136,10 +136,10 @@ fn token_key(data: &Path) -> PathBuf {
     keys.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("api-tokens-")).unwrap()
 }
 
-type Damage = fn(&Path, &Path);
+pub type Damage = fn(&Path, &Path);
 
 /// What is done to the folder (given with an older copy of it), and what the refusal says.
-const REFUSED: [(&str, Damage, &str); 15] = [
+pub const REFUSED: [(&str, Damage, &str); 15] = [
     ("older registry", |data, older| put(&older.join("registry.db"), &data.join("registry.db")), "older copy"),
     ("lost registry", |data, _| fs::remove_file(data.join("registry.db")).unwrap(), "missing or empty"),
     ("emptied registry", |data, _| fs::write(data.join("registry.db"), "").unwrap(), "missing or empty"),
@@ -211,7 +211,7 @@ async fn a_lost_key_is_made_anew_once_that_is_accepted() {
     let central = accepting(&data).await;
     assert_ne!(fs::read(data.join("admin.token")).unwrap(), before);
     Rest::new(&central).get("/api/devices/d1").await;
-    let losses = central.running.core.registry.data_losses_list().await.unwrap();
+    let losses = central.running.core.registry.survey().await.unwrap().losses;
     assert!(matches!(&losses[..], [(_, detail)] if detail.contains("api-tokens-")), "{losses:?}");
     central.stop_complaining(&["going on without"]).await;
 }
@@ -244,7 +244,7 @@ async fn a_log_of_another_installation_is_set_aside_when_it_is_given_up() {
     let accepting = ServeOptions { accept_data_loss: true, ..options(&data, flushing()) };
     let central = TestCentral::try_start(accepting).await.unwrap();
     assert_eq!(stored(&central).await, [0, 1, 2, 3, 4, 5]);
-    let losses = central.running.core.registry.data_losses_list().await.unwrap();
+    let losses = central.running.core.registry.survey().await.unwrap().losses;
     assert!(losses.iter().any(|(_, detail)| detail.contains("log.set-aside")), "{losses:?}");
     send_numbers(&central, &used.device, 6..7).await;
     assert_eq!(stored(&central).await, [0, 1, 2, 3, 4, 5, 6]);
@@ -274,11 +274,11 @@ async fn a_file_the_catalog_does_not_list_is_quarantined_and_not_deleted() {
 }
 
 /// A start that gives up what is damaged.
-async fn accepting(data: &Path) -> TestCentral {
+pub async fn accepting(data: &Path) -> TestCentral {
     TestCentral::try_start(ServeOptions { accept_data_loss: true, ..options(data, flushing()) }).await.unwrap()
 }
 
-fn parquet(data: &Path) -> Vec<PathBuf> {
+pub fn parquet(data: &Path) -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = contents(&data.join("telemetry")).into_keys().collect();
     all.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
     all
@@ -298,13 +298,13 @@ async fn a_broken_group_of_the_log_costs_its_records_once_that_is_accepted() {
     let central = accepting(&data).await;
     // Its records had reached Parquet.
     assert_eq!(stored(&central).await, [0, 1, 2, 3, 4, 5]);
-    let losses = central.running.core.registry.data_losses_list().await.unwrap();
+    let losses = central.running.core.registry.survey().await.unwrap().losses;
     assert!(matches!(&losses[..], [(_, detail)] if detail.contains("of log/ are lost")), "{losses:?}");
     send_numbers(&central, &used.device, 6..7).await;
     central.stop_complaining(&["going on without", "records of the log are lost"]).await;
     let central = TestCentral::start_with(&data, flushing()).await;
     assert_eq!(stored(&central).await, [0, 1, 2, 3, 4, 5, 6]);
-    assert_eq!(central.running.core.registry.data_losses_list().await.unwrap().len(), 1);
+    assert_eq!(central.running.core.registry.survey().await.unwrap().losses.len(), 1);
     central.stop().await;
 }
 
@@ -334,7 +334,7 @@ async fn a_damaged_telemetry_file_is_named_and_left_out_until_it_is_restored_or_
     let damaged = fs::read(&path).unwrap();
     let central = accepting(&data).await;
     assert_eq!((stored(&central).await, problems(&central).as_str()), (left, ""));
-    let losses = central.running.core.registry.data_losses_list().await.unwrap();
+    let losses = central.running.core.registry.survey().await.unwrap().losses;
     assert!(losses.iter().any(|(_, detail)| detail.contains(&name)), "{losses:?}");
     central.stop_complaining(&["going on without"]).await;
     let kept = contents(&path.with_file_name("quarantine"));
@@ -503,7 +503,7 @@ async fn a_backup_names_telemetry_files_that_are_damaged_or_lost() {
 async fn the_telemetry_folder_knows_how_far_it_goes() {
     let used = Used::new().await;
     let data = used.copy("committed");
-    let survey = Survey::of_file(&data.join("registry.db")).await.unwrap().unwrap();
+    let survey = Survey::of_file(&data.join("registry.db"), Look::Untouched).await.unwrap().unwrap();
     let newest = newest_committed::read(&data.join("telemetry")).unwrap();
     assert!(newest.is_some_and(|newest| newest > 0));
     assert_eq!(newest, survey.checkpoint("telemetry"));

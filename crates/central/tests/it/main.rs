@@ -4,6 +4,7 @@
 mod applications;
 mod central;
 mod damage;
+mod doctor;
 mod durability;
 mod gateway;
 mod hub_http;

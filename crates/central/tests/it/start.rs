@@ -154,7 +154,7 @@ async fn a_removed_folder_is_said_and_gone_on_without_only_when_told(database: D
         let mut accepting = ServeOptions { database: database.clone(), ..options(&data, config()) };
         accepting.accept_data_loss = true;
         let central = TestCentral::try_start(accepting).await.unwrap();
-        let losses = central.running.core.registry.data_losses_list().await.unwrap();
+        let losses = central.running.core.registry.survey().await.unwrap().losses;
         assert!(losses.iter().any(|(_, detail)| detail.contains(name)), "{losses:?}");
         let (client, _events) = central.connect(&device).await;
         client.send(vec![message(r#"{"a":2}"#)]).await.unwrap();

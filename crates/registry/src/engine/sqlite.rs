@@ -6,9 +6,10 @@
 
 mod connections;
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -18,7 +19,8 @@ pub(super) use self::connections::{Connections, Lent, Ran, transaction_text};
 
 use crate::limits::{ACQUIRE_TIMEOUT, SQLITE_READERS_MAX, WRITE_ATTEMPTS_MAX};
 use crate::migrations::{self, NEWEST_APPLIED, SQLITE_NEWEST};
-use crate::{Act, OpenRegistryError, StoreError};
+use crate::survey::Look;
+use crate::{Act, OpenRegistryError, StoreError, new_id};
 
 /// SQLite's primary codes, the low byte of what it answers.
 const BUSY: u32 = 5;
@@ -64,19 +66,40 @@ impl SqliteEngine {
 
 impl SqliteEngine {
     /// Opens the file to look at it, with the version of its schema; `None` when nothing was ever in it. Refuses a file of a later
-    /// version. What SQLite keeps beside the file (`-shm`) may be made anew; the file's contents, and what waits in `-wal`,
-    /// stay.
-    pub(crate) async fn look(path: &Path) -> Result<Option<(Self, i64)>, OpenRegistryError> {
-        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    /// version. The file's contents, and what waits in `-wal`, stay; the copy that is looked at for [`Look::Untouched`] is to be
+    /// kept until the end.
+    pub(crate) async fn look(
+        path: &Path,
+        look: Look,
+    ) -> Result<Option<(Self, i64, Option<ScratchCopy>)>, OpenRegistryError> {
         // Without the right to write, closing the last connection does not move what waits in `-wal` into the file. Where
-        // nothing waits, SQLite need not make that file to look.
-        let waiting = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
-        let nothing_waits = bytes(&waiting) == 0;
-        if bytes(path) == 0 && (nothing_waits || !path.exists()) {
+        // nothing waits, SQLite need not make `-shm` to look.
+        let nothing_waits = bytes_of(&beside(path)) == 0;
+        if bytes_of(path) == 0 && (nothing_waits || !path.exists()) {
             return Ok(None);
         }
+        if look != Look::Untouched || nothing_waits {
+            let looked = Self::look_at(path, nothing_waits && look != Look::Beside).await?;
+            return Ok(looked.map(|(engine, version)| (engine, version, None)));
+        }
+        let failed = |error| OpenRegistryError::File { path: path.to_owned(), source: sqlx::Error::Io(error) };
+        let copy = ScratchCopy::of(path).map_err(failed)?;
+        match Self::look_at(&copy.file(), false).await {
+            Ok(looked) => Ok(looked.map(|(engine, version)| (engine, version, Some(copy)))),
+            // Of the file, not of its copy.
+            Err(OpenRegistryError::File { source, .. }) => {
+                Err(OpenRegistryError::File { path: path.to_owned(), source })
+            }
+            Err(OpenRegistryError::LaterVersion { version, known, .. }) => {
+                Err(OpenRegistryError::LaterVersion { place: path.display().to_string(), version, known })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn look_at(path: &Path, is_immutable: bool) -> Result<Option<(Self, i64)>, OpenRegistryError> {
         let failed = |source| OpenRegistryError::File { path: path.to_owned(), source };
-        let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(nothing_waits);
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(is_immutable);
         let connections = Connections::open(options.busy_timeout(ACQUIRE_TIMEOUT), 1).await.map_err(failed)?;
         let version = match connections.lend().await {
             Ok(mut lent) => newest_applied(lent.connection()).await,
@@ -94,6 +117,43 @@ impl SqliteEngine {
                 Ok(None)
             }
         }
+    }
+}
+
+/// What SQLite has not moved into a file yet.
+fn beside(path: &Path) -> PathBuf {
+    path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()))
+}
+
+fn bytes_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
+}
+
+/// A copy of a file that nobody writes to, with what waits beside it, in a place of its own that only the owner may enter. Removed
+/// when dropped.
+#[derive(Debug)]
+pub(crate) struct ScratchCopy {
+    folder: PathBuf,
+}
+
+impl ScratchCopy {
+    fn of(path: &Path) -> io::Result<Self> {
+        let copy = Self { folder: std::env::temp_dir().join(format!("tidegate-{}", new_id())) };
+        DirBuilder::new().mode(0o700).create(&copy.folder)?;
+        fs::copy(path, copy.file())?;
+        fs::copy(beside(path), beside(&copy.file()))?;
+        Ok(copy)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("registry.db")
+    }
+}
+
+impl Drop for ScratchCopy {
+    fn drop(&mut self) {
+        // One that cannot be removed is the system's to clean up.
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -118,7 +178,7 @@ pub(crate) async fn snapshot(from: &Path, to: &Path) -> Result<(), OpenRegistryE
     if found != "ok" {
         return Err(failed(from)(sqlx::Error::Protocol(found)));
     }
-    let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
+    let synced = fs::File::open(to).and_then(|file| file.sync_all());
     synced.map_err(|error| failed(to)(sqlx::Error::Io(error)))
 }
 

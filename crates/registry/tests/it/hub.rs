@@ -174,5 +174,5 @@ async fn guarded_folders_and_losses_are_remembered(rig: Rig) {
     assert_eq!(rig.registry.checkpoint_get("last-seen").await.unwrap(), Some(10), "where the furthest reader was");
     assert!(rig.registry.segments_list().await.unwrap().is_empty());
     let losses = [(7, "log is gone".to_owned()), (8, "telemetry is gone".to_owned())];
-    assert_eq!(rig.registry.data_losses_list().await.unwrap(), losses);
+    assert_eq!(rig.registry.survey().await.unwrap().losses, losses);
 }

@@ -22,6 +22,7 @@
 //! | `salvage` | reading what is intact in one that is damaged |
 //! | `acknowledged` | how far records were acknowledged |
 //! | `lost` | going on without what is damaged |
+//! | `verify` | reading all of one that is not open |
 //! | `whole_group` | the next group that is whole, past damage |
 //! | `state` | what they share |
 
@@ -38,6 +39,7 @@ mod retention;
 mod salvage;
 mod segment;
 mod state;
+mod verify;
 mod whole_group;
 mod writer;
 
@@ -61,6 +63,7 @@ pub use records::Records;
 pub use recovery::{CutTail, LogEnds, RecoveryReport, refuse_later_version, survey};
 pub use retention::Retention;
 pub use salvage::{MissingPart, salvage};
+pub use verify::{VerifiedLog, verify};
 
 use crate::file_layer::{Access, FileLayer, LockGuard, RealFiles, write_all_at};
 use crate::limits;
@@ -370,13 +373,6 @@ impl Log {
     /// [`limits::RETENTION_INTERVAL`]. Blocks for file operations.
     pub fn retain(&self) -> Result<Trimmed, TrimError> {
         self.inner.shared.retain()
-    }
-
-    /// Reads everything and checks it, for `doctor`. Blocks; takes as long as the disk needs for [`Log::bytes`].
-    pub fn verify(&self) -> Result<(), ReadError> {
-        let mut reader = self.reader(self.first_offset());
-        while !reader.try_next_batch(usize::MAX, limits::READ_BUFFER_BYTES)?.is_empty() {}
-        Ok(())
     }
 
     /// Finishes what is queued, stops the writer and unlocks the folder. Other handles and readers get `Closed`.

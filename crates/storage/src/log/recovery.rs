@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Only the newest segment is read, so opening takes the same time however large the log is. Damage inside an older one is
-//! found when it is read ([`ReadError::Corrupt`](super::ReadError::Corrupt)) or by [`Log::verify`](super::Log::verify).
+//! found when it is read ([`ReadError::Corrupt`](super::ReadError::Corrupt)) or by [`verify`](super::verify()).
 //!
 //! Damage to the very last group that was acknowledged is told from a torn write by the mark `acknowledged`: a log must not end
 //! before it. After a loss of power that mark may be behind; only then may the last group, if it is damaged as well, be cut.
@@ -115,19 +115,19 @@ pub fn survey(dir: &Path) -> Result<Option<LogEnds>, OpenLogError> {
 }
 
 /// What a folder holds, before anything in it is changed.
-enum Found {
+pub(super) enum Found {
     Nothing,
     /// Nothing but a first segment whose creation was interrupted.
     Unfinished(Offset),
     Log(Examined),
 }
 
-struct Examined {
-    segments: VecDeque<Segment>,
-    next: Offset,
-    cut: Option<CutTail>,
+pub(super) struct Examined {
+    pub segments: VecDeque<Segment>,
+    pub next: Offset,
+    pub cut: Option<CutTail>,
     unfinished_segment: Option<PathBuf>,
-    lost: Lost,
+    pub lost: Lost,
 }
 
 /// The first offset of each segment, in order.
@@ -139,7 +139,7 @@ pub(super) fn list_bases(files: &dyn FileLayer, dir: &Path) -> Result<Vec<Offset
 }
 
 /// Reads what opening has to know. Whatever refuses a log is found here.
-fn examine(files: &dyn FileLayer, dir: &Path) -> Result<Found, OpenLogError> {
+pub(super) fn examine(files: &dyn FileLayer, dir: &Path) -> Result<Found, OpenLogError> {
     let mut bases = list_bases(files, dir)?;
     let Some(&newest_base) = bases.last() else { return Ok(Found::Nothing) };
     let acknowledged = acknowledged::read(files, dir)?.unwrap_or_default();

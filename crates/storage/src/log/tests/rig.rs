@@ -8,8 +8,10 @@ use bytes::Bytes;
 
 use crate::log::lost::accept_loss_in;
 use crate::log::segment::segment_path;
+use crate::log::verify::verify_in;
 use crate::log::{
     AppendError, AppendedRange, Environment, Log, LogOptions, LostPart, Offset, OpenLogError, ReadError, Records,
+    VerifiedLog,
 };
 use crate::testing::FaultyFiles;
 
@@ -50,6 +52,10 @@ impl Rig {
     /// The mark of what was acknowledged is lost, as it may be with the power.
     pub fn forget_acknowledged(&self) {
         self.files.take(&Path::new(DIR).join("acknowledged"));
+    }
+
+    pub fn verify(&self) -> Result<Option<VerifiedLog>, OpenLogError> {
+        verify_in(&self.files, Path::new(DIR))
     }
 
     pub fn accept_loss(&self, reached: u64) -> Result<Vec<LostPart>, OpenLogError> {

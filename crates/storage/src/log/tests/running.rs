@@ -14,7 +14,7 @@ use super::rig::{DIR, Rig, append, read_all, read_from, segment};
 use crate::limits;
 use crate::log::segment::{GROUP_HEADER_BYTES, SEGMENT_HEADER_BYTES};
 use crate::log::{
-    AppendError, AppendedRange, Environment, Log, LogOptions, Offset, OpenLogError, ReadError, Retention,
+    AppendError, AppendedRange, Environment, Log, LogEnds, LogOptions, Offset, OpenLogError, ReadError, Retention,
 };
 use crate::testing::FaultyFiles;
 
@@ -32,7 +32,8 @@ fn records_come_back_in_order_after_reopening() {
     assert_eq!(append(&log, &["d"]).unwrap().first, Offset(3));
     assert_eq!(read_all(&log), ["a", "b", "", "d"]);
     assert_eq!(read_from(&log, Offset(2)).unwrap(), ["", "d"]);
-    log.verify().unwrap();
+    drop(log);
+    assert_eq!(rig.verify().unwrap().unwrap().ends, LogEnds { first: Offset(0), next: Offset(4) });
 }
 
 #[test]
