@@ -28,9 +28,10 @@ use storage::state_file::{self, Access, ReadFileError, ReplaceFileError};
 
 use crate::data_folder::{DataFolder, DataFolderError, Guarded};
 use crate::database::Database;
+use crate::generation;
 use crate::limits::{BACKUP_ATTEMPTS_MAX, BACKUP_LIST_BYTES_MAX};
 use crate::serve::ServeError;
-use crate::serve::guard::{self, GuardError};
+use crate::serve::guard::{self, GuardError, Reached};
 
 /// Name of the list of files.
 const LIST: &str = "backup.json";
@@ -184,22 +185,20 @@ impl Backup {
         let to = self.to.root().to_owned();
         // Before the registry, which then knows the token in it.
         self.copy_if_there("admin.token")?;
-        let telemetry = self.from.guarded(Guarded::Telemetry);
-        let newest = newest_committed::read(&telemetry).map_err(|error| unsound(GuardError::Newest(error)))?;
+        let reached = Reached::by(&self.from).map_err(unsound)?;
         let snapshot = self.to.registry();
         remove(&snapshot)?;
         Registry::snapshot(&self.from.registry(), &snapshot).await?;
         self.note("registry.db", measure(&snapshot)?);
         let survey = Survey::of_file(&snapshot, Look::Start).await?.unwrap_or_default();
-        let stored = survey.checkpoint(readers::timeseries::reader::NAME.name).unwrap_or(0);
-        if let Some(newest) = newest.filter(|newest| *newest > stored) {
-            let path = telemetry.display().to_string();
-            return Err(unsound(GuardError::OlderRegistry { path, stored, newest }));
-        }
+        reached.refuse_older(&self.from, &survey).map_err(unsound)?;
         self.copy_if_there("ca.pem")?;
         for name in ["keys", "tls", "files"] {
             self.copy_folder(name)?;
         }
+        let stored = survey.checkpoint(readers::timeseries::reader::NAME.name).unwrap_or(0);
+        generation::write(&to, generation::of(&survey))?;
+        self.note(generation::FILE_NAME, measure(&to.join(generation::FILE_NAME))?);
         self.copy_telemetry(survey)?;
         newest_committed::write(&self.to.guarded(Guarded::Telemetry), stored)?;
         let name = format!("telemetry/{}", newest_committed::FILE_NAME);

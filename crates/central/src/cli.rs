@@ -89,7 +89,7 @@ struct ServeArguments {
     hostname: Option<String>,
     #[command(flatten)]
     listen: ListenArguments,
-    /// Start without what was removed, replaced or damaged: exactly that is given up and recorded.
+    /// Start without what was removed, replaced or damaged, or with an older registry: exactly that is given up and recorded.
     #[arg(long)]
     accept_data_loss: bool,
     /// Stop when standard input ends, so that whoever holds its other end takes this process along.

@@ -6,6 +6,7 @@
 //!   admin.token        0600  API token of the built-in administrator
 //!   endpoints.json           where the listeners are, written before ready
 //!   serve.lock               locked while `tidegate serve` runs; other commands do not take it
+//!   generation         0600  which registry is the newest, see `generation`
 //!   registry.db        0600  SQLite: everything that is not telemetry or log, unless that is in PostgreSQL
 //!   database           0600  which PostgreSQL database holds it then; never a password
 //!   log/               0700  segments of accepted messages         + FOLDER

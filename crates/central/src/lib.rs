@@ -22,6 +22,7 @@ pub mod data_folder;
 pub mod database;
 mod demo;
 mod front;
+pub mod generation;
 mod http;
 pub mod limits;
 pub mod serve;

@@ -64,6 +64,7 @@ use crate::core::{Core, Parts};
 use crate::data_folder::{DataFolder, DataFolderError, Endpoints, Guarded};
 use crate::database::{Database, FindDatabaseError};
 use crate::front::Front;
+use crate::generation::{self, RenewGenerationError, Renewal};
 
 use connections::Connections;
 pub use first_start::FirstStartError;
@@ -75,6 +76,9 @@ const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long writers and reader may take to finish. A broken disk must not keep the program from ending.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the registry may take to be marked at the end.
+const RENEW_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What `serve` is asked for.
 #[derive(Debug, Clone)]
@@ -113,6 +117,9 @@ pub enum ServeError {
     /// Certificates.
     #[error("there is no server certificate")]
     Certificate(#[from] CertificateError),
+    /// What tells an older copy of the registry.
+    #[error("the data folder cannot be marked as used")]
+    Generation(#[from] RenewGenerationError),
     /// The log.
     #[error("the log cannot be opened")]
     Log(#[from] OpenLogError),
@@ -331,6 +338,8 @@ fn start_watches(core: &Core, background: &Background) {
     background.watch("registry watch", registry);
     background.watch("log watch", log_watch::run(core.events.clone(), core.health.condition("log"), stop()));
     background.watch("administrator's token", admin_token::run(core.clone(), stop()));
+    let generation = Renewal::new(core.folder.clone(), core.registry.clone());
+    background.watch("generation", generation.run(stop()));
 }
 
 /// The series of the folder, with those of every application that has any or is the first.
@@ -350,6 +359,8 @@ async fn open_registry(folder: &DataFolder, options: &ServeOptions, plan: guard:
     }
     let registry = options.database.open(folder).await?;
     guard::settle(folder, &registry, plan).await?;
+    // From here on a copy that was made before is an older one.
+    generation::renew(folder, &registry).await?;
     options.database.note(folder)?;
     Ok(registry)
 }
@@ -491,6 +502,14 @@ async fn stop(core: Core, background: Background) {
         tracing::warn!("telemetry could not be flushed in time; it is in the log and will be read again");
     }
     core.log.clone().close().await;
+    // A registry that does not answer must not keep the program from ending; the next start does it.
+    match tokio::time::timeout(RENEW_TIMEOUT, generation::renew(&core.folder, &core.registry)).await {
+        Ok(Ok(())) | Err(_) => {}
+        Ok(Err(error)) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::info!(error, "the registry's generation could not be renewed");
+        }
+    }
     core.registry.close().await;
 }
 

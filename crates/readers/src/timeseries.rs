@@ -17,6 +17,7 @@
 //! | [`compaction`] | joining small segments, in a task of its own |
 //! | [`decode`] | a log record as a row |
 //! | [`newest_committed`] | how far the folder goes, as it knows itself |
+//! | [`older_catalog`] | going on with a registry that is older than the folder |
 //! | [`raw_messages`] | the newest messages as they came |
 //! | [`reader`] | the reader: read, insert, flush |
 //! | [`scrub`] | comparing files with their checksums, again and again |
@@ -26,6 +27,7 @@ pub mod compaction;
 mod config;
 pub mod decode;
 pub mod newest_committed;
+pub mod older_catalog;
 pub mod raw_messages;
 pub mod reader;
 pub mod scrub;

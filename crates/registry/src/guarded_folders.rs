@@ -67,7 +67,7 @@ pub(super) async fn losses(engine: &Engine) -> Result<Vec<(i64, String)>, StoreE
     engine.fetch_all(Statement::new("list the accepted losses", "data_losses", sql)).await
 }
 
-fn record_loss(detail: &str, now_ms: i64) -> Statement<'_> {
+pub(super) fn record_loss(detail: &str, now_ms: i64) -> Statement<'_> {
     let sql = "INSERT INTO data_losses (application, accepted_ms, detail) VALUES ('', $1, $2) ON CONFLICT DO NOTHING";
     Statement::new("record a loss", "data_losses", sql).bind(now_ms).bind(detail)
 }

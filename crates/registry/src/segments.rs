@@ -4,6 +4,7 @@
 //! doubles a row.
 
 use super::engine::{Engine, Locks, Statement};
+use super::guarded_folders::record_loss;
 use super::{Registry, StoreError};
 
 const TABLE: &str = "segments";
@@ -131,6 +132,27 @@ impl Registry {
             statement.bind(&new.application).bind((*file_name).to_owned()).must_change()
         };
         let statements: Vec<Statement<'_>> = old.iter().map(delete).chain([insert(new)]).collect();
+        self.engine.write(&Locks::none(), &statements).await.map(drop)
+    }
+
+    /// Brings a catalog that was older than its files up to them: takes entries out, by application and file name, enters others,
+    /// moves the reader to where they lead, and keeps what is lost on record.
+    pub async fn segments_take_over(
+        &self,
+        old: &[(String, String)],
+        new: &[SegmentRow],
+        (reader, next_offset): (&str, u64),
+        losses: &[String],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let delete = |(application, file_name): &(String, String)| {
+            let sql = "DELETE FROM segments WHERE application = $1 AND file_name = $2";
+            let statement = Statement::new("take out a telemetry segment", TABLE, sql);
+            statement.bind(application.clone()).bind(file_name.clone())
+        };
+        let mut statements: Vec<Statement<'_>> = old.iter().map(delete).chain(new.iter().map(insert)).collect();
+        statements.push(put_checkpoint(reader, next_offset));
+        statements.extend(losses.iter().map(|detail| record_loss(detail, now_ms)));
         self.engine.write(&Locks::none(), &statements).await.map(drop)
     }
 

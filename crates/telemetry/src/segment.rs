@@ -53,6 +53,7 @@ pub mod folder;
 mod layout;
 mod prune;
 mod read;
+pub mod rebuild;
 mod write;
 
 use serde::{Deserialize, Serialize};

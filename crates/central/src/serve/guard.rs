@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The parts know each other: the markers in `log/` and `telemetry/` by their ids, which the registry has; the registry by having
-//! made `admin.token` and the keys; its age by what the log's readers and `telemetry/NEWEST` have reached.
+//! made `admin.token` and the keys; its age by what the log's readers and `telemetry/NEWEST` have reached, and by the number in
+//! `generation`.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use events::clock::now_ms;
 use readers::positions::{self, OpenPositionsError, ReaderName};
 use readers::timeseries::newest_committed::{self, ReadNewestError};
+use readers::timeseries::older_catalog::{self, TakeOverError};
 use readers::timeseries::{CatalogSegment, TimeSeries};
 use registry::{Look, Registry, StoreError, Survey, new_id};
 use storage::log::{LogEnds, LostPart, Offset, OpenLogError};
@@ -25,6 +27,7 @@ use super::ServeError;
 use crate::app::signing_key::SigningKey;
 use crate::data_folder::{DataFolder, DataFolderError, Guarded};
 use crate::database::Database;
+use crate::generation::{self, ReadGenerationError};
 
 /// Readers of the log whose position must lie in it.
 pub(super) const READERS: [ReaderName; 2] = [readers::timeseries::reader::NAME, readers::last_seen::reader::NAME];
@@ -78,12 +81,23 @@ pub enum GuardError {
     /// The registry is older than the telemetry.
     #[error(
         "the registry is an older copy: it knows telemetry up to record {stored} of the log, but {path} goes up to record {newest}. \
-         Nothing was changed. Put the newest registry back, or restore a whole backup with `tidegate restore`"
+         {OLDER_ADVICE}"
     )]
     OlderRegistry {
         /// The telemetry folder.
         path: String,
         /// The registry's position.
+        stored: u64,
+        /// The folder's.
+        newest: u64,
+    },
+    /// The registry is older than the last start, stop or minute of the folder's use.
+    #[error(
+        "the registry is an older copy: it is of generation {stored}, and the data folder was used with generation {newest} since. \
+         {OLDER_ADVICE}"
+    )]
+    OlderGeneration {
+        /// The registry's.
         stored: u64,
         /// The folder's.
         newest: u64,
@@ -109,6 +123,12 @@ pub enum GuardError {
     /// How far the telemetry goes is not known.
     #[error("how far the telemetry goes cannot be told; remove the file if it is damaged, and only then")]
     Newest(#[from] ReadNewestError),
+    /// How old the registry is is not known.
+    #[error("whether the registry is an older copy cannot be told; remove the file if it is damaged, and only then")]
+    Generation(#[from] ReadGenerationError),
+    /// The catalog of an older registry was not brought up to date.
+    #[error("the telemetry files that the older registry does not list cannot be taken over")]
+    TakeOver(#[from] TakeOverError),
     /// The folder cannot be looked at.
     #[error("the data folder cannot be checked")]
     Folder(#[from] DataFolderError),
@@ -127,19 +147,26 @@ impl GuardError {
     /// Whether starting again would fail the same way until somebody mends something.
     pub fn needs_mending(&self) -> bool {
         match self {
-            Self::Folder(_) | Self::Telemetry(_) | Self::Store(_) => false,
+            Self::Folder(_) | Self::Telemetry(_) | Self::Store(_) | Self::TakeOver(_) => false,
             Self::Log(error) => error.needs_mending(),
             Self::Removed { .. }
             | Self::Replaced { .. }
             | Self::RegistryLost { .. }
             | Self::Unknown { .. }
             | Self::OlderRegistry { .. }
+            | Self::OlderGeneration { .. }
             | Self::KeyLost { .. }
             | Self::OtherDatabase { .. }
+            | Self::Generation(_)
             | Self::Newest(_) => true,
         }
     }
 }
+
+/// What to do about a registry that is an older copy.
+const OLDER_ADVICE: &str = "Nothing was changed. Put the newest registry back, or restore a whole backup with `tidegate restore`. Or \
+                            start once with --accept-data-loss to go on with this copy: devices, users, tokens and revocations are \
+                            again as they were in it, and the telemetry files are taken over";
 
 /// What it means that a key of API tokens is gone.
 const KEY_LOST: &str = "no API token made with it would be let in, nor that in admin.token";
@@ -166,10 +193,21 @@ enum Step {
 #[derive(Debug)]
 pub(crate) struct Plan {
     steps: Vec<(Guarded, Step)>,
+    /// The registry is an older copy, which an operator accepts.
+    older: Option<Older>,
     /// Keys an operator gave up.
     lost_keys: Vec<PathBuf>,
     /// What is damaged in the log or among the telemetry files is given up.
     accept_loss: bool,
+}
+
+/// What there is of an accepted older registry.
+#[derive(Debug)]
+struct Older {
+    /// Says so.
+    about: String,
+    /// How far the telemetry goes, as its folder says.
+    newest: Option<u64>,
 }
 
 /// What the folder shows.
@@ -203,24 +241,77 @@ pub(crate) fn judge(
     };
     let telemetry = folder.guarded(Guarded::Telemetry);
     let has_telemetry = folder::holds_segments(&telemetry).map_err(GuardError::Telemetry)?;
-    let newest = newest_committed::read(&telemetry).map_err(GuardError::Newest)?;
+    let mut reached = Reached::by(folder)?;
     let seen = Seen { folder, database, accept_loss, survey: survey.unwrap_or_default(), log, has_telemetry };
     seen.refuse_lost_registry()?;
     let lost_keys = seen.lost_keys()?;
     let steps = seen.steps()?;
-    let stored = seen.survey.checkpoint(readers::timeseries::reader::NAME.name).unwrap_or(0);
-    let given_up = |guarded| steps.contains(&(guarded, Step::GiveUp));
-    if let Some(newest) = newest.filter(|newest| *newest > stored && !given_up(Guarded::Telemetry)) {
-        let path = telemetry.display().to_string();
-        return Err(GuardError::OlderRegistry { path, stored, newest }.into());
+    reached.telemetry = reached.telemetry.filter(|_| !steps.contains(&(Guarded::Telemetry, Step::GiveUp)));
+    if seen.survey.applications.is_empty() {
+        // A folder that holds nothing any more begins anew.
+        reached.generation = None;
     }
+    let older = match reached.refuse_older(folder, &seen.survey) {
+        Err(error @ (GuardError::OlderRegistry { .. } | GuardError::OlderGeneration { .. })) if accept_loss => {
+            Some(Older { about: Seen::about_older(&error), newest: reached.telemetry })
+        }
+        refused => refused.map(|()| None)?,
+    };
     if let Some(log) = seen.log.filter(|_| !accept_loss) {
         positions::refuse(&seen.survey.checkpoints, &READERS, log)?;
     }
-    Ok(Plan { steps, lost_keys, accept_loss })
+    Ok(Plan { steps, older, lost_keys, accept_loss })
+}
+
+/// How far the folder itself says that it goes. Read before the registry, which is never behind it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached {
+    /// The log offset before which telemetry was committed.
+    telemetry: Option<u64>,
+    /// The registry it was last used with.
+    generation: Option<u64>,
+}
+
+impl Reached {
+    /// What the folder says.
+    pub(crate) fn by(folder: &DataFolder) -> Result<Self, GuardError> {
+        let telemetry = newest_committed::read(&folder.guarded(Guarded::Telemetry))?;
+        Ok(Self { telemetry, generation: generation::read(folder.root())? })
+    }
+
+    /// Refuses a registry that is behind its folder.
+    pub(crate) fn refuse_older(self, folder: &DataFolder, survey: &Survey) -> Result<(), GuardError> {
+        let stored = survey.checkpoint(readers::timeseries::reader::NAME.name).unwrap_or(0);
+        if let Some(newest) = self.telemetry.filter(|newest| *newest > stored) {
+            let path = folder.guarded(Guarded::Telemetry).display().to_string();
+            return Err(GuardError::OlderRegistry { path, stored, newest });
+        }
+        let stored = generation::of(survey);
+        match self.generation {
+            Some(newest) if newest > stored => Err(GuardError::OlderGeneration { stored, newest }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Seen<'_> {
+    /// What is put on record of an older registry.
+    fn about_older(error: &GuardError) -> String {
+        let how = match error {
+            GuardError::OlderRegistry { stored, newest, .. } => {
+                format!("it knew telemetry up to record {stored} of the log, the folder up to record {newest}")
+            }
+            GuardError::OlderGeneration { stored, newest } => {
+                format!("it was of generation {stored}, the folder of generation {newest}")
+            }
+            _ => String::new(),
+        };
+        format!(
+            "the registry is an older copy ({how}): what was changed in it since is lost, and whoever was removed, blocked or revoked \
+             since is let in again"
+        )
+    }
+
     /// Whether a folder holds something that must not be lost.
     fn holds_data(&self, guarded: Guarded) -> bool {
         match guarded {
@@ -327,6 +418,12 @@ pub(super) async fn settle(folder: &DataFolder, registry: &Registry, plan: Plan)
                 give_up(registry, folder, guarded).await?;
                 make(folder, registry, guarded).await?;
             }
+        }
+    }
+    if let Some(Older { about, newest }) = plan.older {
+        let telemetry = folder.guarded(Guarded::Telemetry);
+        for detail in older_catalog::take_over(&telemetry, registry, newest, &about, now_ms()).await? {
+            tracing::error!("going on without: {detail}");
         }
     }
     for path in plan.lost_keys {

@@ -62,6 +62,10 @@ impl Used {
         Self { dir, device }
     }
 
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub fn older(&self) -> PathBuf {
         self.dir.path().join("older")
     }

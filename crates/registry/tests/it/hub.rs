@@ -14,6 +14,7 @@ on_both_engines!(
     a_dropped_group_of_twins_never_was,
     segments_positions_and_last_seen_times_are_one_commit,
     a_segment_replaces_those_it_was_made_from,
+    an_older_catalog_is_brought_up_to_its_files_at_once,
     guarded_folders_and_losses_are_remembered,
 );
 
@@ -159,6 +160,26 @@ async fn a_segment_replaces_those_it_was_made_from(rig: Rig) {
     assert_eq!(rig.registry.segments_list().await.unwrap(), both);
     rig.registry.segments_replace(&["1", "2"], &segment("3", 1)).await.unwrap();
     assert_eq!(rig.registry.segments_list().await.unwrap(), [segment("3", 1)]);
+}
+
+async fn an_older_catalog_is_brought_up_to_its_files_at_once(rig: Rig) {
+    rig.registry.segments_commit(&[segment("1", 1), segment("2", 2)], "telemetry", 10).await.unwrap();
+    let of_app = |name: &str| (APP.to_owned(), name.to_owned());
+    let losses = ["it is older".to_owned(), "a file is damaged".to_owned()];
+    let take_over = async |old: &[(String, String)], new: &[SegmentRow]| {
+        rig.registry.segments_take_over(old, new, ("telemetry", 30), &losses, 5).await
+    };
+    let doubled = take_over(&[], &[segment("3", 1), segment("2", 1)]).await;
+    assert!(matches!(doubled, Err(StoreError::Duplicate(..))), "{doubled:?}");
+    assert_eq!(rig.registry.segments_list().await.unwrap().len(), 2);
+    assert!(rig.registry.survey().await.unwrap().losses.is_empty());
+    take_over(&[of_app("1"), of_app("gone")], &[segment("3", 1)]).await.unwrap();
+    let rig = rig.restarted().await;
+    assert_eq!(rig.registry.segments_list().await.unwrap(), [segment("3", 1), segment("2", 2)]);
+    assert_eq!(rig.registry.checkpoint_get("telemetry").await.unwrap(), Some(30));
+    let mut recorded = rig.registry.survey().await.unwrap().losses;
+    recorded.sort();
+    assert_eq!(recorded, [(5, losses[1].clone()), (5, losses[0].clone())]);
 }
 
 async fn guarded_folders_and_losses_are_remembered(rig: Rig) {

@@ -77,28 +77,33 @@ pub fn inspect(folder: &Path, catalog: &[SegmentMeta]) -> Result<FolderReport, I
 /// Reads the whole file and compares size and checksum with its catalog entry.
 pub fn verify_segment(folder: &Path, meta: &SegmentMeta) -> Result<(), ReadSegmentError> {
     let path = folder.join(&meta.file_name);
-    let mut file = File::open(&path).map_err(|source| ReadSegmentError::open(&path, source))?;
+    let (bytes, crc32) = measure(&path).map_err(|source| ReadSegmentError::open(&path, source))?;
+    if bytes != meta.bytes {
+        return Err(ReadSegmentError::WrongSize { path, expected: meta.bytes, found: bytes });
+    }
+    if crc32 != meta.crc32 {
+        return Err(ReadSegmentError::WrongChecksum { path });
+    }
+    Ok(())
+}
+
+/// Size and checksum of a file, which is read as a whole.
+pub(super) fn measure(path: &Path) -> io::Result<(u64, u32)> {
+    let mut file = File::open(path)?;
     let mut crc = crc32fast::Hasher::new();
     let mut bytes = 0;
     let mut buffer = vec![0; 256 * 1024];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => break,
+            Ok(0) => return Ok((bytes, crc.finalize())),
             Ok(read) => {
                 crc.update(&buffer[..read]);
                 bytes += read as u64;
             }
             Err(source) if source.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(ReadSegmentError::open(&path, source)),
+            Err(source) => return Err(source),
         }
     }
-    if bytes != meta.bytes {
-        return Err(ReadSegmentError::WrongSize { path, expected: meta.bytes, found: bytes });
-    }
-    if crc.finalize() != meta.crc32 {
-        return Err(ReadSegmentError::WrongChecksum { path });
-    }
-    Ok(())
 }
 
 /// Takes a segment out of what is read without deleting it: into [`QUARANTINE`] below the folder, under a name no tool takes for

@@ -94,7 +94,7 @@ impl ReadSegmentError {
         }
     }
 
-    fn damaged(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(super) fn damaged(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         ReadSegmentError::Damaged { path: path.to_owned(), source: source.into() }
     }
 }
@@ -156,6 +156,11 @@ impl SegmentReader {
     #[cfg(test)]
     pub(super) fn row_groups(&self) -> usize {
         self.footer.0.metadata().num_row_groups()
+    }
+
+    /// Its telemetry columns.
+    pub(super) fn columns(&self) -> Vec<Column> {
+        self.footer.0.parquet_schema().columns().iter().filter_map(|column| Column::parse(column.name())).collect()
     }
 
     pub(crate) fn footer(&self) -> &Footer {

@@ -79,6 +79,18 @@ pub(super) struct SegmentName {
 }
 
 impl SegmentName {
+    /// What a file's name says; `None` when it is no segment's.
+    pub fn parse(file_name: &str) -> Option<Self> {
+        let (range, generation) = file_name.strip_suffix(".parquet")?.rsplit_once('-')?;
+        let (first, last) = range.split_once('-')?;
+        let name = Self {
+            offset_first: first.parse().ok()?,
+            offset_last: last.parse().ok()?,
+            generation: generation.parse().ok()?,
+        };
+        (name.file_name() == file_name && name.offset_first <= name.offset_last).then_some(name)
+    }
+
     fn file_name(&self) -> String {
         format!("{:020}-{:020}-{}.{SEGMENT_EXTENSION}", self.offset_first, self.offset_last, self.generation)
     }
