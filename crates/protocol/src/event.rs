@@ -198,29 +198,49 @@ pub struct Subscriptions {
     pub inputs: bool,
     /// Cloud-to-device messages.
     pub cloud_to_device: bool,
+    /// Messages to inputs without acknowledgement: granted at quality of service 0.
+    pub inputs_unacknowledged: bool,
+    /// The same of cloud-to-device messages.
+    pub cloud_to_device_unacknowledged: bool,
 }
 
 impl Subscriptions {
     /// Everything a device can ask for: all but module inputs.
     pub fn device() -> Self {
-        Self { methods: true, desired: true, twin_replies: true, inputs: false, cloud_to_device: true }
+        Self { methods: true, desired: true, twin_replies: true, cloud_to_device: true, ..Self::default() }
     }
 
     /// Everything a module can ask for.
     pub fn module() -> Self {
-        Self { methods: true, desired: true, twin_replies: true, inputs: true, cloud_to_device: false }
+        Self { methods: true, desired: true, twin_replies: true, inputs: true, ..Self::default() }
     }
 
     /// The set as one byte, so that it can be shared between tasks without a lock, and kept.
     pub fn to_bits(self) -> u8 {
-        let flags = [self.methods, self.desired, self.twin_replies, self.inputs, self.cloud_to_device];
+        let flags = [
+            self.methods,
+            self.desired,
+            self.twin_replies,
+            self.inputs,
+            self.cloud_to_device,
+            self.inputs_unacknowledged,
+            self.cloud_to_device_unacknowledged,
+        ];
         flags.iter().enumerate().fold(0, |bits, (at, set)| bits | (u8::from(*set) << at))
     }
 
     /// The set from [`to_bits`](Self::to_bits); other bits are ignored.
     pub fn from_bits(bits: u8) -> Self {
         let set = |at: u8| bits & (1 << at) != 0;
-        Self { methods: set(0), desired: set(1), twin_replies: set(2), inputs: set(3), cloud_to_device: set(4) }
+        Self {
+            methods: set(0),
+            desired: set(1),
+            twin_replies: set(2),
+            inputs: set(3),
+            cloud_to_device: set(4),
+            inputs_unacknowledged: set(5),
+            cloud_to_device_unacknowledged: set(6),
+        }
     }
 }
 

@@ -88,7 +88,9 @@ impl Complaints {
 impl Drop for Complaints {
     fn drop(&mut self) {
         // A test that failed already says why itself, and a second panic would end the process without a word.
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            eprintln!("said until the test failed: {:#?}", take());
+        } else {
             check(self.expected.get_mut().unwrap_or_else(PoisonError::into_inner));
         }
     }

@@ -4,7 +4,7 @@
 //! provisions every registration id whose key it knows as a device of the same name.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use model::message::Message;
 use protocol::auth::sas::{SasToken, audience};
 use protocol::dps::{self, DpsError, OperationStatus, RegisterRequest, RegistrationState};
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use transport::server::{
     Accepted, CloseReason, ConnectRequest, Credential, DpsConnectRequest, Enrolled, HubError, HubHandler,
     ProvisioningHandler, Refusal, SessionLink, TelemetryBatch,
@@ -57,6 +57,7 @@ struct State {
     unavailable: bool,
     fail_telemetry: bool,
     fail_subscriptions: bool,
+    subscriptions_held: Option<Arc<Notify>>,
     stalled: bool,
     expires_at_secs: Option<u64>,
 }
@@ -98,6 +99,13 @@ impl MemoryHub {
     /// Fails every change of subscriptions, or stops doing so.
     pub fn set_fail_subscriptions(&self, fail: bool) {
         self.state().fail_subscriptions = fail;
+    }
+
+    /// Answers a change of subscriptions only when it is notified, once each.
+    pub fn hold_subscriptions(&self) -> Arc<Notify> {
+        let release = Arc::new(Notify::new());
+        self.state().subscriptions_held = Some(Arc::clone(&release));
+        release
     }
 
     /// Never answers telemetry, nor says that a session ended, or does so again.
@@ -222,6 +230,10 @@ impl HubHandler for MemoryHub {
     }
 
     async fn subscriptions_changed(&self, _session: &MemorySession) -> Result<(), HubError> {
+        let held = self.state().subscriptions_held.clone();
+        if let Some(held) = held {
+            held.notified().await;
+        }
         if self.state().fail_subscriptions {
             return Err(HubError { status: 503, message: "the store is not available".to_owned() });
         }

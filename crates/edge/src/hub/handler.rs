@@ -8,6 +8,7 @@ use transport::server::{
 
 use super::EdgeHub;
 use super::links::LinkUse;
+use super::sessions::Inserted;
 
 /// One client's session.
 pub struct Session {
@@ -26,20 +27,20 @@ impl HubHandler for EdgeHub {
         let authenticated = self.authenticate(&request).await;
         let expires_at_secs = Some(authenticated.inspect_err(|refusal| self.count_refused(*refusal))?);
         let identity = request.identity;
-        let Some((number, old)) = self.sessions.insert(&identity, request.link.clone()) else {
+        if request.clean_session && self.sessions.kept(&identity).is_some() {
+            // Durable before it begins: else it would come back with the next session that is not new.
+            if let Err(error) = self.sessions.keep(&identity, None).await {
+                tracing::warn!(%identity, error = &error as &dyn std::error::Error, "cannot forget subscriptions");
+            }
+        }
+        let inserted = self.sessions.insert(&identity, request.link.clone(), request.clean_session);
+        let Some(Inserted { number, old, kept }) = inserted else {
             tracing::warn!(%identity, "connection refused: too many sessions");
             self.count_refused(Refusal::Unavailable);
             return Err(Refusal::Unavailable);
         };
         if let Some(old) = old {
             old.close(CloseReason::TakenOver);
-        }
-        let kept = if request.clean_session { None } else { self.sessions.kept(&identity) };
-        if let Some(subscriptions) = kept {
-            request.link.restore_subscriptions(subscriptions);
-        } else if let Err(error) = self.sessions.keep(&identity, None) {
-            // It would come back with the next session that is not new.
-            tracing::warn!(%identity, error = &error as &dyn std::error::Error, "cannot forget subscriptions");
         }
         tracing::info!(%identity, peer = %request.peer, client = request.client_type, "client connected");
         self.clients.connected(&identity);
@@ -65,7 +66,7 @@ impl HubHandler for EdgeHub {
 
     async fn subscriptions_changed(&self, session: &Session) -> Result<(), HubError> {
         let subscriptions = Some(session.link.subscriptions()).filter(|_| !session.clean);
-        self.sessions.keep(&session.identity, subscriptions).map_err(|error| {
+        self.sessions.keep(&session.identity, subscriptions).await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "cannot keep subscriptions");
             HubError { status: 503, message: "the subscriptions could not be kept".into() }
         })

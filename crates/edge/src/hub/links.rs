@@ -68,13 +68,7 @@ impl LinkOptions {
             tls: Arc::clone(&self.tls),
             keep_alive: KEEP_ALIVE,
             // Cloud-to-device messages are not relayed yet: not asked for, the hub keeps them.
-            subscribe: Subscriptions {
-                methods: true,
-                desired: true,
-                twin_replies: true,
-                inputs: false,
-                cloud_to_device: false,
-            },
+            subscribe: Subscriptions { cloud_to_device: false, ..Subscriptions::device() },
             reconnection: Some(self.reconnection.clone()),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use model::identity::Identity;
 use tokio::sync::watch;
@@ -16,10 +16,17 @@ use crate::state::{self, State, StateError, StateKind};
 
 /// All sessions.
 pub(super) struct Sessions {
-    path: PathBuf,
-    live: Mutex<Live>,
+    shared: Arc<Shared>,
     /// Counts changes: who waits for a session looks again.
     changes: watch::Sender<u64>,
+}
+
+/// What whoever writes the file needs.
+struct Shared {
+    path: PathBuf,
+    live: Mutex<Live>,
+    /// Which version of what is kept is on disk. Held while one is written, so that an older one never replaces a newer.
+    written: Mutex<u64>,
 }
 
 /// What is on disk: subscriptions by client id.
@@ -31,10 +38,33 @@ impl State for BTreeMap<String, u8> {
 struct Live {
     links: HashMap<Identity, (u64, SessionLink)>,
     kept: BTreeMap<String, u8>,
+    /// Counts the changes of what is kept.
+    version: u64,
     next_number: u64,
 }
 
+/// A session that was registered.
+pub(super) struct Inserted {
+    /// Tells it from others of its identity.
+    pub(super) number: u64,
+    /// The one it replaces.
+    pub(super) old: Option<SessionLink>,
+    /// What it goes on with of an earlier one.
+    pub(super) kept: Option<Subscriptions>,
+}
+
 impl Live {
+    /// Keeps, or with `None` forgets, what an identity is subscribed to.
+    fn keep(&mut self, identity: &Identity, subscriptions: Option<Subscriptions>) {
+        let bits = subscriptions.map(Subscriptions::to_bits);
+        let before = match bits {
+            Some(bits) => self.kept.insert(identity.to_string(), bits),
+            None => self.kept.remove(&identity.to_string()),
+        };
+        self.version += u64::from(before != bits);
+        self.forget_one_too_many(identity);
+    }
+
     /// What is kept is bounded like the sessions themselves. One that is not connected goes; its client subscribes anew.
     fn forget_one_too_many(&mut self, newest: &Identity) {
         if self.kept.len() <= SESSIONS_MAX {
@@ -47,31 +77,56 @@ impl Live {
     }
 }
 
+impl Shared {
+    fn with<T>(&self, act: impl FnOnce(&mut Live) -> T) -> T {
+        act(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Writes what is kept, unless this version of it or a later one is on disk already: those who come together are written
+    /// together. Blocks.
+    fn write(&self, version: u64) -> Result<(), StateError> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if *written >= version {
+            return Ok(());
+        }
+        let (newest, kept) = self.with(|live| (live.version, live.kept.clone()));
+        state::write(&self.path, &kept)?;
+        *written = newest;
+        Ok(())
+    }
+}
+
 impl Sessions {
     pub(super) fn open(path: PathBuf) -> Result<Self, StateError> {
         let kept = state::open(&path)?.unwrap_or_default();
         let live = Mutex::new(Live { kept, ..Live::default() });
-        Ok(Self { path, live, changes: watch::channel(0).0 })
+        Ok(Self { shared: Arc::new(Shared { path, live, written: Mutex::default() }), changes: watch::channel(0).0 })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Live) -> T) -> T {
-        act(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner))
+        self.shared.with(act)
     }
 
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Registers a session and hands back the one it replaces. `None` when there are too many.
-    pub(super) fn insert(&self, identity: &Identity, link: SessionLink) -> Option<(u64, Option<SessionLink>)> {
+    /// Registers a session; one that is not `clean` goes on with what is kept of an earlier one, and is found with it from the
+    /// first moment on. `None` when there are too many.
+    pub(super) fn insert(&self, identity: &Identity, link: SessionLink, clean: bool) -> Option<Inserted> {
         let inserted = self.with(|live| {
             if live.links.len() >= SESSIONS_MAX && !live.links.contains_key(identity) {
                 return None;
             }
+            if clean {
+                live.keep(identity, None);
+            }
+            let kept = live.kept.get(&identity.to_string()).copied().map(Subscriptions::from_bits);
+            kept.into_iter().for_each(|kept| link.restore_subscriptions(kept));
             live.next_number += 1;
             let number = live.next_number;
             let old = live.links.insert(identity.clone(), (number, link));
-            Some((number, old.map(|(_, link)| link)))
+            Some(Inserted { number, old: old.map(|(_, link)| link), kept })
         });
         self.changed();
         inserted
@@ -127,26 +182,37 @@ impl Sessions {
         self.with(|live| live.kept.get(&identity.to_string()).copied()).map(Subscriptions::from_bits)
     }
 
-    /// Keeps (or, with `None`, forgets) what an identity is subscribed to. `Ok` means durable.
-    pub(super) fn keep(&self, identity: &Identity, subscriptions: Option<Subscriptions>) -> Result<(), StateError> {
-        let changed = self.with(|live| {
-            let before = live.kept.clone();
-            match subscriptions {
-                Some(subscriptions) => drop(live.kept.insert(identity.to_string(), subscriptions.to_bits())),
-                None => drop(live.kept.remove(&identity.to_string())),
-            }
-            live.forget_one_too_many(identity);
-            (before != live.kept).then(|| live.kept.clone())
+    /// Keeps (or, with `None`, forgets) what an identity is subscribed to. `Ok` means durable; a write that has begun is ended,
+    /// also when nobody waits for it any more.
+    pub(super) async fn keep(
+        &self,
+        identity: &Identity,
+        subscriptions: Option<Subscriptions>,
+    ) -> Result<(), StateError> {
+        let version = self.with(|live| {
+            live.keep(identity, subscriptions);
+            live.version
         });
-        let written = changed.map_or(Ok(()), |kept| state::write(&self.path, &kept));
+        let shared = Arc::clone(&self.shared);
+        // A slow disk must not hold up those who share the thread.
+        let written = tokio::task::spawn_blocking(move || shared.write(version)).await;
         self.changed();
-        written
+        match written {
+            Ok(written) => written,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and we with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -154,26 +220,26 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let sessions = Sessions::open(dir.path().join("sessions.json")).unwrap();
         let identity = Identity::device("d");
-        let (first, old) = sessions.insert(&identity, SessionLink::detached().0).unwrap();
-        assert!(old.is_none());
-        let (second, old) = sessions.insert(&identity, SessionLink::detached().0).unwrap();
-        assert!(old.is_some());
-        assert!(!sessions.remove(&identity, first));
+        let first = sessions.insert(&identity, SessionLink::detached().0, false).unwrap();
+        assert!(first.old.is_none());
+        let second = sessions.insert(&identity, SessionLink::detached().0, false).unwrap();
+        assert!(second.old.is_some());
+        assert!(!sessions.remove(&identity, first.number));
         assert!(sessions.get(&identity).is_some());
-        assert!(sessions.remove(&identity, second));
+        assert!(sessions.remove(&identity, second.number));
         assert!(sessions.get(&identity).is_none());
     }
 
-    #[test]
-    fn subscriptions_survive_a_restart() {
+    #[tokio::test]
+    async fn subscriptions_survive_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sessions.json");
         let identity = Identity::module("d", "m");
         let subscriptions = Subscriptions { methods: true, inputs: true, ..Subscriptions::default() };
-        Sessions::open(path.clone()).unwrap().keep(&identity, Some(subscriptions)).unwrap();
+        Sessions::open(path.clone()).unwrap().keep(&identity, Some(subscriptions)).await.unwrap();
         let again = Sessions::open(path.clone()).unwrap();
         assert_eq!(again.kept(&identity), Some(subscriptions));
-        again.keep(&identity, None).unwrap();
+        again.keep(&identity, None).await.unwrap();
         assert_eq!(Sessions::open(path).unwrap().kept(&identity), None);
     }
 
@@ -183,18 +249,21 @@ mod tests {
         let sessions = Sessions::open(dir.path().join("sessions.json")).unwrap();
         let client = |number: usize| Identity::device(&format!("leaf{number}"));
         let numbers: Vec<_> = (0..SESSIONS_MAX)
-            .map(|number| sessions.insert(&client(number), SessionLink::detached().0).unwrap().0)
+            .map(|number| sessions.insert(&client(number), SessionLink::detached().0, false).unwrap().number)
             .collect();
-        assert!(sessions.insert(&client(SESSIONS_MAX), SessionLink::detached().0).is_none());
+        assert!(sessions.insert(&client(SESSIONS_MAX), SessionLink::detached().0, false).is_none());
         assert!(sessions.get(&client(SESSIONS_MAX)).is_none());
-        assert!(sessions.insert(&client(3), SessionLink::detached().0).is_some(), "one that is there may come again");
+        assert!(
+            sessions.insert(&client(3), SessionLink::detached().0, false).is_some(),
+            "one that is there may come again"
+        );
         assert!(sessions.remove(&client(7), numbers[7]));
-        assert!(sessions.insert(&client(SESSIONS_MAX), SessionLink::detached().0).is_some());
+        assert!(sessions.insert(&client(SESSIONS_MAX), SessionLink::detached().0, false).is_some());
         assert_eq!(sessions.count(), SESSIONS_MAX);
     }
 
-    #[test]
-    fn of_too_many_kept_subscriptions_those_of_an_absent_client_go() {
+    #[tokio::test]
+    async fn of_too_many_kept_subscriptions_those_of_an_absent_client_go() {
         let dir = tempfile::tempdir().unwrap();
         let sessions = Sessions::open(dir.path().join("sessions.json")).unwrap();
         // By name, those that are connected come first.
@@ -203,10 +272,10 @@ mod tests {
         let subscriptions = Subscriptions { methods: true, ..Subscriptions::default() };
         // As an earlier run left it: the file is not written once more for each.
         sessions.with(|live| live.kept.extend(absent.iter().map(|id| (id.to_string(), subscriptions.to_bits()))));
-        sessions.insert(&first, SessionLink::detached().0).unwrap();
-        sessions.keep(&first, Some(subscriptions)).unwrap();
+        sessions.insert(&first, SessionLink::detached().0, false).unwrap();
+        sessions.keep(&first, Some(subscriptions)).await.unwrap();
         assert_eq!(sessions.kept(&absent[0]), Some(subscriptions), "so many are kept");
-        sessions.keep(&newest, Some(subscriptions)).unwrap();
+        sessions.keep(&newest, Some(subscriptions)).await.unwrap();
         assert_eq!(sessions.kept(&absent[0]), None);
         for kept in [&first, &newest, &absent[1], absent.last().unwrap()] {
             assert_eq!(sessions.kept(kept), Some(subscriptions), "{kept}");
@@ -219,10 +288,52 @@ mod tests {
         let sessions = Sessions::open(dir.path().join("sessions.json")).unwrap();
         let identity = Identity::module("d", "m");
         let (link, far_end) = SessionLink::detached();
-        sessions.insert(&identity, link).unwrap();
+        sessions.insert(&identity, link, false).unwrap();
         tokio::join!(sessions.with_inputs(&identity), async {
             far_end.set_subscriptions(Subscriptions { inputs: true, ..Subscriptions::default() });
-            sessions.keep(&identity, Some(far_end.subscriptions())).unwrap();
+            sessions.keep(&identity, Some(far_end.subscriptions())).await.unwrap();
         });
+    }
+
+    /// The client of a kept session says nothing more: nobody looks again after this.
+    #[tokio::test]
+    async fn a_session_that_goes_on_is_found_with_its_inputs_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let sessions = Sessions::open(dir.path().join("sessions.json")).unwrap();
+        let identity = Identity::module("d", "m");
+        let subscriptions = Subscriptions { inputs: true, inputs_unacknowledged: true, ..Subscriptions::default() };
+        sessions.keep(&identity, Some(subscriptions)).await.unwrap();
+        let mut waiting = std::pin::pin!(sessions.with_inputs(&identity));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let (link, far_end) = SessionLink::detached();
+        let inserted = sessions.insert(&identity, link, false).unwrap();
+        assert_eq!((inserted.kept, far_end.subscriptions()), (Some(subscriptions), subscriptions));
+        assert!(waiting.as_mut().now_or_never().is_some());
+        let (link, far_end) = SessionLink::detached();
+        let clean = sessions.insert(&identity, link, true).unwrap();
+        assert_eq!((clean.kept, far_end.subscriptions()), (None, Subscriptions::default()));
+        assert_eq!(sessions.kept(&identity), None);
+    }
+
+    /// Each would be lost in turn if an older state could be written after a newer one.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn those_who_subscribe_together_are_all_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sessions.json");
+        let sessions = Arc::new(Sessions::open(path.clone()).unwrap());
+        let subscriptions = Subscriptions { inputs: true, ..Subscriptions::default() };
+        let clients: Vec<_> = (0..64).map(|number| Identity::module("d", &format!("m{number}"))).collect();
+        let mut keeping = tokio::task::JoinSet::new();
+        for client in clients.clone() {
+            let (sessions, path) = (Arc::clone(&sessions), path.clone());
+            keeping.spawn(async move {
+                sessions.keep(&client, Some(subscriptions)).await.unwrap();
+                let on_disk = Sessions::open(path).unwrap();
+                assert_eq!(on_disk.kept(&client), Some(subscriptions), "{client} was told that it is kept");
+            });
+        }
+        keeping.join_all().await;
+        let on_disk = Sessions::open(path).unwrap();
+        assert!(clients.iter().all(|client| on_disk.kept(client) == Some(subscriptions)));
     }
 }

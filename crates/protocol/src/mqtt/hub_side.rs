@@ -111,7 +111,6 @@ pub struct HubConnection {
     subscriptions: Subscriptions,
     /// SUBACK or UNSUBACK that waits for the owner's word.
     unconfirmed: Option<Box<Packet>>,
-    inputs_qos: QoS,
     will: Option<Box<Message>>,
     deliveries: VecDeque<u16>,
     last_packet_id: u16,
@@ -131,7 +130,6 @@ impl Face for HubConnection {
             expires_at: None,
             subscriptions: Subscriptions::default(),
             unconfirmed: None,
-            inputs_qos: QoS::AtMostOnce,
             will: None,
             deliveries: VecDeque::new(),
             last_packet_id: 0,
@@ -167,7 +165,6 @@ impl Face for HubConnection {
         self.expires_at = expires_at;
         if !dps {
             self.subscriptions = known;
-            self.inputs_qos = QoS::AtLeastOnce;
         }
         encode::connack(session_present && !dps, ConnectReturnCode::Accepted, &mut self.output);
     }
@@ -230,8 +227,8 @@ impl Face for HubConnection {
         let identity =
             self.identity.as_ref().filter(|_| self.subscriptions.inputs).ok_or(DeliverError::NotSubscribed)?;
         let topic = topic::input(identity, input, &message.bag);
-        let packet_id = match self.inputs_qos {
-            QoS::AtMostOnce => None,
+        let packet_id = match self.subscriptions.inputs_unacknowledged {
+            true => None,
             _ if self.deliveries.len() >= DELIVERIES_IN_FLIGHT_MAX => return Err(DeliverError::Window),
             _ => Some(self.next_packet_id()),
         };
@@ -398,10 +395,10 @@ impl HubConnection {
             return (filter == topic::DPS_FILTER).then_some(granted);
         }
         let filter = topic::parse_filter(filter, self.identity.as_ref()?)?;
-        if filter == Filter::Inputs {
-            self.inputs_qos = granted;
-        }
         *flag(&mut self.subscriptions, filter) = true;
+        if let Some(unacknowledged) = unacknowledged(&mut self.subscriptions, filter) {
+            *unacknowledged = granted == QoS::AtMostOnce;
+        }
         Some(granted)
     }
 
@@ -413,6 +410,7 @@ impl HubConnection {
                 self.identity.as_ref().and_then(|identity| topic::parse_filter(filter, identity))
             {
                 *flag(&mut self.subscriptions, filter) = false;
+                unacknowledged(&mut self.subscriptions, filter).into_iter().for_each(|flag| *flag = false);
             }
         }
         self.answer_subscribe(Packet::UnsubAck(packet_id))
@@ -473,6 +471,15 @@ fn flag(subscriptions: &mut Subscriptions, filter: Filter) -> &mut bool {
         Filter::Desired => &mut subscriptions.desired,
         Filter::Inputs => &mut subscriptions.inputs,
         Filter::CloudToDevice => &mut subscriptions.cloud_to_device,
+    }
+}
+
+/// Whether what comes is acknowledged, of what is delivered at either quality of service.
+fn unacknowledged(subscriptions: &mut Subscriptions, filter: Filter) -> Option<&mut bool> {
+    match filter {
+        Filter::Inputs => Some(&mut subscriptions.inputs_unacknowledged),
+        Filter::CloudToDevice => Some(&mut subscriptions.cloud_to_device_unacknowledged),
+        Filter::Methods | Filter::TwinReplies | Filter::Desired => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use model::message::MESSAGE_BYTES_MAX;
+use model::message::{MESSAGE_BYTES_MAX, Message};
 use protocol::event::{Face, HubEvent, Subscriptions};
 use protocol::hub::bag;
 use protocol::hub::delivery::Undeliverable;
@@ -214,6 +214,33 @@ fn subscriptions_are_granted_reduced_or_refused_one_by_one() {
     let events = raw.send(Packet::Unsubscribe { packet_id: 10, filters }).unwrap();
     assert_eq!(events, [HubEvent::SubscriptionsChanged(Subscriptions { methods: false, ..subscribed })]);
     assert_eq!(raw.answers(), [Packet::UnsubAck(10)]);
+}
+
+/// A session that goes on is served as it was granted.
+#[test]
+fn the_quality_of_service_of_inputs_is_that_of_the_subscription_also_in_a_session_that_goes_on() {
+    let module = || Connect {
+        client_id: "dev1/mod1".into(),
+        user_name: Some("hub.example.test/dev1/mod1/?api-version=2021-04-12".into()),
+        ..connect()
+    };
+    let filter = "devices/dev1/modules/mod1/inputs/#";
+    for (qos, acknowledged) in [(QoS::AtMostOnce, false), (QoS::AtLeastOnce, true)] {
+        let mut raw = Raw::accepted(module());
+        let events = raw.send(Packet::Subscribe { packet_id: 9, filters: vec![(filter.into(), qos)] }).unwrap();
+        let [HubEvent::SubscriptionsChanged(subscribed)] = events[..] else { panic!("{events:?}") };
+        assert!(subscribed.inputs);
+        assert_eq!(raw.hub.deliver_input("in1", &Message::default()).unwrap().is_some(), acknowledged);
+        let mut again = Raw::new();
+        again.send(Packet::Connect(Box::new(module()))).unwrap();
+        again.hub.accept(again.now, true, Subscriptions::from_bits(subscribed.to_bits()), None);
+        again.hub.take_output();
+        assert_eq!(again.hub.deliver_input("in1", &Message::default()).unwrap().is_some(), acknowledged);
+        let Packet::Publish(publish) = again.answers().remove(0) else { panic!("no publish") };
+        assert_eq!(publish.qos, qos);
+        let events = again.send(Packet::Unsubscribe { packet_id: 10, filters: vec![filter.into()] }).unwrap();
+        assert_eq!(events, [HubEvent::SubscriptionsChanged(Subscriptions::default())]);
+    }
 }
 
 #[test]

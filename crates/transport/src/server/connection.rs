@@ -9,7 +9,8 @@
 //!
 //! The wire speaks through a [`Face`]: MQTT today, over TLS or whatever carries bytes. Events of one connection are handled
 //! strictly in order. While a handler call is pending nothing more is read, but what
-//! the hub has to say (methods, desired patches, inputs) still goes out. An idle connection holds no buffers.
+//! the hub has to say (methods, desired patches, inputs) still goes out, except between SUBSCRIBE and SUBACK. An idle connection
+//! holds no buffers.
 
 mod dps;
 mod session;

@@ -135,7 +135,8 @@ pub trait HubHandler: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, HubError>> + Send;
 
     /// The set of subscriptions changed. Ok means that it is kept as long as the session has to last, over a restart too: the
-    /// transport confirms right after. An error closes the connection without confirming, so that the client asks again.
+    /// transport confirms right after, and lets nothing out before: the handler must not wait for what goes over the session's
+    /// own link. An error closes the connection without confirming, so that the client asks again.
     fn subscriptions_changed(&self, session: &Self::Session) -> impl Future<Output = Result<(), HubError>> + Send;
 
     /// The connection is over; called exactly once for each accepted session. `graceful` when the client took leave.

@@ -195,9 +195,9 @@ impl SessionLink {
             mpsc::error::TrySendError::Full(_) => InvokeError::Busy,
             mpsc::error::TrySendError::Closed(_) => InvokeError::Closed,
         })?;
-        match tokio::time::timeout(timeout, answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(InvokeError::Closed),
+        match tokio::time::timeout(timeout, self.answered(answer)).await {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(InvokeError::Closed),
             Err(_) => Err(InvokeError::Timeout),
         }
     }
@@ -215,7 +215,17 @@ impl SessionLink {
         self.shared.commands.send(command).await.map_err(|_| DeliverError::Closed)?;
         // From here on the permit belongs to the delivery: whoever settles it gives it back, also if we stop waiting.
         permit.forget();
-        acknowledged.await.map_err(|_| DeliverError::Closed)
+        self.answered(acknowledged).await.ok_or(DeliverError::Closed)
+    }
+
+    /// What the connection task answers; `None` when it does not any more. A command that was queued in the moment in which the
+    /// connection ended is carried out by nobody and dropped by nobody: its end is not waited for, but that of the connection.
+    async fn answered<T>(&self, answer: oneshot::Receiver<T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            answer = answer => answer.ok(),
+            () = self.closed() => None,
+        }
     }
 
     fn require(&self, subscribed: bool) -> Result<(), DeliverError> {

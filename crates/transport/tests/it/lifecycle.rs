@@ -116,6 +116,31 @@ async fn a_subscription_that_cannot_be_kept_is_not_confirmed_and_the_connection_
     serving.await.unwrap();
 }
 
+/// A library may throw away what comes for a subscription it does not know to have.
+#[tokio::test(start_paused = true)]
+async fn what_a_client_subscribed_to_comes_after_its_suback() {
+    let hub = Arc::new(MemoryHub::default());
+    let release = hub.hold_subscriptions();
+    let (mut client, _serving, _) = in_memory(&hub).await;
+    let filters = vec![("$iothub/methods/POST/#".into(), protocol::mqtt::QoS::AtLeastOnce)];
+    send(&mut client, &Packet::Subscribe { packet_id: 1, filters }).await;
+    let link = hub.link(&device()).unwrap();
+    while !link.subscriptions().methods {
+        tokio::task::yield_now().await;
+    }
+    let call = tokio::spawn(async move { link.invoke_method("m", "{}".into(), Duration::from_secs(60)).await });
+    let mut first = [0; 5];
+    let too_early = tokio::time::timeout(Duration::from_secs(1), client.read_exact(&mut first)).await;
+    assert!(too_early.is_err(), "{first:?}");
+    release.notify_one();
+    client.read_exact(&mut first).await.unwrap();
+    assert_eq!(first, [0x90, 3, 0, 1, 1]);
+    let mut publish = [0; 1];
+    client.read_exact(&mut publish).await.unwrap();
+    assert_eq!(publish, [0x30]);
+    call.abort();
+}
+
 #[tokio::test]
 async fn telemetry_before_an_error_is_taken_and_acknowledged() {
     let hub = Arc::new(MemoryHub::default());

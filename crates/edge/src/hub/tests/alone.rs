@@ -108,7 +108,7 @@ impl Alone {
     pub fn connect(&self, identity: &Identity, subscriptions: Subscriptions) -> DetachedLink {
         let (link, far_end) = SessionLink::detached();
         far_end.set_subscriptions(subscriptions);
-        self.hub.sessions.insert(identity, link).unwrap();
+        self.hub.sessions.insert(identity, link, false).unwrap();
         far_end
     }
 

@@ -17,8 +17,15 @@ use crate::limits::{
     SESSIONS_MAX, UPSTREAM_CALL_TIMEOUT,
 };
 
-const INPUTS: Subscriptions =
-    Subscriptions { inputs: true, methods: false, desired: false, twin_replies: false, cloud_to_device: false };
+const INPUTS: Subscriptions = Subscriptions {
+    inputs: true,
+    methods: false,
+    desired: false,
+    twin_replies: false,
+    cloud_to_device: false,
+    inputs_unacknowledged: false,
+    cloud_to_device_unacknowledged: false,
+};
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// The next message for an input, and how to acknowledge it.
@@ -176,7 +183,7 @@ async fn a_client_too_many_is_told_to_come_again() {
     let links: Vec<_> = (1..SESSIONS_MAX)
         .map(|number| {
             let (link, far_end) = SessionLink::detached();
-            site.hub().sessions.insert(&Identity::device(&format!("d{number}")), link).unwrap();
+            site.hub().sessions.insert(&Identity::device(&format!("d{number}")), link, false).unwrap();
             far_end
         })
         .collect();

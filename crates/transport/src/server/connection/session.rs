@@ -209,7 +209,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
             }
             HubEvent::SubscriptionsChanged(subscriptions) => {
                 self.far.set_subscriptions(subscriptions);
-                self.serving(Box::pin(handler.subscriptions_changed(session))).await??;
+                // A client library may look for what it asked for only once it was told that it gets it, and one that
+                // acknowledges by itself would lose what came before.
+                self.serving_with(Box::pin(handler.subscriptions_changed(session)), false).await??;
                 self.wire.face.confirm_subscriptions();
             }
             HubEvent::Disconnect => return Err(End::Disconnect),
@@ -223,7 +225,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
     }
 
     /// Waits for a handler call, while commands still go out. The call is never given up: what it began, it ends.
-    async fn serving<T>(&mut self, mut call: Pending<'_, T>) -> Result<T, End> {
+    async fn serving<T>(&mut self, call: Pending<'_, T>) -> Result<T, End> {
+        self.serving_with(call, true).await
+    }
+
+    /// The same; without `commands` they wait.
+    async fn serving_with<T>(&mut self, mut call: Pending<'_, T>, commands: bool) -> Result<T, End> {
         let mut broken = None;
         loop {
             let open = broken.is_none();
@@ -236,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
                 written = self.wire.write_some(), if open && self.wire.has_output() => {
                     broken = written.err().map(End::Io);
                 }
-                command = self.far.next(), if open && self.wire.output_len() < WRITE_BYTES_SOFT_MAX => {
+                command = self.far.next(), if commands && open && self.wire.output_len() < WRITE_BYTES_SOFT_MAX => {
                     self.take_commands(command);
                 }
             }

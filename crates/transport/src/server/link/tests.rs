@@ -59,6 +59,22 @@ async fn the_far_end_ends_everything() {
     assert_eq!(link.desired_patch(1, Bytes::new()).await, Err(DeliverError::Closed));
 }
 
+/// The queue is emptied when its end goes; what is put in at that very moment stays there as long as the link does.
+#[tokio::test]
+async fn a_command_that_is_dropped_by_nobody_ends_with_the_connection() {
+    let (link, mut far) = subscribed();
+    let message = Message::default();
+    let mut delivery = Box::pin(link.deliver_input("in1", &message));
+    let mut method = Box::pin(link.invoke_method("m", Bytes::new(), TIMEOUT));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(delivery.as_mut().poll(&mut context).is_pending());
+    assert!(method.as_mut().poll(&mut context).is_pending());
+    let _kept = (far.next().await, far.next().await);
+    drop(far);
+    assert_eq!(delivery.await, Err(DeliverError::Closed));
+    assert_eq!(method.await, Err(InvokeError::Closed));
+}
+
 #[tokio::test]
 async fn a_delivery_nobody_waits_for_keeps_its_place_until_settled() {
     let (link, mut far) = subscribed();
