@@ -1,5 +1,7 @@
 //! Module identities of devices, made by the edge runtime with the device's own credentials.
 
+use std::num::TryFromIntError;
+
 use serde_json::json;
 
 use super::engine::{Locks, Statement, Transaction, retried};
@@ -99,20 +101,27 @@ pub(super) struct JoinedModule {
     module_subscriptions: Option<i64>,
 }
 
-impl From<JoinedModule> for Option<ModuleRow> {
-    fn from(columns: JoinedModule) -> Self {
+impl TryFrom<JoinedModule> for Option<ModuleRow> {
+    type Error = TryFromIntError;
+
+    fn try_from(columns: JoinedModule) -> Result<Self, Self::Error> {
         let keys = ModuleKeys { primary_key: columns.module_primary_key, secondary_key: columns.module_secondary_key };
-        Some(ModuleRow {
-            device: columns.module_device?,
-            id: columns.module_id?,
-            generation_id: columns.module_generation_id?,
-            etag: columns.module_etag?,
-            managed_by: columns.module_managed_by,
-            authentication: keys.into(),
-            created_ms: columns.module_created_ms?,
-            updated_ms: columns.module_updated_ms?,
-            subscriptions: u8::try_from(columns.module_subscriptions?).unwrap_or_default(),
-        })
+        // As of a module that is read by itself: out of range is an error, and no session without subscriptions.
+        let subscriptions = columns.module_subscriptions.map(u8::try_from).transpose()?;
+        let row = || {
+            Some(ModuleRow {
+                device: columns.module_device?,
+                id: columns.module_id?,
+                generation_id: columns.module_generation_id?,
+                etag: columns.module_etag?,
+                managed_by: columns.module_managed_by,
+                authentication: keys.into(),
+                created_ms: columns.module_created_ms?,
+                updated_ms: columns.module_updated_ms?,
+                subscriptions: subscriptions?,
+            })
+        };
+        Ok(row())
     }
 }
 
@@ -241,5 +250,32 @@ impl Registry {
             .bind(registration_id.to_ascii_lowercase());
         let row = self.engine.fetch_optional(statement).await?;
         Ok(row.map(|(id,)| id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subscriptions_out_of_range_are_an_error_and_not_none() {
+        let row = |subscriptions: i64| {
+            let text = || Some(String::from("x"));
+            <Option<ModuleRow>>::try_from(JoinedModule {
+                module_device: text(),
+                module_id: text(),
+                module_generation_id: text(),
+                module_etag: text(),
+                module_managed_by: None,
+                module_primary_key: None,
+                module_secondary_key: None,
+                module_created_ms: Some(1),
+                module_updated_ms: Some(1),
+                module_subscriptions: Some(subscriptions),
+            })
+        };
+        assert_eq!(row(255).map(|row| row.map(|row| row.subscriptions)), Ok(Some(255)));
+        assert!(row(256).is_err());
+        assert!(row(-1).is_err());
     }
 }
