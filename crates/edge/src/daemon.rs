@@ -48,6 +48,7 @@ use crate::runtime::users::{ModuleUsers, homes_dir, why_not_isolated};
 use crate::state::{self, StateError};
 use crate::unix_http::{self, ServeSocketError};
 use crate::workload::WorkloadContext;
+use crate::workload::certificate_names::CertificateNames;
 
 /// Files and folders below the data folder.
 pub struct Layout {
@@ -415,6 +416,7 @@ impl Daemon {
             trust_bundle_pem: self.trust_bundle_pem.clone(),
             list: Arc::clone(&self.status) as _,
             sockets_dir: sockets_dir.clone(),
+            certificate_names: CertificateNames::new(&self.config.hostname, self.config.parent_hostname.as_deref()),
             users: self.users.clone(),
         });
         let device = signer.device();

@@ -6,11 +6,14 @@
 //! | `GET /modules` | the modules as the management API lists them |
 //! | `POST /modules/{m}/genid/{g}/sign` | HMAC-SHA256 with the module's key; `keyId`, `algo` are not looked at |
 //! | `POST …/genid/{g}/encrypt`, `…/decrypt` | secrets only this module of this life can read again |
-//! | `POST …/genid/{g}/certificate/server`, `POST /modules/{m}/certificate/identity` | certificate and key |
+//! | `POST …/genid/{g}/certificate/server`, `POST /modules/{m}/certificate/identity` | certificate and key; the names in it: [`certificate_names`] |
 //! | `GET /trust-bundle`, `GET /manifest-trust-bundle` | what to trust |
+
+pub mod certificate_names;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,9 +23,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::identity::{ModuleCertificate, SecretOf, SignError, Signer, is_certificate_name};
+use crate::identity::{ModuleCertificate, SecretOf, SignError, Signer};
 use crate::runtime::users::ModuleUsers;
 use crate::unix_http::{self, Answer, Api, Call, Refused, ServeSocketError, Socket, refused, reply};
+use certificate_names::{CertificateNames, NameRefused};
 
 /// API versions modules send; any of them goes with any path.
 const VERSIONS: &[&str] =
@@ -47,6 +51,8 @@ pub struct WorkloadContext {
     pub list: Arc<dyn ListModules>,
     /// Folder of the sockets.
     pub sockets_dir: PathBuf,
+    /// What modules may be called in their certificates.
+    pub certificate_names: CertificateNames,
     /// Where each module has a user of its own, to whom its socket belongs.
     pub users: Option<Arc<ModuleUsers>>,
 }
@@ -59,7 +65,8 @@ impl WorkloadContext {
 
     /// Opens a module's socket; it lives until the result is dropped.
     pub fn open_socket(self: &Arc<Self>, module: &str) -> Result<Socket, ServeSocketError> {
-        let api = WorkloadApi { context: Arc::clone(self), module: module.to_owned() };
+        let told = AtomicBool::new(false);
+        let api = WorkloadApi { context: Arc::clone(self), module: module.to_owned(), told };
         let path = self.socket_path(module);
         match &self.users {
             Some(users) => {
@@ -81,6 +88,8 @@ pub fn socket_path(dir: &Path, module: &str) -> PathBuf {
 struct WorkloadApi {
     context: Arc<WorkloadContext>,
     module: String,
+    /// Whether it was said that it asked for the name of another.
+    told: AtomicBool,
 }
 
 #[derive(Deserialize)]
@@ -185,16 +194,24 @@ impl WorkloadApi {
 
     async fn server_certificate(&self, call: &Call) -> Outcome {
         let request: ServerCertificateRequest = body(call)?;
-        let mut names = vec![request.common_name, self.module.trim_start_matches('$').to_owned()];
-        names.dedup();
-        if let Some(bad) = names.iter().find(|name| !is_certificate_name(name)) {
-            return Err(refused(
-                StatusCode::BAD_REQUEST,
-                format!("commonName {bad:?} is neither a name nor an address"),
-            ));
-        }
+        let names = self.context.certificate_names.names_for(&self.module, &request.common_name);
+        let names = names.map_err(|error| self.not_named(&error))?;
         let issued = self.context.signer.server_certificate(&names).await.map_err(|error| self.not_signed(&error))?;
         Ok(certificate_answer(&issued))
+    }
+
+    fn not_named(&self, error: &NameRefused) -> Refused {
+        let status = match error {
+            NameRefused::NoName(_) => StatusCode::BAD_REQUEST,
+            NameRefused::NotGiven { .. } => {
+                // A module may ask again and again.
+                if !self.told.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("{error}");
+                }
+                StatusCode::FORBIDDEN
+            }
+        };
+        refused(status, error.to_string())
     }
 
     async fn identity_certificate(&self) -> Outcome {

@@ -26,6 +26,7 @@ use crate::management::{ModuleAction, ModuleOrder};
 use crate::runtime::{ModuleRuntime, ModuleSpec, PullProgress, RuntimeError};
 use crate::unix_http::{ServeSocketError, Socket};
 use crate::workload::WorkloadContext;
+use crate::workload::certificate_names::CERTIFICATE_NAMES_VARIABLE;
 
 /// The only one who changes the runtime.
 pub struct Executor<R> {
@@ -121,6 +122,11 @@ impl<R: ModuleRuntime> Executor<R> {
 
     /// Begins what the plan says of modules that are idle, and gives up what it no longer says of others.
     pub fn follow(&mut self, plan: Plan, wanted: &BTreeMap<String, WantedModule>, histories: &mut Histories) {
+        if let Some(workload) = &self.workload {
+            workload.certificate_names.give(wanted.iter().map(|(name, module)| {
+                (name.as_str(), module.spec.env.get(CERTIFICATE_NAMES_VARIABLE).map(String::as_str))
+            }));
+        }
         for busy in self.busy.values() {
             let still_wanted = match &busy.work {
                 Work::Step(step) => plan.steps.contains(step),

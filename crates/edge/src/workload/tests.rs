@@ -18,6 +18,7 @@ fn context(dir: &Path) -> Arc<WorkloadContext> {
         trust_bundle_pem: std::fs::read_to_string(dir.join("ca.pem")).unwrap(),
         list: Arc::new(NoModules),
         sockets_dir: dir.to_owned(),
+        certificate_names: CertificateNames::new("edge.local", None),
         users: None,
     })
 }
@@ -67,7 +68,7 @@ async fn certificates_and_the_trust_bundle_fit_together() {
     let (status, bundle) = ask(&context, Method::GET, "/trust-bundle", Value::Null).await;
     assert_eq!(status, 200);
     let bundle = bundle["certificate"].as_str().unwrap();
-    let request = json!({ "commonName": "m.local", "expiration": "2030-01-01T00:00:00Z" });
+    let request = json!({ "commonName": "m", "expiration": "2030-01-01T00:00:00Z" });
     let (status, issued) = ask(&context, Method::POST, "/modules/m/genid/1/certificate/server", request).await;
     assert_eq!(status, 201);
     assert!(issued["certificate"].as_str().unwrap().ends_with(bundle));
@@ -77,6 +78,40 @@ async fn certificates_and_the_trust_bundle_fit_together() {
     let bad = json!({ "commonName": "no name", "expiration": "" });
     let (status, _) = ask(&context, Method::POST, "/modules/m/genid/1/certificate/server", bad).await;
     assert_eq!(status, 400);
+}
+
+/// Names in the first certificate of a chain.
+fn names_in(chain: &Value) -> Vec<String> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(chain.as_str().unwrap().as_bytes()).unwrap();
+    let certificate = pem.parse_x509().unwrap();
+    let names = certificate.subject_alternative_name().unwrap().unwrap().value.general_names.iter();
+    names.map(|name| name.to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_module_gets_certificates_for_itself_and_for_what_the_manifest_gives_it() {
+    let complaints = testkit::complaints::Complaints::watch();
+    complaints.expect("module m gets no certificate for edge.local, the name of this gateway");
+    let dir = tempfile::tempdir().unwrap();
+    let context = context(dir.path());
+    let _socket = context.open_socket("m").unwrap();
+    let ask_for = async |name: &str| {
+        let request = json!({ "commonName": name, "expiration": "2030-01-01T00:00:00Z" });
+        ask(&context, Method::POST, "/modules/m/genid/1/certificate/server", request).await
+    };
+    let (status, issued) = ask_for("m").await;
+    assert_eq!((status, names_in(&issued["certificate"])), (201, vec!["DNSName(m)".to_owned()]));
+    for _ in 0..2 {
+        let (status, answer) = ask_for("edge.local").await;
+        assert_eq!(status, 403);
+        assert!(answer["message"].as_str().unwrap().contains("TIDEGATE_CERTIFICATE_NAMES"), "{answer}");
+    }
+    context.certificate_names.give([("m", Some("$gateway"))].into_iter());
+    let (status, issued) = ask_for("edge.local").await;
+    let expected = vec!["DNSName(edge.local)".to_owned(), "DNSName(m)".to_owned()];
+    assert_eq!((status, names_in(&issued["certificate"])), (201, expected));
+    let told = testkit::complaints::take();
+    assert_eq!(told.len(), 1, "once, however often it asks: {told:?}");
 }
 
 #[tokio::test]
@@ -115,10 +150,10 @@ async fn a_socket_of_a_modules_user_answers_that_user_and_root_alone() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let users = ModuleUsers::open(200_000..200_002, dir.path().join("users.json"), dir.path().join("homes")).unwrap();
-    let WorkloadContext { signer, trust_bundle_pem, list, sockets_dir, .. } =
+    let WorkloadContext { signer, trust_bundle_pem, list, sockets_dir, certificate_names, .. } =
         Arc::into_inner(context(dir.path())).unwrap();
     let users = Some(Arc::new(users));
-    let context = Arc::new(WorkloadContext { signer, trust_bundle_pem, list, sockets_dir, users });
+    let context = Arc::new(WorkloadContext { signer, trust_bundle_pem, list, sockets_dir, certificate_names, users });
     let _socket = context.open_socket("m").unwrap();
     let path = context.socket_path("m");
     let file = std::fs::metadata(&path).unwrap();

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::runtime::RunState;
 use crate::runtime::fake::{Act, FakeRuntime};
+use crate::workload::certificate_names::CertificateNames;
 
 struct Rig {
     runtime: Arc<FakeRuntime>,
@@ -130,8 +131,15 @@ async fn a_module_without_its_workload_socket_is_not_made() {
         trust_bundle_pem: String::new(),
         list: Arc::new(crate::management::DaemonStatus::default()),
         sockets_dir: dir.to_owned(),
+        certificate_names: CertificateNames::new("edge.local", None),
         users: None,
     }));
+    let mut wanted = WantedModule { spec: ModuleSpec::plain("m", "image:1"), running: true };
+    wanted.spec.env.insert(CERTIFICATE_NAMES_VARIABLE.into(), "$gateway".into());
+    let wanted = BTreeMap::from([("m".to_owned(), wanted)]);
+    rig.executor.follow(Plan::default(), &wanted, &mut rig.histories);
+    let names = &rig.executor.workload.as_ref().unwrap().certificate_names;
+    assert_eq!(names.names_for("m", "edge.local").unwrap(), ["edge.local", "m"]);
     let long = "x".repeat(120);
     rig.carry_out(vec![create(&long), create("m")]).await;
     assert_eq!(rig.executor.present().keys().collect::<Vec<_>>(), ["m"]);
