@@ -146,6 +146,10 @@ pub const PROCESSORS_SAMPLE_INTERVAL: Duration = Duration::from_secs(60);
 /// Disk for all queues when `[tidegate] max_disk` is not set.
 pub const QUEUES_DISK_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
 
+/// How long a sender whose link upstream is not up, while that of another is, holds the messages of the others. Then its own are set
+/// apart. Longer than all links take to come back together.
+pub const SENDER_LAG_MAX: Duration = Duration::from_secs(10);
+
 /// A module has this long to acknowledge a message on an input, from when it acknowledged the one before. Then it gets it again.
 pub const INPUT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
 

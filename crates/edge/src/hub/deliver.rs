@@ -24,7 +24,7 @@ use super::parked::{is_parked, parked};
 use super::queue::{QueueId, Readers, Taken, WaitingMessage, endpoint_name};
 use super::scope::Refreshed;
 use super::way_out::for_upstream;
-use crate::limits::{EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_MAX};
+use crate::limits::{EXPIRY_INTERVAL, INPUT_ACK_TIMEOUT, PROGRESS_INTERVAL, RETRY_WAIT_MAX, SENDER_LAG_MAX};
 use crate::retry_wait::RetryWait;
 
 /// How a sender's link is.
@@ -34,6 +34,8 @@ enum Linked {
     Refused,
     /// The hub does not know it.
     Gone,
+    /// It is not up, and others are.
+    Late,
 }
 
 /// How often a refused identity is looked up again.
@@ -117,7 +119,7 @@ impl EdgeHub {
     }
 
     /// Sends one sender's messages, in order, until all are acknowledged, expired, or the hub above no longer knows the
-    /// sender. Those of a refused sender are parked, so that nobody waits for it.
+    /// sender. Those of a sender that is refused, or cannot get through while others can, are parked, so that nobody waits for it.
     async fn send_upstream(&self, queue: &QueueId, sender: Identity, mut messages: Vec<WaitingMessage>) {
         self.drop_undeliverable(queue, &mut messages);
         if messages.is_empty() {
@@ -131,8 +133,9 @@ impl EdgeHub {
         let link = self.link(&sender);
         let state = link.client.state();
         let mut wait = RetryWait::default();
+        let begun = Instant::now();
         loop {
-            let linked = self.wait_for_link(&state, &sender);
+            let linked = self.wait_for_link(&state, &sender, is_parked);
             match self.while_alive(queue, &mut messages, linked).await {
                 None => return,
                 Some(Linked::Up) => {}
@@ -141,7 +144,7 @@ impl EdgeHub {
                     messages.iter().for_each(|message| self.drop_message(queue, Reason::SenderRemoved, message));
                     return;
                 }
-                Some(Linked::Refused) => {
+                Some(Linked::Late | Linked::Refused) => {
                     if !is_parked && self.park(queue, &sender, &messages).await {
                         return;
                     }
@@ -163,7 +166,13 @@ impl EdgeHub {
             match link.client.send(batch).await {
                 Ok(()) => return self.count_sent(queue, &messages, sending.elapsed()),
                 // The link itself waits longer and longer before it is made anew.
-                Err(SendError::Disconnected) => wait.reset(),
+                Err(SendError::Disconnected) => {
+                    wait.reset();
+                    let is_late = begun.elapsed() >= SENDER_LAG_MAX && self.links.is_any_up_but(&sender);
+                    if !is_parked && is_late && self.park(queue, &sender, &messages).await {
+                        return;
+                    }
+                }
                 Err(error @ SendError::TooLarge) => {
                     tracing::error!(%sender, %error, "messages that can be delivered were not taken, trying again");
                     wait.lengthen();
@@ -198,9 +207,15 @@ impl EdgeHub {
         }
     }
 
-    /// Waits until the link is up, or refused.
-    async fn wait_for_link(&self, state: &tokio::sync::watch::Receiver<LinkState>, sender: &Identity) -> Linked {
+    /// Waits until the link is up, or refused, or, where nobody waits for this sender alone, late.
+    async fn wait_for_link(
+        &self,
+        state: &tokio::sync::watch::Receiver<LinkState>,
+        sender: &Identity,
+        is_parked: bool,
+    ) -> Linked {
         let mut state = state.clone();
+        let mut late_at = Instant::now() + SENDER_LAG_MAX;
         loop {
             let now = state.borrow_and_update().clone();
             match now {
@@ -209,11 +224,18 @@ impl EdgeHub {
                     tracing::warn!(%sender, reason, "the hub refuses this sender");
                     return if self.is_gone(sender).await { Linked::Gone } else { Linked::Refused };
                 }
-                _ => {
-                    if state.changed().await.is_err() {
+                _ => tokio::select! {
+                    changed = state.changed() => if changed.is_err() {
                         return std::future::pending().await;
+                    },
+                    () = tokio::time::sleep_until(late_at), if !is_parked => {
+                        if self.links.is_any_up_but(sender) {
+                            tracing::info!(%sender, "the hub takes others and not this sender: its messages wait by themselves");
+                            return Linked::Late;
+                        }
+                        late_at = Instant::now() + SENDER_LAG_MAX;
                     }
-                }
+                },
             }
         }
     }

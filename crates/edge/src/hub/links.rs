@@ -166,6 +166,13 @@ impl Links {
         unused
     }
 
+    /// Whether the hub above can be reached, as somebody else than this one.
+    pub(super) fn is_any_up_but(&self, identity: &Identity) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_up = |link: &Link| matches!(*link.client.state().borrow(), LinkState::Connected);
+        open.values().any(|link| link.identity != *identity && is_up(link))
+    }
+
     /// Ends with the hub.
     pub(super) fn stopped(&self) -> CancellationToken {
         self.stop.clone()

@@ -1,7 +1,7 @@
-//! Messages of senders whom the hub above refuses, out of the way of all others.
+//! Messages of senders whom the hub above refuses, or who do not get through while others do, out of the way of all others.
 //!
 //! What waits for upstream waits in one queue, and goes in batches with many senders. One of them may be refused for a long time (a
-//! module whose key was changed above, a device that is blocked): waited for in the batch, it would stop everybody. So its messages
+//! module whose key was changed above, a device that is blocked, one identity that a part of Central has no room for): waited for in the batch, it would stop everybody. So its messages
 //! are stored anew for an endpoint of its own, where they wait until it is let in again or their time is over. What it sent
 //! meanwhile is moved there too, behind them, as long as some are there: its order is kept.
 

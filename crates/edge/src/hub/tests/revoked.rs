@@ -3,6 +3,7 @@
 use transport::server::CloseReason;
 
 use super::*;
+use crate::limits::SENDER_LAG_MAX;
 
 const NEW_KEY: &str = "bmV3IGtleQ==";
 const ENDED: &str = "disconnected: its keys were changed, it was disabled, or it left the scope identity=leaf";
@@ -105,4 +106,37 @@ async fn a_module_that_is_refused_stops_nobody_and_loses_nothing() {
 #[tokio::test]
 async fn a_device_that_is_refused_stops_nobody_and_loses_nothing() {
     is_refused_alone(&Identity::device("leaf"), &module("sensor")).await;
+}
+
+/// The hub above says "later" to one identity, as Central does whose store has no room for it, and takes all others.
+#[tokio::test]
+async fn a_sender_that_alone_is_put_off_stops_nobody_and_loses_nothing() {
+    let site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream" })).await;
+    let (sensor, leaf) = (module("sensor"), Identity::device("leaf"));
+    site.upstream.put_off(Some(&sensor));
+    let (late, _events) = site.client(&sensor);
+    let (free, _other_events) = site.client(&leaf);
+    soon(site.upstream.has_put_off()).await;
+    site.upstream.link(&leaf).await;
+    soon(late.send((0..3).map(numbered).collect())).await.unwrap();
+    soon(free.send((0..20).map(numbered).collect())).await.unwrap();
+    // What was stored is in memory: the pump that was told of it is not waiting for anything but its turn.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(site.upstream_received(0).await.is_empty(), "nobody is late yet");
+    tokio::time::pause();
+    tokio::time::advance(SENDER_LAG_MAX).await;
+    tokio::time::resume();
+    let received = site.upstream_received(20).await;
+    assert_eq!(without_repeats(numbers(&received, &leaf)), (0..20).collect::<Vec<_>>());
+    assert_eq!(numbers(&received, &sensor), [0; 0]);
+    soon(late.send((3..5).map(numbered).collect())).await.unwrap();
+    soon(free.send(vec![numbered(20)])).await.unwrap();
+    site.upstream_received(21).await;
+    site.upstream.put_off(None);
+    let received = site.upstream_received(26).await;
+    assert_eq!(without_repeats(numbers(&received, &sensor)), [0, 1, 2, 3, 4]);
+    site.counted("edgehub_queue_length", &[], 0.0).await;
+    site.counted("edgehub_messages_dropped_total", &[], 0.0).await;
 }

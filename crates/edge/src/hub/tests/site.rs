@@ -62,6 +62,8 @@ struct UpstreamState {
     links: HashMap<Identity, SessionLink>,
     answer_after: Duration,
     refused: Option<Identity>,
+    put_off: Option<Identity>,
+    times_put_off: usize,
     /// While an answer is on its way no time passes.
     answering: Option<HeldClock>,
 }
@@ -85,6 +87,16 @@ impl Upstream {
             }
         })
         .await
+    }
+
+    /// From now on this one is told to come again later, and nobody else.
+    pub fn put_off(&self, identity: Option<&Identity>) {
+        self.with(|state| state.put_off = identity.cloned());
+    }
+
+    /// Waits until the one that is put off was told so.
+    pub async fn has_put_off(&self) {
+        self.wait_for(|state| (state.times_put_off > 0).then_some(())).await
     }
 
     /// From now on this one is not let in.
@@ -134,6 +146,10 @@ impl HubHandler for Upstream {
             Some(module) => (module.to_owned(), None),
             None => ("$edgeHub".to_owned(), Some(format!("{};edge", request.identity))),
         };
+        if self.with(|state| state.put_off.as_ref() == Some(&request.identity)) {
+            self.with(|state| state.times_put_off += 1);
+            return Err(Refusal::Unavailable);
+        }
         let is_refused = self.with(|state| state.refused.as_ref() == Some(&request.identity));
         if is_refused || request.auth_chain != chain || !token.verify(&key_of(&speaker)) {
             return Err(Refusal::NotAuthorized);
