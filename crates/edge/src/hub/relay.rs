@@ -110,11 +110,14 @@ impl EdgeHub {
                 Err(error) => tracing::debug!(%identity, %error, "reported update kept until the hub is reached"),
             }
         }
-        let version = cached.patch_unsent(&json).map_err(|error| bad(error.to_string()))?;
-        self.twins.write(identity, &cached).map_err(|error| {
+        // What is refused must not be sent on later: it counts once it is stored.
+        let mut patched = cached.clone();
+        let version = patched.patch_unsent(&json).map_err(|error| bad(error.to_string()))?;
+        self.twins.write(identity, &patched).map_err(|error| {
             tracing::error!(%identity, error = &error as &dyn std::error::Error, "reported update not stored");
             HubError { status: 503, message: "the update could not be stored".to_owned() }
         })?;
+        *cached = patched;
         self.options.metrics.hub.reported(identity, Peer::EdgeHub, asked.elapsed());
         self.route_twin_change(identity, patch).await;
         Ok(version)

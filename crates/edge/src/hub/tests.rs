@@ -16,7 +16,7 @@ use protocol::auth::sas;
 use protocol::hub::bag;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use transport::client::{ClientEvent, LinkState, SendError, Subscriptions};
+use transport::client::{ClientEvent, LinkState, RequestError, SendError, Subscriptions};
 use transport::server::{ConnectRequest, Credential, Refusal, SessionLink};
 
 use super::ScopeSource;
@@ -230,6 +230,31 @@ async fn twins_are_relayed_and_answered_from_the_cache_without_upstream() {
     };
     assert_eq!(patch, json!({ "SendInterval": 20, "$version": 3 }));
     assert_eq!(site.upstream.reported(&module("sensor")), json!({ "b": 2, "c": 3 }));
+}
+
+#[tokio::test]
+async fn a_reported_update_that_was_refused_is_not_kept_nor_sent_on_later() {
+    let mut site = Site::new(json!({})).await;
+    site.complaints.expect("reported update not stored");
+    let sensor = module("sensor");
+    let (client, _events) = site.client(&sensor);
+    soon(client.state().wait_for(|state| *state == LinkState::Connected)).await.unwrap();
+    soon(client.twin()).await.unwrap();
+    site.stop_upstream().await;
+    soon(site.upstream_link_down(&sensor)).await;
+    let twins = site.hub().options.dir.join("twins");
+    let aside = twins.with_extension("aside");
+    std::fs::rename(&twins, &aside).unwrap();
+    let refused = soon(client.patch_reported(Bytes::from_static(b"{\"a\":1}"))).await;
+    assert!(matches!(refused, Err(RequestError::Refused { status: 503, .. })), "{refused:?}");
+    std::fs::rename(&aside, &twins).unwrap();
+    soon(client.patch_reported(Bytes::from_static(b"{\"b\":2}"))).await.unwrap();
+    let twin: Value = serde_json::from_slice(&soon(client.twin()).await.unwrap()).unwrap();
+    assert_eq!((&twin["reported"]["b"], twin["reported"].get("a")), (&json!(2), None));
+    site.start_upstream().await;
+    soon(site.hub().link(&sensor).client.state().wait_for(|state| *state == LinkState::Connected)).await.unwrap();
+    soon(client.twin()).await.unwrap();
+    assert_eq!(site.upstream.reported(&sensor), json!({ "b": 2 }));
 }
 
 #[tokio::test]
