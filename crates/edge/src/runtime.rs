@@ -16,18 +16,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::module_name::ModuleName;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use log_file::{LogFilter, LogLine};
 pub use pull::{PullProgress, Pulled};
+#[cfg(test)]
+pub(crate) use spec::named;
 pub use spec::{ModuleSpec, SettingsHash};
 
 /// What a runtime sees of one module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleState {
     /// Name of the module.
-    pub name: String,
+    pub name: ModuleName,
     /// What it was made from. A runtime whose modules outlive this daemon keeps it with them.
     pub settings_hash: SettingsHash,
     /// The deployment's free text it was made with, kept as the hash is.

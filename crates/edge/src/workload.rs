@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
+use model::module_name::ModuleName;
 use model::twin::format_time;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -59,14 +60,14 @@ pub struct WorkloadContext {
 
 impl WorkloadContext {
     /// Path of a module's socket.
-    pub fn socket_path(&self, module: &str) -> PathBuf {
+    pub fn socket_path(&self, module: &ModuleName) -> PathBuf {
         socket_path(&self.sockets_dir, module)
     }
 
     /// Opens a module's socket; it lives until the result is dropped.
-    pub fn open_socket(self: &Arc<Self>, module: &str) -> Result<Socket, ServeSocketError> {
+    pub fn open_socket(self: &Arc<Self>, module: &ModuleName) -> Result<Socket, ServeSocketError> {
         let told = AtomicBool::new(false);
-        let api = WorkloadApi { context: Arc::clone(self), module: module.to_owned(), told };
+        let api = WorkloadApi { context: Arc::clone(self), module: module.clone(), told };
         let path = self.socket_path(module);
         match &self.users {
             Some(users) => {
@@ -80,14 +81,14 @@ impl WorkloadContext {
 }
 
 /// Where the socket of a module is.
-pub fn socket_path(dir: &Path, module: &str) -> PathBuf {
+pub fn socket_path(dir: &Path, module: &ModuleName) -> PathBuf {
     dir.join(format!("{module}.sock"))
 }
 
 /// The API as one module sees it.
 struct WorkloadApi {
     context: Arc<WorkloadContext>,
-    module: String,
+    module: ModuleName,
     /// Whether it was said that it asked for the name of another.
     told: AtomicBool,
 }
@@ -229,7 +230,7 @@ impl WorkloadApi {
             SignError::ForeignSecret => StatusCode::BAD_REQUEST,
             SignError::NotBase64 | SignError::Encrypt | SignError::Issue(_) => {
                 let error = error as &dyn std::error::Error;
-                tracing::error!(module = self.module, error, "a call of the workload API failed");
+                tracing::error!(module = %self.module, error, "a call of the workload API failed");
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::limits::{MANIFEST_MODULES_MAX, MODULE_NAME_CHARS_MAX};
+use crate::module_name::ModuleName;
 use crate::pointer::Pointer;
 use crate::twin;
 
@@ -67,7 +68,7 @@ impl Manifest {
 
     /// Names of the user modules, system modules left out.
     pub fn module_names(&self) -> impl Iterator<Item = &str> {
-        self.agent.modules.keys().map(String::as_str)
+        self.agent.modules.keys().map(ModuleName::as_str)
     }
 
     /// Desired properties of a user module, where the manifest has some.

@@ -3,7 +3,9 @@
 //! 1 to 128 ASCII letters, digits and `- : . + % _ # * ? ! ( ) , = @ $ '`. No slash, no control character, no space: a name is part
 //! of a path, of a file's name and of a client id on its way. `.` and `..` are names of folders and of no module.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::ops::Deref;
 
 use thiserror::Error;
 
@@ -32,6 +34,34 @@ impl ModuleName {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// A name is a text that was looked at: it can be read like any other.
+impl Deref for ModuleName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Maps by name are searched with texts.
+impl Borrow<str> for ModuleName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for ModuleName {
+    fn eq(&self, other: &str) -> bool {
+        *self.0 == *other
+    }
+}
+
+impl PartialEq<&str> for ModuleName {
+    fn eq(&self, other: &&str) -> bool {
+        *self.0 == **other
     }
 }
 

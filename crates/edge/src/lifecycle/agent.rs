@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use model::limits::MANIFEST_MODULES_MAX;
 use model::manifest::agent::{AgentDesired, DesiredStatus};
+use model::module_name::ModuleName;
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
@@ -170,27 +171,27 @@ impl<R: ModuleRuntime> Agent<R> {
     /// What to do next. Modules that are there when the daemon starts are left alone as long as it knows no deployment that
     /// says otherwise, and those of the deployment as long as it does not know their identity: neither means that they shall
     /// go.
-    fn plan(&self, wanted: &BTreeMap<String, WantedModule>) -> Plan {
+    fn plan(&self, wanted: &BTreeMap<ModuleName, WantedModule>) -> Plan {
         let Some(desired) = &self.desired else { return Plan::default() };
         let mut present = self.executor.present();
         present.retain(|name, _| wanted.contains_key(name) || !desired.modules.contains_key(name));
         plan(wanted, &present, self.histories.modules(), self.options.clock.now())
     }
 
-    fn wanted(&self) -> BTreeMap<String, WantedModule> {
+    fn wanted(&self) -> BTreeMap<ModuleName, WantedModule> {
         let Some(desired) = &self.desired else { return BTreeMap::new() };
         wanted_modules(desired, &self.options.gateway, |name| self.options.identities.known(name))
     }
 
     /// Says what came of the deployment in force.
-    fn judge(&mut self, wanted: &BTreeMap<String, WantedModule>) {
+    fn judge(&mut self, wanted: &BTreeMap<ModuleName, WantedModule>) {
         let Some(desired) = self.desired.as_ref().filter(|_| !self.refused) else { return };
-        let failures = self.histories.modules().iter().filter(|(name, _)| wanted.contains_key(*name));
+        let failures = self.histories.modules().iter().filter(|(name, _)| wanted.contains_key(name.as_str()));
         let failures = failures.filter_map(|(name, history)| {
             history.failure.as_ref().map(|failure| format!("{name}: {}", failure.reason))
         });
         let missing = desired.modules.keys().filter(|name| !wanted.contains_key(*name)).map(|name| {
-            let reason = self.without_identity.get(name).map_or("waiting for its identity", String::as_str);
+            let reason = self.without_identity.get(name.as_str()).map_or("waiting for its identity", String::as_str);
             format!("{name}: {reason}")
         });
         let causes: Vec<_> = failures.chain(missing).collect();
@@ -199,7 +200,7 @@ impl<R: ModuleRuntime> Agent<R> {
     }
 
     /// Says what modules do, and how long the deployment took when nothing is left to do for it.
-    fn measure(&mut self, present: &BTreeMap<String, PresentModule>) {
+    fn measure(&mut self, present: &BTreeMap<ModuleName, PresentModule>) {
         let runs = |name: &str| present.get(name).is_some_and(|module| matches!(module.run, RunState::Running { .. }));
         let wanted =
             self.desired.iter().flat_map(|desired| &desired.modules).map(|(name, module)| match module.status {
@@ -289,19 +290,19 @@ impl<R: ModuleRuntime> Agent<R> {
     }
 }
 
-async fn identity_round(api: &HubApi, identities: &ModuleIdentities, names: &[String]) -> WithoutIdentity {
+async fn identity_round(api: &HubApi, identities: &ModuleIdentities, names: &[ModuleName]) -> WithoutIdentity {
     let mut failures = BTreeMap::new();
     for name in names {
         if let Err(error) = identities.ensure(api, name).await {
             let reason = crate::error_chain(&error);
-            tracing::warn!(module = name, reason, "no identity yet");
-            failures.insert(name.clone(), reason);
+            tracing::warn!(module = %name, reason, "no identity yet");
+            failures.insert(name.to_string(), reason);
         }
     }
     for left in identities.all() {
         let system = left.module_id.starts_with('$');
         if !system
-            && !names.contains(&left.module_id)
+            && !names.iter().any(|name| *name == left.module_id.as_str())
             && let Err(error) = identities.remove(api, &left.module_id).await
         {
             tracing::warn!(module = left.module_id, error = &error as &dyn std::error::Error, "identity not removed");

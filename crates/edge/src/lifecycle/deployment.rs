@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use model::manifest::agent::{AgentDesired, DesiredStatus, Module};
+use model::module_name::ModuleName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -63,7 +64,7 @@ pub fn wanted_modules(
     desired: &AgentDesired,
     gateway: &GatewayInfo,
     identity: impl Fn(&str) -> Option<ModuleIdentity>,
-) -> BTreeMap<String, WantedModule> {
+) -> BTreeMap<ModuleName, WantedModule> {
     let with_identity = desired.modules.iter().filter_map(|(name, module)| Some((name, module, identity(name)?)));
     with_identity
         .map(|(name, module, identity)| {
@@ -75,7 +76,7 @@ pub fn wanted_modules(
                 pull_policy: module.image_pull_policy,
                 registry_credential: module.image.credential(credentials).cloned(),
                 create_options: module.create_options.clone(),
-                env: environment(module, &identity, gateway),
+                env: environment(name, module, &identity, gateway),
                 restart_policy: module.restart_policy,
                 startup_order: module.startup_order,
                 version: module.version.clone(),
@@ -87,10 +88,15 @@ pub fn wanted_modules(
 
 /// `Env` of the create options, then the deployment's variables, then ours, which nobody may override: they say who the
 /// module is.
-fn environment(module: &Module, identity: &ModuleIdentity, gateway: &GatewayInfo) -> BTreeMap<String, String> {
+fn environment(
+    name: &ModuleName,
+    module: &Module,
+    identity: &ModuleIdentity,
+    gateway: &GatewayInfo,
+) -> BTreeMap<String, String> {
     let mut env = create_options_env(&module.create_options);
     env.extend(module.env.iter().map(|(name, value)| (name.clone(), value.clone())));
-    let socket = workload::socket_path(&gateway.sockets_dir, &identity.module_id);
+    let socket = workload::socket_path(&gateway.sockets_dir, name);
     let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
     set("IOTEDGE_WORKLOADURI", &format!("unix://{}", socket.display()));
     set("IOTEDGE_AUTHSCHEME", "sasToken");

@@ -15,6 +15,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use model::module_name::ModuleName;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -34,14 +35,14 @@ pub struct Executor<R> {
     workload: Option<Arc<WorkloadContext>>,
     clock: Clock,
     /// Workload sockets, of every module that is wanted or there.
-    sockets: BTreeMap<String, Socket>,
+    sockets: BTreeMap<ModuleName, Socket>,
     tasks: JoinSet<Ended>,
     /// What each busy module's task is about.
-    busy: BTreeMap<String, Busy>,
+    busy: BTreeMap<ModuleName, Busy>,
     /// Names of the tasks: one that panicked cannot say whose it was.
-    names: HashMap<tokio::task::Id, String>,
+    names: HashMap<tokio::task::Id, ModuleName>,
     /// Orders for modules that are busy.
-    orders: BTreeMap<String, VecDeque<ModuleOrder>>,
+    orders: BTreeMap<ModuleName, VecDeque<ModuleOrder>>,
 }
 
 struct Busy {
@@ -87,7 +88,7 @@ impl<R: ModuleRuntime> Executor<R> {
         for state in executor.runtime.observe() {
             if let Err(error) = executor.open_socket(&state.name) {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(module = state.name, error, "a module that runs already has no workload socket");
+                tracing::error!(module = %state.name, error, "a module that runs already has no workload socket");
             }
         }
         executor
@@ -99,7 +100,7 @@ impl<R: ModuleRuntime> Executor<R> {
     }
 
     /// What is there, for the planner.
-    pub fn present(&self) -> BTreeMap<String, PresentModule> {
+    pub fn present(&self) -> BTreeMap<ModuleName, PresentModule> {
         let states = self.runtime.observe().into_iter();
         states
             .map(|state| {
@@ -115,13 +116,13 @@ impl<R: ModuleRuntime> Executor<R> {
     }
 
     /// What modules whose image is being pulled are doing, for people.
-    pub fn pulling(&self) -> BTreeMap<String, String> {
+    pub fn pulling(&self) -> BTreeMap<ModuleName, String> {
         let pulling = self.busy.iter().filter_map(|(name, busy)| Some((name.clone(), busy.progress.get()?)));
         pulling.map(|(name, pulled)| (name, format!("pulling the image, {pulled}"))).collect()
     }
 
     /// Begins what the plan says of modules that are idle, and gives up what it no longer says of others.
-    pub fn follow(&mut self, plan: Plan, wanted: &BTreeMap<String, WantedModule>, histories: &mut Histories) {
+    pub fn follow(&mut self, plan: Plan, wanted: &BTreeMap<ModuleName, WantedModule>, histories: &mut Histories) {
         if let Some(workload) = &self.workload {
             workload.certificate_names.give(wanted.iter().map(|(name, module)| {
                 (name.as_str(), module.spec.env.get(CERTIFICATE_NAMES_VARIABLE).map(String::as_str))
@@ -151,8 +152,8 @@ impl<R: ModuleRuntime> Executor<R> {
     }
 
     fn begin(&mut self, step: Step, histories: &mut Histories) {
-        let name = step.module().to_owned();
-        tracing::debug!(module = name, step = step.word(), "step");
+        let name = step.module().clone();
+        tracing::debug!(module = %name, step = step.word(), "step");
         match &step {
             // Durable before it happens.
             Step::Restart(_) => histories.restarted(&name, self.clock.now()),
@@ -181,13 +182,14 @@ impl<R: ModuleRuntime> Executor<R> {
 
     /// Takes an operator's order: for a module that is busy it waits for its turn.
     pub fn order(&mut self, order: ModuleOrder) {
-        let name = order.module.clone();
-        let is_there = self.runtime.observe().iter().any(|state| state.name == name);
+        let there = self.runtime.observe().into_iter().find(|state| state.name == order.module.as_str());
+        let Some(name) = there.map(|state| state.name) else {
+            let refusal = format!("there is no module {}", order.module);
+            return refuse(order, (404, refusal));
+        };
         let waiting = self.orders.get(&name).map_or(0, VecDeque::len);
-        if !is_there {
-            refuse(order, (404, format!("there is no module {name}")));
-        } else if !self.busy.contains_key(&name) {
-            self.begin_order(order);
+        if !self.busy.contains_key(&name) {
+            self.begin_order(name, order);
         } else if waiting < ORDERS_WAITING_MAX {
             self.orders.entry(name).or_default().push_back(order);
         } else {
@@ -195,11 +197,11 @@ impl<R: ModuleRuntime> Executor<R> {
         }
     }
 
-    fn begin_order(&mut self, order: ModuleOrder) {
+    fn begin_order(&mut self, name: ModuleName, order: ModuleOrder) {
         let progress = PullProgress::new(self.runtime.changed());
         let busy = Busy { work: Work::Order, superseded: CancellationToken::new(), progress };
         let runtime = Arc::clone(&self.runtime);
-        self.spawn(order.module.clone(), busy, async move {
+        self.spawn(name, busy, async move {
             let ModuleOrder { module, action, done } = order;
             let outcome = carry_out_order(&*runtime, &module, action).await;
             // Nobody waits any more: nothing to tell.
@@ -208,7 +210,7 @@ impl<R: ModuleRuntime> Executor<R> {
         });
     }
 
-    fn spawn(&mut self, name: String, busy: Busy, task: impl Future<Output = Ended> + Send + 'static) {
+    fn spawn(&mut self, name: ModuleName, busy: Busy, task: impl Future<Output = Ended> + Send + 'static) {
         self.busy.insert(name.clone(), busy);
         let id = self.tasks.spawn(task).id();
         self.names.insert(id, name);
@@ -229,27 +231,27 @@ impl<R: ModuleRuntime> Executor<R> {
                 histories.succeeded(&name);
             }
             (Some(Work::Step(_)), Ended::Step(Err(reason))) => {
-                tracing::warn!(module = name, reason, "a step failed");
+                tracing::warn!(module = name.as_str(), reason, "a step failed");
                 histories.failed(&name, reason, self.clock.now());
             }
             (Some(Work::Step(step)), Ended::Superseded) => {
-                tracing::info!(module = name, step = step.word(), "given up for a newer deployment");
+                tracing::info!(module = %name, step = step.word(), "given up for a newer deployment");
             }
             _ => {}
         }
         if let Some(order) = self.orders.get_mut(&name).and_then(VecDeque::pop_front) {
-            self.begin_order(order);
+            self.begin_order(name, order);
         } else {
             self.orders.remove(&name);
         }
     }
 
-    fn open_socket(&mut self, name: &str) -> Result<(), ServeSocketError> {
+    fn open_socket(&mut self, name: &ModuleName) -> Result<(), ServeSocketError> {
         if let Some(workload) = &self.workload
             && !self.sockets.contains_key(name)
         {
             let socket = workload.open_socket(name)?;
-            self.sockets.insert(name.to_owned(), socket);
+            self.sockets.insert(name.clone(), socket);
         }
         Ok(())
     }

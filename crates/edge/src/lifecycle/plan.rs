@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::manifest::agent::RestartPolicy;
+use model::module_name::ModuleName;
 use time::OffsetDateTime;
 
 use crate::limits::{HEALTHY_AFTER, RESTART_WAIT_FIRST, RESTART_WAIT_MAX, RESTARTS_REPORTED_FAILED};
@@ -42,7 +43,7 @@ pub struct WantedModule {
 
 impl WantedModule {
     /// The module's name.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &ModuleName {
         &self.spec.name
     }
 }
@@ -86,22 +87,22 @@ pub struct StepFailure {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Stop and forget a module that is no longer wanted.
-    Remove(String),
+    Remove(ModuleName),
     /// Bring a module's image here and make it, replacing one of the same name.
     Create(Box<ModuleSpec>),
     /// Start a module.
-    Start(String),
+    Start(ModuleName),
     /// Start a module that ended, counting it.
-    Restart(String),
+    Restart(ModuleName),
     /// Stop a module that shall not run.
-    Stop(String),
+    Stop(ModuleName),
     /// It has been well for long enough.
-    ForgetRestarts(String),
+    ForgetRestarts(ModuleName),
 }
 
 impl Step {
     /// The module it is about.
-    pub fn module(&self) -> &str {
+    pub fn module(&self) -> &ModuleName {
         match self {
             Self::Create(spec) => &spec.name,
             Self::Remove(name)
@@ -148,20 +149,20 @@ pub fn restart_wait(restarts: u32) -> Duration {
 
 /// What to do now.
 pub fn plan(
-    wanted: &BTreeMap<String, WantedModule>,
-    present: &BTreeMap<String, PresentModule>,
+    wanted: &BTreeMap<ModuleName, WantedModule>,
+    present: &BTreeMap<ModuleName, PresentModule>,
     history: &BTreeMap<String, ModuleHistory>,
     now: OffsetDateTime,
 ) -> Plan {
     let mut plan = Plan::default();
     plan.steps.extend(present.keys().filter(|name| !wanted.contains_key(*name)).cloned().map(Step::Remove));
     let mut in_order: Vec<_> = wanted.values().collect();
-    in_order.sort_by_key(|module| (module.spec.startup_order, module.name().to_owned()));
+    in_order.sort_by_key(|module| (module.spec.startup_order, module.name().clone()));
     let none = ModuleHistory::default();
     // The smallest order of a module that is yet to be brought up: larger ones wait.
     let mut coming_up = u32::MAX;
     for module in in_order {
-        let history = history.get(module.name()).unwrap_or(&none);
+        let history = history.get(module.name().as_str()).unwrap_or(&none);
         let next = match present.get(module.name()) {
             Some(present) if present.settings_hash == module.spec.settings_hash() => {
                 next_of_present(&mut plan, module, present, history, now)
@@ -205,7 +206,7 @@ fn next_of_present(
     history: &ModuleHistory,
     now: OffsetDateTime,
 ) -> Next {
-    let name = module.name().to_owned();
+    let name = module.name().clone();
     match &present.run {
         RunState::Running { .. } if !module.running => Next::Step(Step::Stop(name)),
         RunState::Running { .. } => {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use model::manifest::agent::Runtime;
 use model::manifest::agent::{AgentDesired, Module, STARTUP_ORDER_LAST};
+use model::module_name::ModuleName;
 use model::twin::format_time;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -35,15 +36,15 @@ pub struct ReportInput<'a> {
     /// What came of the last section.
     pub outcome: &'a DesiredOutcome,
     /// Modules the planner works on.
-    pub wanted: &'a BTreeMap<String, WantedModule>,
+    pub wanted: &'a BTreeMap<ModuleName, WantedModule>,
     /// Modules that are there.
-    pub present: &'a BTreeMap<String, PresentModule>,
+    pub present: &'a BTreeMap<ModuleName, PresentModule>,
     /// What happened to them.
     pub history: &'a BTreeMap<String, ModuleHistory>,
     /// Modules without identity, and why.
     pub without_identity: &'a BTreeMap<String, String>,
     /// Modules whose image is being pulled, and how far that is.
-    pub pulling: &'a BTreeMap<String, String>,
+    pub pulling: &'a BTreeMap<ModuleName, String>,
     /// When this daemon started.
     pub daemon_started_at: OffsetDateTime,
 }
@@ -76,7 +77,7 @@ pub fn reported(input: &ReportInput<'_>) -> Value {
     );
     system.insert("edgeHub".into(), hub);
     for (name, module) in desired.map(|desired| &desired.modules).into_iter().flatten() {
-        modules.insert(name.clone(), reported_module(name, module, input));
+        modules.insert(name.to_string(), reported_module(name, module, input));
     }
     json!({
         "schemaVersion": "1.0",
@@ -221,7 +222,7 @@ pub fn management_list(input: &ReportInput<'_>) -> Value {
         }
         let env: Vec<_> = module.env.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
         json!({
-            "id": name, "name": name, "type": "docker",
+            "id": name.as_str(), "name": name.as_str(), "type": "docker",
             "config": { "settings": { "image": module.image.as_str() }, "env": env },
             "status": status,
             "restartCount": view.history.restarts,

@@ -28,7 +28,7 @@ pub fn running_in(runtime: Arc<impl ModuleRuntime>) -> Running {
     Arc::new(move || {
         let states = runtime.observe().into_iter();
         let running = states.filter_map(|state| match state.run {
-            RunState::Running { pid } => Some((state.name, pid)),
+            RunState::Running { pid } => Some((state.name.to_string(), pid)),
             RunState::Created | RunState::Exited { .. } => None,
         });
         running.collect()

@@ -7,6 +7,7 @@ use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use model::module_name::ModuleName;
 use tokio::sync::Notify;
 
 use super::log_file::{LogFilter, LogLine};
@@ -33,7 +34,7 @@ pub(crate) struct FakeRuntime {
 
 #[derive(Default)]
 struct State {
-    modules: BTreeMap<String, ModuleState>,
+    modules: BTreeMap<ModuleName, ModuleState>,
     refused: BTreeSet<String>,
     ending: BTreeMap<String, i32>,
     slow: BTreeMap<(Act, String), Duration>,
@@ -121,7 +122,7 @@ impl FakeRuntime {
 
 impl ModuleLogs for FakeRuntime {
     fn modules(&self) -> LogAnswer<'_, Vec<String>> {
-        Box::pin(ready(Ok(self.with(|state| state.modules.keys().cloned().collect()))))
+        Box::pin(ready(Ok(self.with(|state| state.modules.keys().map(ToString::to_string).collect()))))
     }
 
     fn read<'a>(&'a self, _: &'a str, _: &'a LogFilter) -> LogAnswer<'a, Vec<LogLine>> {
@@ -131,11 +132,11 @@ impl ModuleLogs for FakeRuntime {
 
 impl ModuleRuntime for FakeRuntime {
     async fn pull(&self, spec: &ModuleSpec, progress: &PullProgress) -> Result<(), RuntimeError> {
-        if self.with(|state| state.refused.contains(&spec.name)) {
+        if self.with(|state| state.refused.contains(spec.name.as_str())) {
             return Err(RuntimeError::NoProgram { image: spec.image.clone() });
         }
         let mut given_up = GivenUp(Some(&self.state));
-        if self.with(|state| state.slow.contains_key(&(Act::Pull, spec.name.clone()))) {
+        if self.with(|state| state.slow.contains_key(&(Act::Pull, spec.name.to_string()))) {
             progress.set(Pulled { bytes: 0, bytes_total: Some(1 << 20) });
         }
         self.begin(Act::Pull, &spec.name).await;

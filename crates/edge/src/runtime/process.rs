@@ -20,6 +20,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use model::module_name::ModuleName;
 use rustix::process::{Pid, Signal, kill_process_group};
 use time::OffsetDateTime;
 use tokio::process::{Child, Command};
@@ -46,7 +47,7 @@ struct Shared {
     records_dir: PathBuf,
     /// Where each module has a user of its own.
     users: Option<Arc<ModuleUsers>>,
-    modules: Mutex<BTreeMap<String, Module>>,
+    modules: Mutex<BTreeMap<ModuleName, Module>>,
     changed: Arc<Notify>,
 }
 
@@ -81,8 +82,8 @@ impl ProcessRuntime {
         })
     }
 
-    fn log_dir(&self, name: &str) -> PathBuf {
-        self.shared.logs_dir.join(name)
+    fn log_dir(&self, name: &ModuleName) -> PathBuf {
+        self.shared.logs_dir.join(name.as_str())
     }
 
     fn log_dirs(&self) -> std::io::Result<Vec<String>> {
@@ -96,7 +97,7 @@ impl ProcessRuntime {
 }
 
 impl Shared {
-    fn with_modules<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Module>) -> T) -> T {
+    fn with_modules<T>(&self, act: impl FnOnce(&mut BTreeMap<ModuleName, Module>) -> T) -> T {
         act(&mut self.modules.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -108,7 +109,7 @@ impl Shared {
             program: process.program.clone(),
         })?;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let failed = |source| RuntimeError::System { act: "start", name: spec.name.clone(), source };
+        let failed = |source| RuntimeError::System { act: "start", name: spec.name.to_string(), source };
         let mut command = Command::new(program);
         command
             .args(&process.args)
@@ -133,8 +134,11 @@ impl ModuleLogs for ProcessRuntime {
     }
 
     fn read<'a>(&'a self, module: &'a str, filter: &'a LogFilter) -> LogAnswer<'a, Vec<LogLine>> {
-        let failed = |source| RuntimeError::System { act: "read the log of", name: module.to_owned(), source };
-        Box::pin(ready(log_file::read(&self.log_dir(module), filter).map_err(failed)))
+        // What can be no module never wrote.
+        let Ok(module) = ModuleName::parse(module) else { return Box::pin(ready(Ok(Vec::new()))) };
+        let lines = log_file::read(&self.log_dir(&module), filter);
+        let failed = |source| RuntimeError::System { act: "read the log of", name: module.to_string(), source };
+        Box::pin(ready(lines.map_err(failed)))
     }
 }
 
@@ -177,13 +181,13 @@ impl ModuleRuntime for ProcessRuntime {
         if shared.users.is_some() {
             users::fix_limits(pid);
         }
-        if let Err(error) = leftover::record(&shared.records_dir, name, pid) {
+        if let Err(error) = leftover::record(&shared.records_dir, &spec.name, pid) {
             signal_group(pid, Signal::KILL);
             let _ = child.wait().await;
             return Err(failed(error));
         }
         let (ended_tx, ended) = watch::channel(false);
-        output::capture(&mut child, &self.log_dir(name)).map_err(failed)?;
+        output::capture(&mut child, &self.log_dir(&spec.name)).map_err(failed)?;
         shared.with_modules(|modules| {
             if let Some(module) = modules.get_mut(name) {
                 module.run = RunState::Running { pid };
@@ -192,7 +196,7 @@ impl ModuleRuntime for ProcessRuntime {
             }
         });
         tracing::info!(module = name, pid, "module started");
-        tokio::spawn(watch_exit(Arc::clone(shared), name.to_owned(), pid, child, ended_tx));
+        tokio::spawn(watch_exit(Arc::clone(shared), spec.name, pid, child, ended_tx));
         shared.changed.notify_one();
         Ok(())
     }
@@ -242,12 +246,12 @@ impl ModuleRuntime for ProcessRuntime {
 }
 
 /// Waits for the end of one process and notes it. Children it left in its group end with it.
-async fn watch_exit(shared: Arc<Shared>, name: String, pid: u32, mut child: Child, ended: watch::Sender<bool>) {
+async fn watch_exit(shared: Arc<Shared>, name: ModuleName, pid: u32, mut child: Child, ended: watch::Sender<bool>) {
     let code = match child.wait().await {
         Ok(status) => exit_code(status),
         Err(error) => {
             tracing::error!(
-                module = name,
+                module = %name,
                 error = &error as &dyn std::error::Error,
                 "cannot await the module's process"
             );
@@ -261,7 +265,7 @@ async fn watch_exit(shared: Arc<Shared>, name: String, pid: u32, mut child: Chil
             module.run = RunState::Exited { code, at: OffsetDateTime::now_utc() };
         }
     });
-    tracing::info!(module = name, pid, code, "module ended");
+    tracing::info!(module = %name, pid, code, "module ended");
     ended.send_replace(true);
     shared.changed.notify_one();
 }

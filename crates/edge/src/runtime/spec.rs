@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::manifest::agent::{ImagePullPolicy, RegistryCredential, RestartPolicy};
+use model::module_name::ModuleName;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModuleSpec {
     /// Name in the deployment.
-    pub name: String,
+    pub name: ModuleName,
     /// Image, with tag or digest, as the deployment names it: `$upstream` is not resolved.
     pub image: String,
     /// Content-trust digest.
@@ -73,7 +74,7 @@ impl ModuleSpec {
     #[cfg(test)]
     pub(crate) fn plain(name: &str, image: &str) -> Self {
         Self {
-            name: name.to_owned(),
+            name: named(name),
             image: image.to_owned(),
             digest: None,
             pull_policy: ImagePullPolicy::OnCreate,
@@ -85,6 +86,12 @@ impl ModuleSpec {
             version: String::new(),
         }
     }
+}
+
+/// A name a test is sure of.
+#[cfg(test)]
+pub(crate) fn named(text: &str) -> ModuleName {
+    ModuleName::parse(text).expect("a test names modules as they can be called")
 }
 
 #[cfg(test)]

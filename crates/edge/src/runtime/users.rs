@@ -17,6 +17,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use model::module_name::ModuleName;
 use rustix::process::{Pid, Resource, Rlimit, geteuid, getrlimit, prlimit, setrlimit};
 use tokio::process::Command;
 
@@ -58,22 +59,22 @@ impl ModuleUsers {
     }
 
     /// A module's user. Noted before it is used.
-    pub fn user_of(&self, module: &str) -> io::Result<u32> {
+    pub fn user_of(&self, module: &ModuleName) -> io::Result<u32> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(user) = known.get(module) {
+        if let Some(user) = known.get(module.as_str()) {
             return Ok(*user);
         }
         let free = self.range.clone().find(|user| !known.values().any(|taken| taken == user));
         let user = free.ok_or_else(|| io::Error::other("no user id of [tidegate] module_user_ids is left"))?;
-        known.insert(module.to_owned(), user);
+        known.insert(module.to_string(), user);
         state::write(&self.path, &*known).map_err(io::Error::other)?;
         Ok(user)
     }
 
     /// Makes a module's folders, and lets a command run as its user.
-    pub fn prepare(&self, module: &str, command: &mut Command) -> io::Result<()> {
+    pub fn prepare(&self, module: &ModuleName, command: &mut Command) -> io::Result<()> {
         let user = self.user_of(module)?;
-        let folder = self.homes_dir.join(module);
+        let folder = self.homes_dir.join(module.as_str());
         let (home, temporary) = (folder.join("home"), folder.join("tmp"));
         match std::fs::remove_dir_all(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -142,6 +143,7 @@ pub fn homes_dir(data_dir: &Path) -> PathBuf {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::runtime::named;
 
     fn open(dir: &Path) -> ModuleUsers {
         ModuleUsers::open(200_000..200_002, dir.join("users.json"), dir.join("modules")).unwrap()
@@ -151,12 +153,12 @@ mod tests {
     fn each_module_has_a_user_of_its_own_that_stays_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let users = open(dir.path());
-        assert_eq!((users.user_of("a").unwrap(), users.user_of("b").unwrap()), (200_000, 200_001));
-        assert!(users.user_of("c").unwrap_err().to_string().contains("module_user_ids"));
+        assert_eq!((users.user_of(&named("a")).unwrap(), users.user_of(&named("b")).unwrap()), (200_000, 200_001));
+        assert!(users.user_of(&named("c")).unwrap_err().to_string().contains("module_user_ids"));
         let again = open(dir.path());
-        assert_eq!((again.user_of("b").unwrap(), again.user_of("a").unwrap()), (200_001, 200_000));
+        assert_eq!((again.user_of(&named("b")).unwrap(), again.user_of(&named("a")).unwrap()), (200_001, 200_000));
         let other = ModuleUsers::open(7_000..7_001, dir.path().join("users.json"), dir.path().join("modules")).unwrap();
-        assert_eq!(other.user_of("b").unwrap(), 7_000, "one that is out of the range is not used");
+        assert_eq!(other.user_of(&named("b")).unwrap(), 7_000, "one that is out of the range is not used");
     }
 
     #[test]

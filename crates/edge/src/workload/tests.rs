@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::identity::testing;
+use crate::runtime::named;
 use bytes::Bytes;
 
 struct NoModules;
@@ -26,7 +27,7 @@ fn context(dir: &Path) -> Arc<WorkloadContext> {
 async fn ask(context: &WorkloadContext, method: Method, path: &str, body: Value) -> (u16, Value) {
     let path = format!("{path}?api-version=2018-06-28");
     let body = Bytes::from(body.to_string());
-    let (status, body) = unix_http::request(&context.socket_path("m"), method, &path, body).await.unwrap();
+    let (status, body) = unix_http::request(&context.socket_path(&named("m")), method, &path, body).await.unwrap();
     (status.as_u16(), serde_json::from_slice(&body).unwrap())
 }
 
@@ -34,7 +35,7 @@ async fn ask(context: &WorkloadContext, method: Method, path: &str, body: Value)
 async fn a_module_signs_with_its_own_key_and_nobody_elses() {
     let dir = tempfile::tempdir().unwrap();
     let context = context(dir.path());
-    let _socket = context.open_socket("m").unwrap();
+    let _socket = context.open_socket(&named("m")).unwrap();
     let request = json!({ "keyId": "primary", "algo": "HMACSHA256", "data": STANDARD.encode("text") });
     let (status, answer) = ask(&context, Method::POST, "/modules/m/genid/1/sign", request.clone()).await;
     assert_eq!(status, 200);
@@ -48,7 +49,7 @@ async fn a_module_signs_with_its_own_key_and_nobody_elses() {
 async fn secrets_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let context = context(dir.path());
-    let _socket = context.open_socket("m").unwrap();
+    let _socket = context.open_socket(&named("m")).unwrap();
     let vector = STANDARD.encode("vector");
     let plain = json!({ "plaintext": STANDARD.encode("secret"), "initializationVector": vector });
     let (status, sealed) = ask(&context, Method::POST, "/modules/m/genid/1/encrypt", plain).await;
@@ -64,7 +65,7 @@ async fn secrets_come_back() {
 async fn certificates_and_the_trust_bundle_fit_together() {
     let dir = tempfile::tempdir().unwrap();
     let context = context(dir.path());
-    let _socket = context.open_socket("m").unwrap();
+    let _socket = context.open_socket(&named("m")).unwrap();
     let (status, bundle) = ask(&context, Method::GET, "/trust-bundle", Value::Null).await;
     assert_eq!(status, 200);
     let bundle = bundle["certificate"].as_str().unwrap();
@@ -94,7 +95,7 @@ async fn a_module_gets_certificates_for_itself_and_for_what_the_manifest_gives_i
     complaints.expect("module m gets no certificate for edge.local, the name of this gateway");
     let dir = tempfile::tempdir().unwrap();
     let context = context(dir.path());
-    let _socket = context.open_socket("m").unwrap();
+    let _socket = context.open_socket(&named("m")).unwrap();
     let ask_for = async |name: &str| {
         let request = json!({ "commonName": name, "expiration": "2030-01-01T00:00:00Z" });
         ask(&context, Method::POST, "/modules/m/genid/1/certificate/server", request).await
@@ -118,10 +119,10 @@ async fn a_module_gets_certificates_for_itself_and_for_what_the_manifest_gives_i
 async fn unknown_versions_and_paths_are_refused_and_a_closed_socket_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let context = context(dir.path());
-    let socket = context.open_socket("m").unwrap();
+    let socket = context.open_socket(&named("m")).unwrap();
     let (status, _) = ask(&context, Method::GET, "/nothing", Value::Null).await;
     assert_eq!(status, 404);
-    let path = context.socket_path("m");
+    let path = context.socket_path(&named("m"));
     let (status, _) =
         unix_http::request(&path, Method::GET, "/modules?api-version=1999-01-01", Bytes::new()).await.unwrap();
     assert_eq!(status, 400);
@@ -133,7 +134,7 @@ async fn unknown_versions_and_paths_are_refused_and_a_closed_socket_is_gone() {
 async fn a_socket_path_too_long_for_the_kernel_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let context = context(dir.path());
-    let error = context.open_socket(&"x".repeat(120)).unwrap_err();
+    let error = context.open_socket(&named(&"x".repeat(120))).unwrap_err();
     assert!(error.to_string().contains("data_dir"), "{error}");
 }
 
@@ -154,8 +155,8 @@ async fn a_socket_of_a_modules_user_answers_that_user_and_root_alone() {
         Arc::into_inner(context(dir.path())).unwrap();
     let users = Some(Arc::new(users));
     let context = Arc::new(WorkloadContext { signer, trust_bundle_pem, list, sockets_dir, certificate_names, users });
-    let _socket = context.open_socket("m").unwrap();
-    let path = context.socket_path("m");
+    let _socket = context.open_socket(&named("m")).unwrap();
+    let path = context.socket_path(&named("m"));
     let file = std::fs::metadata(&path).unwrap();
     assert_eq!((file.uid(), file.mode() & 0o777), (200_000, 0o600));
     assert_eq!(ask(&context, Method::GET, "/modules", Value::Null).await.0, 200, "root");

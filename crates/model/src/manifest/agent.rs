@@ -51,7 +51,7 @@ pub struct AgentDesired {
     /// The hub. Optional on a device.
     pub edge_hub: Option<Module>,
     /// User modules by name.
-    pub modules: BTreeMap<String, Module>,
+    pub modules: BTreeMap<ModuleName, Module>,
 }
 
 /// `runtime` with its settings.
@@ -214,7 +214,7 @@ impl AgentDesired {
 
     /// A user module with a system module's name, if there is one: such a deployment cannot be carried out.
     pub fn reserved_module(&self) -> Option<&str> {
-        self.modules.keys().map(String::as_str).find(|name| is_reserved(name))
+        self.modules.keys().map(ModuleName::as_str).find(|name| is_reserved(name))
     }
 }
 
@@ -324,12 +324,17 @@ fn read_system_modules(
     Some((one(AGENT_MODULE, module::Role::Agent), one(HUB_MODULE, module::Role::Hub)))
 }
 
-fn read_modules(section: &Map<String, Value>, at: &Pointer<'_>, problems: &mut Problems) -> BTreeMap<String, Module> {
+fn read_modules(
+    section: &Map<String, Value>,
+    at: &Pointer<'_>,
+    problems: &mut Problems,
+) -> BTreeMap<ModuleName, Module> {
     let mut modules = BTreeMap::new();
     let Some(entries) = problems.optional_object(section, at, "modules") else { return modules };
     let at = at.key("modules");
     for (name, entry) in entries {
         let at = at.key(name);
+        let parsed = ModuleName::parse(name);
         if problems.is_service() && (!super::is_module_name(name) || is_reserved(name)) {
             let message = if is_reserved(name) {
                 format!("{name} is a system module's name")
@@ -338,13 +343,15 @@ fn read_modules(section: &Map<String, Value>, at: &Pointer<'_>, problems: &mut P
             };
             problems.add(&at, Code::BadName, message);
         } else if !problems.is_service()
-            && let Err(reason) = ModuleName::parse(name)
+            && let Err(reason) = &parsed
         {
             // Files are called by it: one that leads elsewhere must not come this far.
             problems.add(&at, Code::BadName, reason.to_string());
         }
-        if let Some(module) = module::read(entry, module::Role::User, &at, problems) {
-            modules.insert(name.clone(), module);
+        if let Some(module) = module::read(entry, module::Role::User, &at, problems)
+            && let Ok(name) = parsed
+        {
+            modules.insert(name, module);
         }
     }
     modules

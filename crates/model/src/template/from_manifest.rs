@@ -52,7 +52,7 @@ pub fn from_manifest(template_id: &str, display_name: &str, manifest: &Manifest)
         contents.push(module(name, manifest.module_desired(name), &mut ids, &at, &mut warnings));
     }
     for name in manifest.desired.keys().filter(|name| *name != EDGE_AGENT && *name != EDGE_HUB) {
-        if !manifest.agent.modules.contains_key(name) {
+        if !manifest.agent.modules.contains_key(name.as_str()) {
             let message = format!("{name} is not among the modules to run, so the template does not have it");
             warn(&blocks.key(name), message, &mut warnings);
         }

@@ -6,8 +6,8 @@ use testkit::complaints::Complaints;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::runtime::RunState;
 use crate::runtime::fake::{Act, FakeRuntime};
+use crate::runtime::{RunState, named};
 use crate::workload::certificate_names::CertificateNames;
 
 struct Rig {
@@ -61,7 +61,7 @@ fn create(name: &str) -> Step {
 }
 
 fn start(name: &str) -> Step {
-    Step::Start(name.into())
+    Step::Start(named(name))
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,9 +70,9 @@ async fn steps_are_carried_out_and_seen() {
     rig.carry_out(vec![create("m")]).await;
     rig.carry_out(vec![start("m")]).await;
     assert!(matches!(rig.run("m"), RunState::Running { .. }));
-    rig.carry_out(vec![Step::Stop("m".into())]).await;
+    rig.carry_out(vec![Step::Stop(named("m"))]).await;
     assert!(rig.histories.modules()["m"].stopped_on_request);
-    rig.carry_out(vec![Step::Remove("m".into())]).await;
+    rig.carry_out(vec![Step::Remove(named("m"))]).await;
     assert!(rig.executor.present().is_empty());
 }
 
@@ -94,8 +94,8 @@ async fn a_restart_is_counted_once_however_long_it_takes() {
     rig.carry_out(vec![start("m")]).await;
     rig.runtime.exit("m", 1);
     rig.runtime.slow(Act::Start, "m", Duration::from_secs(60));
-    rig.follow(vec![Step::Restart("m".into())]);
-    rig.follow(vec![Step::Restart("m".into())]);
+    rig.follow(vec![Step::Restart(named("m"))]);
+    rig.follow(vec![Step::Restart(named("m"))]);
     rig.settle().await;
     assert_eq!(rig.histories.modules()["m"].restarts, 1);
     assert!(matches!(rig.run("m"), RunState::Running { .. }));
@@ -116,7 +116,7 @@ async fn a_pull_that_is_no_longer_wanted_is_given_up_and_anything_else_finishes(
     rig.follow(vec![]);
     rig.settle().await;
     assert_eq!(rig.runtime.pulls_given_up(), 1);
-    assert_eq!(rig.executor.present().keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(rig.executor.present().keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["b"]);
     assert_eq!(begun.elapsed(), Duration::from_secs(59));
     assert_eq!(rig.histories.modules().get("a"), None, "given up is not failed");
 }
@@ -136,18 +136,18 @@ async fn a_module_without_its_workload_socket_is_not_made() {
     }));
     let mut wanted = WantedModule { spec: ModuleSpec::plain("m", "image:1"), running: true };
     wanted.spec.env.insert(CERTIFICATE_NAMES_VARIABLE.into(), "$gateway".into());
-    let wanted = BTreeMap::from([("m".to_owned(), wanted)]);
+    let wanted = BTreeMap::from([(named("m"), wanted)]);
     rig.executor.follow(Plan::default(), &wanted, &mut rig.histories);
     let names = &rig.executor.workload.as_ref().unwrap().certificate_names;
     assert_eq!(names.names_for("m", "edge.local").unwrap(), ["edge.local", "m"]);
     let long = "x".repeat(120);
     rig.carry_out(vec![create(&long), create("m")]).await;
-    assert_eq!(rig.executor.present().keys().collect::<Vec<_>>(), ["m"]);
+    assert_eq!(rig.executor.present().keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["m"]);
     let reason = &rig.histories.modules()[&long].failure.as_ref().unwrap().reason;
     assert!(reason.starts_with("cannot open the module's workload socket: "), "{reason}");
     assert!(rig.dir.path().join("m.sock").exists());
     // No longer wanted and no longer there: its socket goes.
-    rig.carry_out(vec![Step::Remove("m".into())]).await;
+    rig.carry_out(vec![Step::Remove(named("m"))]).await;
     rig.follow(vec![]);
     assert!(!rig.dir.path().join("m.sock").exists());
 }

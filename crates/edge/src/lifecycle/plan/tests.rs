@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::runtime::named;
 
 const NOW: i64 = 1_700_000_000;
 
@@ -26,28 +27,32 @@ fn create(module: &WantedModule) -> Step {
     Step::Create(Box::new(module.spec.clone()))
 }
 
-fn by_name<const N: usize>(modules: [WantedModule; N]) -> BTreeMap<String, WantedModule> {
-    modules.into_iter().map(|module| (module.name().to_owned(), module)).collect()
+fn by_name<const N: usize>(modules: [WantedModule; N]) -> BTreeMap<ModuleName, WantedModule> {
+    modules.into_iter().map(|module| (module.name().clone(), module)).collect()
 }
 
 fn exited(code: i32, second: i64) -> RunState {
     RunState::Exited { code, at: at(second) }
 }
 
-fn one<T>(name: &str, value: T) -> BTreeMap<String, T> {
-    BTreeMap::from([(name.to_owned(), value)])
+fn one<T>(name: &str, value: T) -> BTreeMap<ModuleName, T> {
+    BTreeMap::from([(named(name), value)])
+}
+
+fn past(name: &str, history: ModuleHistory) -> BTreeMap<String, ModuleHistory> {
+    BTreeMap::from([(name.to_owned(), history)])
 }
 
 fn plan_one(module: WantedModule, run: RunState, history: ModuleHistory) -> Plan {
-    plan(&one("m", module), &one("m", present("m", run)), &one("m", history), at(0))
+    plan(&one("m", module), &one("m", present("m", run)), &past("m", history), at(0))
 }
 
 /// The table of the module's documentation, row by row, at the moment the wait is over and one second before.
 #[test]
 fn restart_policies() {
     use RestartPolicy::{Always, Never, OnFailure, OnUnhealthy};
-    let start = || vec![Step::Start("m".into())];
-    let restart = || vec![Step::Restart("m".into())];
+    let start = || vec![Step::Start(named("m"))];
+    let restart = || vec![Step::Restart(named("m"))];
     let cases = [
         (Never, exited(1, -1000), vec![], None),
         (Never, exited(0, -1000), vec![], None),
@@ -77,7 +82,7 @@ fn waits_double_from_the_first_to_the_longest_and_never_end() {
     let waits = [(0, first), (1, 2 * first), (4, 16 * first), (5, longest), (1000, longest), (u32::MAX, longest)];
     for (restarts, wait) in waits {
         let tried = ModuleHistory { restarts, ..ModuleHistory::default() };
-        for (ended, steps) in [(at(0) - wait, vec![Step::Restart("m".into())]), (at(0) - wait + moment, vec![])] {
+        for (ended, steps) in [(at(0) - wait, vec![Step::Restart(named("m"))]), (at(0) - wait + moment, vec![])] {
             let wake_at = steps.is_empty().then_some(ended + wait);
             let plan =
                 plan_one(wanted("m", RestartPolicy::Always), RunState::Exited { code: 1, at: ended }, tried.clone());
@@ -89,7 +94,7 @@ fn waits_double_from_the_first_to_the_longest_and_never_end() {
 #[test]
 fn a_module_that_ended_before_the_clock_was_set_back_is_started_at_once() {
     let a_year = 365 * 86_400;
-    for (code, step) in [(1, Step::Restart("m".into())), (0, Step::Start("m".into()))] {
+    for (code, step) in [(1, Step::Restart(named("m"))), (0, Step::Start(named("m")))] {
         let plan = plan_one(wanted("m", RestartPolicy::OnFailure), exited(code, a_year), ModuleHistory::default());
         assert_eq!(plan, Plan { steps: vec![step], wake_at: None }, "code {code}");
     }
@@ -100,7 +105,7 @@ fn a_module_that_was_stopped_on_request_starts_at_once_whatever_its_policy() {
     let history = ModuleHistory { stopped_on_request: true, ..ModuleHistory::default() };
     for policy in [RestartPolicy::Never, RestartPolicy::Always] {
         let plan = plan_one(wanted("m", policy), exited(143, 0), history.clone());
-        assert_eq!(plan.steps, [Step::Start("m".into())]);
+        assert_eq!(plan.steps, [Step::Start(named("m"))]);
     }
 }
 
@@ -108,7 +113,7 @@ fn a_module_that_was_stopped_on_request_starts_at_once_whatever_its_policy() {
 fn what_shall_not_run_is_stopped_and_stays_so() {
     let stopped = WantedModule { running: false, ..wanted("m", RestartPolicy::Always) };
     let running = plan_one(stopped.clone(), RunState::Running { pid: 7 }, ModuleHistory::default());
-    assert_eq!(running.steps, [Step::Stop("m".into())]);
+    assert_eq!(running.steps, [Step::Stop(named("m"))]);
     for run in [RunState::Created, exited(1, -1000)] {
         assert_eq!(plan_one(stopped.clone(), run, ModuleHistory::default()), Plan::default());
     }
@@ -121,9 +126,9 @@ fn modules_are_brought_up_in_start_order_after_nothing_that_goes() {
     let idle = WantedModule { running: false, ..ordered("idle", 5) };
     let all = by_name([early.clone(), late.clone(), same.clone(), idle.clone()]);
     let mut there = one("old", present("old", RunState::Running { pid: 7 }));
-    let start = |name: &str| Step::Start(name.to_owned());
+    let start = |name: &str| Step::Start(named(name));
     let rounds = [
-        vec![Step::Remove("old".into()), create(&early), create(&idle)],
+        vec![Step::Remove(named("old")), create(&early), create(&idle)],
         vec![start("early")],
         vec![create(&late), create(&same)],
         vec![start("late"), start("same")],
@@ -151,11 +156,11 @@ fn who_fails_to_come_up_holds_up_nobody_and_who_runs_waits_for_nobody() {
         failure: Some(StepFailure { count: 1, at: at(-1), reason: "no".into() }),
         ..ModuleHistory::default()
     };
-    let steps = plan(&all, &BTreeMap::new(), &one("early", failed), at(0)).steps;
+    let steps = plan(&all, &BTreeMap::new(), &past("early", failed), at(0)).steps;
     assert_eq!(steps, [create(&late)]);
     // The late one ended by itself: its restart is nothing that the early one's first start is waited for with.
     let steps = plan(&all, &one("late", present("late", exited(1, -10))), &BTreeMap::new(), at(0)).steps;
-    assert_eq!(steps, [create(&early), Step::Restart("late".into())]);
+    assert_eq!(steps, [create(&early), Step::Restart(named("late"))]);
     // The late one runs and is to be made anew: not before the early one has come up.
     let mut newer = late.clone();
     newer.spec.version = "2".into();
@@ -179,11 +184,11 @@ fn a_module_is_well_again_after_its_time_and_not_a_moment_earlier() {
     let moment = Duration::from_millis(1);
     let history = ModuleHistory { restarts: 3, ..ModuleHistory::default() };
     let mut module = present("m", RunState::Running { pid: 7 });
-    for (ran, steps) in [(HEALTHY_AFTER, vec![Step::ForgetRestarts("m".into())]), (HEALTHY_AFTER - moment, vec![])] {
+    for (ran, steps) in [(HEALTHY_AFTER, vec![Step::ForgetRestarts(named("m"))]), (HEALTHY_AFTER - moment, vec![])] {
         module.started_at = Some(at(0) - ran);
         let wake_at = steps.is_empty().then_some(at(0) + moment);
         let wanted = one("m", wanted("m", RestartPolicy::Always));
-        let plan = plan(&wanted, &one("m", module.clone()), &one("m", history.clone()), at(0));
+        let plan = plan(&wanted, &one("m", module.clone()), &past("m", history.clone()), at(0));
         assert_eq!(plan, Plan { steps, wake_at });
     }
 }
@@ -201,7 +206,7 @@ fn a_failed_step_is_tried_again_after_its_wait_or_when_the_clock_went_back() {
         (failed(2, -10), false, Some(at(10))),
         (failed(1, 1_000_000), true, None),
     ] {
-        let plan = plan(&module, &BTreeMap::new(), &one("m", history.clone()), at(0));
+        let plan = plan(&module, &BTreeMap::new(), &past("m", history.clone()), at(0));
         assert_eq!((!plan.steps.is_empty(), plan.wake_at), (tried, wake_at), "{history:?}");
     }
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use model::module_name::ModuleName;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use storage::state_file;
@@ -54,14 +55,14 @@ impl Record {
 }
 
 /// Notes the process of a module. One that has ended already needs no note.
-pub(super) fn record(dir: &Path, name: &str, pid: u32) -> io::Result<()> {
+pub(super) fn record(dir: &Path, name: &ModuleName, pid: u32) -> io::Result<()> {
     let Some(start_ticks) = start_ticks(pid) else { return Ok(()) };
     let record = Record { pid, start_ticks, boot_id: boot_id()? };
     state::write(&record_path(dir, name), &record).map_err(io::Error::other)
 }
 
 /// Forgets the process of a module. If that fails the record names a process that is gone, which is harmless.
-pub(super) fn forget(dir: &Path, name: &str) {
+pub(super) fn forget(dir: &Path, name: &ModuleName) {
     let _ = std::fs::remove_file(record_path(dir, name));
 }
 
@@ -101,7 +102,7 @@ async fn end(pid: u32, started: u64) {
     }
 }
 
-fn record_path(dir: &Path, name: &str) -> PathBuf {
+fn record_path(dir: &Path, name: &ModuleName) -> PathBuf {
     dir.join(format!("{name}.json"))
 }
 
@@ -125,6 +126,7 @@ fn start_ticks(pid: u32) -> Option<u64> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::runtime::named;
 
     #[test]
     fn a_record_of_another_boot_or_process_or_without_sense_names_nothing_that_runs() {
@@ -156,7 +158,7 @@ mod tests {
         while start_ticks(child.id()).is_some() {
             std::thread::yield_now();
         }
-        record(dir.path(), "m", child.id()).unwrap();
+        record(dir.path(), &named("m"), child.id()).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         child.wait().unwrap();
     }
@@ -188,7 +190,7 @@ mod tests {
     async fn a_process_left_behind_is_ended_with_its_children_and_its_record_goes() {
         let dir = tempfile::tempdir().unwrap();
         let child = left_behind().await;
-        record(dir.path(), "m", child.id().unwrap()).unwrap();
+        record(dir.path(), &named("m"), child.id().unwrap()).unwrap();
         let written: serde_json::Value =
             serde_json::from_slice(&std::fs::read(dir.path().join("m.json")).unwrap()).unwrap();
         assert_eq!(written["kind"], "edge.runtime.process");
