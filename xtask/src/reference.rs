@@ -57,6 +57,7 @@ const METRIC_FILES: &[(&str, &str, &str)] = &[
     ("Edge: `listen_metrics`", "crates/edge/src/metrics/device.rs", "edgeAgent_"),
     ("Edge: `listen_metrics`", "crates/edge/src/metrics/times.rs", "edgeAgent_"),
     ("Edge: `listen_metrics`", "crates/edge/src/metrics/invocations.rs", ""),
+    ("Edge: `listen_metrics`", "crates/edge/src/metrics/connections.rs", ""),
     ("Edge: `listen_metrics`", "crates/edge/src/hub/counted.rs", ""),
 ];
 

@@ -26,7 +26,7 @@ use storage::log::Log;
 use crate::app::commands::CommandRuns;
 use crate::app::signing_key::SigningKeys;
 use crate::data_folder::DataFolder;
-use crate::serve::Supervisor;
+use crate::serve::{ListenerCounts, Supervisor};
 
 /// The parts.
 pub struct Parts {
@@ -72,6 +72,8 @@ pub struct Parts {
     pub hub_metrics: HubMetrics,
     /// Every metric there is, to be encoded.
     pub metrics: prometheus_client::registry::Registry,
+    /// What the listeners count.
+    pub listeners: ListenerCounts,
     /// Keys that sign API tokens, one an application.
     pub signing_keys: SigningKeys,
 }

@@ -8,6 +8,7 @@
 //! ```
 
 mod admin_token;
+mod connection_metrics;
 mod connections;
 mod first_start;
 pub(crate) mod guard;
@@ -52,7 +53,7 @@ use registry::{OpenRegistryError, Registry};
 use storage::log::{Log, LogOptions, OpenLogError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use transport::server::{HubServer, ServerLimits};
+use transport::server::{GaveWay, HubServer, ServerLimits};
 use transport::tls::{SwappableIdentity, server_config_swappable};
 
 use crate::app::App;
@@ -66,6 +67,7 @@ use crate::database::{Database, FindDatabaseError};
 use crate::front::Front;
 use crate::generation::{self, RenewGenerationError, Renewal};
 
+pub use connection_metrics::ListenerCounts;
 use connections::Connections;
 pub use first_start::FirstStartError;
 pub use guard::GuardError;
@@ -324,6 +326,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
         health,
         supervisor: background.supervisor.clone(),
         hub_metrics,
+        listeners: ListenerCounts::register(&mut metrics),
         metrics,
         signing_keys,
     });
@@ -428,7 +431,7 @@ async fn listen(
     let gateway = Arc::new(gateway(core, config));
     let mqtts = HubServer::bind(config.listen.mqtts, Arc::clone(&tls), Arc::clone(&gateway), limits).await;
     let mqtts = mqtts.map_err(|error| listeners::cannot_listen("--mqtts", config.listen.mqtts, &error))?;
-    let mqtts = mqtts.with_provisioning(Arc::clone(&gateway));
+    let mqtts = mqtts.with_provisioning(Arc::clone(&gateway)).counting(core.listeners.mqtts.clone());
 
     let https_address = listeners::local_address(&https, config.listen.https);
     let endpoints = Endpoints {
@@ -444,10 +447,13 @@ async fn listen(
     let front = front(core, https_address, gateway);
     let tls = listeners::with_http_protocols(&tls);
     let watched = |name, task: Task| core.supervisor.spawn(serving, name, shutdown.clone(), task);
-    let https = listeners::serve(https, Some(tls), front.clone(), https_max, shutdown.clone());
+    let places = |gave_way: &GaveWay| listeners::Places { connections_max: https_max, gave_way: gave_way.clone() };
+    let places_https = places(&core.listeners.https);
+    let https = listeners::serve(https, Some(tls), front.clone(), places_https, shutdown.clone());
     watched("HTTPS listener", Box::pin(https));
     if let Some(http) = http {
-        let http = listeners::serve(http, None, front.over_plain_http(), https_max, shutdown.clone());
+        let places = places(&core.listeners.http);
+        let http = listeners::serve(http, None, front.over_plain_http(), places, shutdown.clone());
         watched("HTTP listener", Box::pin(http));
     }
     watched("MQTT listener", Box::pin(mqtts.serve(shutdown.clone())));

@@ -8,12 +8,14 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::statvfs;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use transport::server::gave_way::is_many;
 use x509_parser::pem::Pem;
 
 use crate::config::{Config, LoadConfigError, Provisioning};
 use crate::daemon::Layout;
 use crate::identity::{self, Device};
 use crate::limits::CLOCK_MIN_SECS;
+use crate::management::{GAVE_WAY, UPTIME_SECS};
 use crate::runtime::process::resolve;
 use crate::runtime::users::why_not_isolated;
 use crate::state::{self, StateError};
@@ -275,8 +277,8 @@ fn isolation(config: &Config) -> CheckResult {
     }
 }
 
-/// Whether the daemon answers, and whether it could find out who this device is.
-async fn management(config: &Config) -> [CheckResult; 2] {
+/// Whether the daemon answers, could find out who this device is, and has room for whoever connects.
+async fn management(config: &Config) -> Vec<CheckResult> {
     let (id, provisioned) = ("connect-management-uri", "device-provisioned");
     let socket = config.management_socket_to_ask();
     let answer = unix_http::request(&socket, http::Method::GET, "/status", bytes::Bytes::new()).await;
@@ -285,7 +287,7 @@ async fn management(config: &Config) -> [CheckResult; 2] {
         Err(error) => {
             let message = format!("{}; is the daemon running?", crate::error_chain(&error));
             let unknown = result(provisioned, Outcome::Skipped, "only the daemon knows");
-            return [result(id, Outcome::Warning, message), unknown];
+            return vec![result(id, Outcome::Warning, message), unknown];
         }
     };
     let words = status.get("provisioning").and_then(Value::as_str).unwrap_or("unknown");
@@ -294,7 +296,23 @@ async fn management(config: &Config) -> [CheckResult; 2] {
         failed if failed.starts_with("failed") => result(provisioned, Outcome::Failed, failed),
         under_way => result(provisioned, Outcome::Warning, under_way),
     };
-    [result(id, Outcome::Ok, "the daemon answers"), outcome]
+    vec![result(id, Outcome::Ok, "the daemon answers"), outcome, connections(&status)]
+}
+
+/// Whether many connections had to give way, by what the daemon says of itself.
+fn connections(status: &Value) -> CheckResult {
+    let counts = status.get(GAVE_WAY).and_then(Value::as_object).into_iter().flatten();
+    let counts: Vec<(&String, u64)> = counts.filter_map(|(reason, count)| Some((reason, count.as_u64()?))).collect();
+    let uptime = Duration::from_secs(status.get(UPTIME_SECS).and_then(Value::as_u64).unwrap_or(0));
+    let all: Vec<String> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let (outcome, how_many) = match counts.iter().map(|(_, count)| count).sum() {
+        0 => return result("connections-admitted", Outcome::Ok, "no connection had to give way"),
+        sum if is_many(sum, uptime) => (Outcome::Warning, "many"),
+        _ => (Outcome::Ok, "few"),
+    };
+    let hours = uptime.as_secs() / 3_600;
+    let message = format!("{how_many} connections gave way in the {hours} h since the start: {}", all.join(", "));
+    result("connections-admitted", outcome, message)
 }
 
 async fn provisioning_reachable(config: &Config) -> CheckResult {

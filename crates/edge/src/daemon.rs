@@ -38,6 +38,7 @@ use crate::lifecycle::history::Histories;
 use crate::lifecycle::methods::AgentMethods;
 use crate::limits::{CONNECTIONS_MAX, KEY_FILE_BYTES_MAX, STRANGERS_MAX};
 use crate::management::{DaemonStatus, ManagementApi, ModuleOrder, Orders};
+use crate::metrics::connections::Listener;
 use crate::metrics::device::{Device, running_in};
 use crate::metrics::processors::Processors;
 use crate::metrics::{self, CurrentMetrics, Metrics, Syncs};
@@ -342,6 +343,7 @@ impl Daemon {
         let metrics = Metrics::new(&device.hub_host, &device.device_id);
         let running = running_in(Arc::clone(&self.runtime));
         metrics.add_collector(Device::new(&self.config.data_dir, self.started, Arc::clone(&running)));
+        metrics.add_collector(Listener(self.status.gave_way().clone()));
         let processors = Processors::new(running, Arc::clone(&metrics));
         tokio::spawn(ended.clone().run_until_cancelled_owned(processors.run()));
         self.metrics.set(Arc::clone(&metrics));
@@ -390,6 +392,7 @@ impl Daemon {
         let tls = server_config_swappable(Arc::clone(&swappable));
         let limits = server_limits(descriptors::room_for_connections(2 * CONNECTIONS_MAX));
         let server = HubServer::bind(self.config.listen_mqtts, tls, Arc::clone(hub), limits).await?;
+        let server = server.counting(self.status.gave_way().clone());
         let address = server.local_addr();
         tracing::info!(%address, hostname = self.config.hostname, "modules and devices can connect (MQTT over TLS)");
         let endpoints = json!({ "mqtts": address.to_string(), "hostname": self.config.hostname });

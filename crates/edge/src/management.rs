@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use transport::server::GaveWay;
 
 use crate::metrics::{self, CurrentMetrics};
 use crate::runtime::ModuleLogs;
@@ -24,14 +26,32 @@ pub const QUEUES: &str = "queues";
 /// See [`QUEUES`].
 pub const QUEUES_FINE: &str = "fine";
 
+/// Connections that had to give way at the listener since the start, by reason.
+pub const GAVE_WAY: &str = "connections_gave_way";
+/// How long the daemon runs.
+pub const UPTIME_SECS: &str = "uptime_secs";
+
 /// What the daemon tells about itself, kept up to date by its parts.
-#[derive(Default)]
 pub struct DaemonStatus {
     modules: Mutex<Value>,
     values: Mutex<BTreeMap<&'static str, Value>>,
+    started: Instant,
+    gave_way: GaveWay,
+}
+
+impl Default for DaemonStatus {
+    fn default() -> Self {
+        let (modules, values) = (Mutex::default(), Mutex::default());
+        Self { modules, values, started: Instant::now(), gave_way: GaveWay::default() }
+    }
 }
 
 impl DaemonStatus {
+    /// Where the listener counts connections that had to give way.
+    pub fn gave_way(&self) -> &GaveWay {
+        &self.gave_way
+    }
+
     /// Replaces the list of modules: an array in the form of the management API.
     pub fn set_modules(&self, modules: Value) {
         *self.modules.lock().unwrap_or_else(PoisonError::into_inner) = modules;
@@ -45,7 +65,12 @@ impl DaemonStatus {
     /// Everything said, by name.
     pub fn to_json(&self) -> Value {
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        Value::Object(values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+        let mut all: Map<_, _> = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let counts = self.gave_way.counts().filter(|(_, count)| *count > 0);
+        let counts: Map<_, _> = counts.map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
+        all.insert(GAVE_WAY.to_owned(), counts.into());
+        all.insert(UPTIME_SECS.to_owned(), self.started.elapsed().as_secs().into());
+        Value::Object(all)
     }
 
     fn modules(&self) -> Vec<Value> {

@@ -9,6 +9,7 @@
 //! without them. Samples of a module that was removed go, and make room.
 
 mod agent;
+pub mod connections;
 pub mod device;
 mod hub;
 mod invocations;

@@ -73,6 +73,10 @@ pub const STRANGER_LINES_WINDOW: Duration = Duration::from_secs(60);
 /// Characters of one value in a line of the log: what a client calls itself may be long.
 pub const LOG_VALUE_CHARS_MAX: usize = 4_096;
 
+/// Connections and requests of a listener that gave way, in each hour since the start, that are worth no warning: a few
+/// clients are always cut off on their way.
+pub const GAVE_WAY_HOURLY_MAX: u64 = 60;
+
 /// Descriptors that connections leave to files, the registry, and what the program itself connects to.
 pub const DESCRIPTORS_RESERVED: u64 = 256;
 

@@ -3,6 +3,8 @@
 //! It changes nothing: no file is made, written, cut or brought up to date, and no lock is kept. While `serve` runs, what only
 //! `serve` may open (the log) is left out and said so.
 
+mod connections;
+
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -67,6 +69,7 @@ pub(super) async fn run(arguments: DoctorArguments) -> anyhow::Result<ExitCode> 
     let (folder, database) = arguments.folder.find()?;
     let mut findings = vec![permissions(&folder), certificate(&folder), disk(&folder)];
     findings.extend(ports(&folder));
+    findings.extend(connections::look(&folder).await);
     let is_served = folder.is_served()?;
     let look = if is_served { Look::Beside } else { Look::Untouched };
     let mut positions = Vec::new();

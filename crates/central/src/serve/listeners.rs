@@ -20,7 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use transport::server::{Admission, Admissions, ServerLimits};
+use transport::server::gave_way::Reason;
+use transport::server::{Admission, Admissions, GaveWay, ServerLimits};
 
 use super::ServeError;
 use crate::front::Front;
@@ -95,23 +96,31 @@ impl Answer for Front {
     }
 }
 
+/// What a listener has for whoever comes.
+pub(super) struct Places {
+    pub(super) connections_max: usize,
+    /// Where it counts who had to give way.
+    pub(super) gave_way: GaveWay,
+}
+
 /// Serves until the token is cancelled; open requests then get a few seconds.
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
     answer: impl Answer,
-    connections_max: usize,
+    Places { connections_max, gave_way }: Places,
     shutdown: CancellationToken,
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
     let limits = ServerLimits { connections_max, strangers_max: HTTP_STRANGERS_MAX, ..ServerLimits::default() };
-    let admissions = Admissions::new(limits);
+    let admissions = Admissions::counting(limits, gave_way.clone());
     let connections = TaskTracker::new();
     loop {
         let accepted = match shutdown.run_until_cancelled(listener.accept()).await {
             None => break,
             Some(Ok(accepted)) => accepted,
             Some(Err(error)) => {
+                gave_way.count_accept(&error);
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -229,7 +238,10 @@ where
         async move {
             Ok::<_, Infallible>(match turns.take(&admission).await {
                 Ok(_turn) => answer.answer_one(request, peer).await,
-                Err(TooMany) => busy(),
+                Err(TooMany) => {
+                    admission.gave_way().count(Reason::Requests);
+                    busy()
+                }
             })
         }
     });

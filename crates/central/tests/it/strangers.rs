@@ -65,6 +65,16 @@ impl Program {
         HttpsClient::new("localhost", self.https(), self.tls()).request(request).await.unwrap().status().as_u16()
     }
 
+    /// How many connections gave way at a listener for a reason, as `/metrics` has it.
+    async fn gave_way(&self, listener: &str, reason: &str) -> u64 {
+        let request = Request::builder().uri("/metrics").body(Bytes::new()).unwrap();
+        let client = HttpsClient::new("localhost", self.https(), self.tls());
+        let text = String::from_utf8(client.request(request).await.unwrap().into_body().to_vec()).unwrap();
+        let labels = format!("{{listener=\"{listener}\",reason=\"{reason}\"}} ");
+        let series = format!("tidegate_connections_gave_way_total{labels}");
+        text.lines().find_map(|line| line.strip_prefix(&series)).expect(&text).parse().unwrap()
+    }
+
     fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -120,6 +130,14 @@ async fn silent_connections_use_up_no_descriptors_and_keep_nobody_out() {
     tokio::time::timeout(PATIENCE, state.wait_for(refused)).await.expect("the hub answers").unwrap();
     // Those before it in the backlog take their turns: in the time one may be silent, as many as there are places.
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+    for listener in ["mqtts", "https"] {
+        assert_ne!(program.gave_way(listener, "address_share").await, 0, "{listener}");
+    }
+    assert_ne!(program.gave_way("mqtts", "full").await, 0, "there are fewer descriptors than silent connections");
+    let doctor = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(["doctor", "--json", "--data"]).arg(&data).output();
+    let said = String::from_utf8(doctor.unwrap().stdout).unwrap();
+    let found = said.lines().find(|line| line.contains(r#""check":"connections""#)).expect(&said);
+    assert!(found.contains("many connections gave way") && found.contains("warning"), "{found}");
     let log = program.end();
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
 }

@@ -74,3 +74,17 @@ fn a_clock_is_plausible_from_its_first_second_on() {
     }
     assert_eq!(clock(SystemTime::UNIX_EPOCH - Duration::from_secs(1)).outcome, Outcome::Failed);
 }
+
+#[test]
+fn many_connections_that_gave_way_are_told() {
+    let judged = |count: u64, uptime_secs: u64| {
+        connections(&json!({ GAVE_WAY: { "late": count, "oldest": 1 }, UPTIME_SECS: uptime_secs }))
+    };
+    let most = transport::limits::GAVE_WAY_HOURLY_MAX;
+    assert_eq!(connections(&json!({})).outcome, Outcome::Ok);
+    assert_eq!(judged(most - 1, 0).outcome, Outcome::Ok);
+    let many = judged(most, 0);
+    assert_eq!(many.outcome, Outcome::Warning);
+    assert!(many.message.contains(&format!("{most} late, 1 oldest")), "{}", many.message);
+    assert_eq!(judged(most, 3_600).outcome, Outcome::Ok);
+}

@@ -29,7 +29,9 @@ async fn modules_and_status_are_told() {
     assert_eq!((status, &body[..]), (200, br#"{"modules":[{"id":"m","name":"m"}]}"#.as_slice()));
     assert_eq!(get(dir.path(), "/modules/absent").await.0, 404);
     assert_eq!(get(dir.path(), "/metrics").await, (200, Bytes::new()));
-    assert_eq!(get(dir.path(), "/status").await.1, r#"{"provisioning":"done"}"#);
+    let status: Value = serde_json::from_slice(&get(dir.path(), "/status").await.1).unwrap();
+    assert_eq!((&status["provisioning"], &status[GAVE_WAY]), (&"done".into(), &json!({})));
+    assert!(status[UPTIME_SECS].is_u64());
 }
 
 #[tokio::test]

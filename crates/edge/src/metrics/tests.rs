@@ -35,6 +35,16 @@ fn samples(text: &str, name: &str) -> Vec<String> {
 }
 
 #[test]
+fn connections_that_gave_way_are_counted_by_reason() {
+    let (metrics, gave_way) = (metrics(), transport::server::GaveWay::default());
+    metrics.add_collector(connections::Listener(gave_way.clone()));
+    gave_way.count(transport::server::gave_way::Reason::Late);
+    let samples = samples(&metrics.text(), "edgehub_connections_gave_way_total");
+    assert_eq!(samples.len(), transport::server::gave_way::Reason::ALL.len());
+    assert!(samples.contains(&r#"reason="late" 1"#.to_owned()), "{samples:?}");
+}
+
+#[test]
 fn the_hub_counts_under_the_names_of_the_original() {
     let metrics = metrics();
     let sensor = Identity::module("edge", "sensor");

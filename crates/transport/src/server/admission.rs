@@ -6,7 +6,7 @@
 //!                        └─ no room: asked to leave, and silent
 //! ```
 //!
-//! A stranger is whoever has not proved who he is. Strangers have so many places and no more, whoever is known keeps his. When
+//! A stranger is an unauthenticated client: whoever has not proved who he is. Strangers have so many places and no more, whoever is known keeps his. When
 //! a place is needed, the address that holds most of the strangers' gives one: its oldest stranger is asked to leave. He does
 //! when nothing has been said to him for a while: every step of a handshake is answered, so whoever gets on with his is not
 //! thrown out by those behind him, and whoever sends it byte by byte is.
@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::gave_way::{GaveWay, Reason};
 use super::slices::Slices;
 use crate::limits::{ARRIVAL_TIMEOUT, CONNECTIONS_MAX, STRANGER_PATIENCE, STRANGER_SILENCE_MAX, STRANGERS_MAX};
 use crate::log;
@@ -69,6 +70,7 @@ struct Shared {
     changed: Notify,
     /// For those who come and go.
     slices: Slices,
+    gave_way: GaveWay,
 }
 
 #[derive(Default)]
@@ -86,26 +88,47 @@ struct Stranger {
     is_asked: bool,
     /// It is our turn, not his.
     is_heard: bool,
-    asks: Arc<Notify>,
+    asks: Arc<Ask>,
+}
+
+/// The request to leave.
+#[derive(Default)]
+struct Ask {
+    asked: Notify,
+    /// His address held more than others when he was asked.
+    is_of_crowd: AtomicBool,
 }
 
 impl Admissions {
     /// With nobody inside. On a runtime, whose workers it shares with whoever is inside.
     pub fn new(limits: ServerLimits) -> Self {
+        Self::counting(limits, GaveWay::default())
+    }
+
+    /// The same, counting whoever has to give way.
+    pub fn counting(limits: ServerLimits, gave_way: GaveWay) -> Self {
         let slices = Slices::new(tokio::runtime::Handle::current().metrics().num_workers());
-        Self { shared: Arc::new(Shared { limits, places: Mutex::default(), changed: Notify::new(), slices }) }
+        Self { shared: Arc::new(Shared { limits, places: Mutex::default(), changed: Notify::new(), slices, gave_way }) }
     }
 
     /// Takes a place for a connection from this address, waiting until there is one.
     pub async fn enter(&self, address: IpAddr) -> Admission {
+        let mut is_counted = false;
         loop {
             let mut changed = std::pin::pin!(self.shared.changed.notified());
             changed.as_mut().enable();
             if let Some(admission) = self.try_enter(address) {
                 return admission;
             }
+            if self.is_full() && !std::mem::replace(&mut is_counted, true) {
+                self.shared.gave_way.count(Reason::Full);
+            }
             changed.await;
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.shared.places().taken >= self.shared.limits.connections_max
     }
 
     /// The same without waiting. When there is no place, a stranger is asked to leave his.
@@ -117,7 +140,7 @@ impl Admissions {
             return None;
         }
         let number = places.entered;
-        let asks = Arc::new(Notify::new());
+        let asks = Arc::new(Ask::default());
         let stranger = Stranger {
             address: network(address),
             turn: number,
@@ -170,7 +193,8 @@ impl Places {
         if let Some(oldest) = giving.min_by_key(|stranger| stranger.turn)
             && !std::mem::replace(&mut oldest.is_asked, true)
         {
-            oldest.asks.notify_one();
+            oldest.asks.is_of_crowd.store(most > 1, Ordering::Relaxed);
+            oldest.asks.asked.notify_one();
         }
     }
 }
@@ -185,7 +209,7 @@ struct Inner {
     shared: Arc<Shared>,
     number: u64,
     address: IpAddr,
-    asks: Arc<Notify>,
+    asks: Arc<Ask>,
     entered: Instant,
     due: Instant,
     /// When something was last said to him, after he entered; 0 for never.
@@ -247,14 +271,24 @@ impl Admission {
     /// Waits until he has to leave; for ever when he is known by then.
     pub async fn must_leave(&self) -> Leave {
         tokio::select! {
-            () = self.too_late() => Leave::TooLate,
+            () = self.too_late() => {
+                self.gave_way().count(Reason::Late);
+                Leave::TooLate
+            }
             () = self.asked_and_silent() => {
+                let is_of_crowd = self.inner.asks.is_of_crowd.load(Ordering::Relaxed);
+                self.gave_way().count(if is_of_crowd { Reason::AddressShare } else { Reason::Oldest });
                 if log::may_tell_of_stranger() {
                     tracing::info!(address = %self.inner.address, "a connection that made no progress gave its place to another");
                 }
                 Leave::NoRoom
             }
         }
+    }
+
+    /// The counts of the listener, for when his connection or a request of it has to give way.
+    pub fn gave_way(&self) -> &GaveWay {
+        &self.inner.shared.gave_way
     }
 
     /// The stream of his connection, looked at for whether something is said to him.
@@ -271,7 +305,7 @@ impl Admission {
 
     async fn asked_and_silent(&self) {
         loop {
-            self.inner.asks.notified().await;
+            self.inner.asks.asked.notified().await;
             let spoken = self.inner.spoken();
             let patience = if spoken == self.inner.entered { STRANGER_SILENCE_MAX } else { STRANGER_PATIENCE };
             sleep_until(spoken + patience).await;

@@ -20,6 +20,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, timeout};
 
+use super::admission::Admission;
+use super::gave_way::{GaveWay, Reason};
 use crate::limits::{
     BODIES_BYTES_MAX, BODY_BYTES_PER_SEC_MIN, BODY_GRACE, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
     STRANGER_BODIES_BYTES_MAX, STRANGER_BODY_BYTES_MAX,
@@ -72,6 +74,7 @@ impl Bodies {
             bytes_max: AtomicUsize::new(STRANGER_BODY_BYTES_MAX),
             is_known: AtomicBool::new(false),
             held: Mutex::default(),
+            gave_way: request.extensions().get::<Admission>().map(|admission| admission.gave_way().clone()),
         }));
         let waits = request.headers().contains_key(header::EXPECT);
         let mut request = request.map(|body| Measured {
@@ -95,6 +98,8 @@ struct Inner {
     bytes_max: AtomicUsize,
     is_known: AtomicBool,
     held: Mutex<Vec<OwnedSemaphorePermit>>,
+    /// Of the listener the request came in at.
+    gave_way: Option<GaveWay>,
 }
 
 impl Allowance {
@@ -102,6 +107,10 @@ impl Allowance {
     pub fn raise(&self, bytes_max: usize) {
         self.0.bytes_max.store(bytes_max, Ordering::Relaxed);
         self.0.is_known.store(true, Ordering::Relaxed);
+    }
+
+    fn gives_way(&self, reason: Reason) {
+        self.0.gave_way.as_ref().inspect(|gave_way| gave_way.count(reason));
     }
 
     fn bytes_max(&self) -> usize {
@@ -113,7 +122,10 @@ impl Allowance {
         let Bodies { strangers, known } = &self.0.bodies;
         let room = if self.0.is_known.load(Ordering::Relaxed) { known } else { strangers };
         let count = u32::try_from(bytes).map_err(|_| BodyError::Busy)?;
-        let permit = Arc::clone(room).try_acquire_many_owned(count).map_err(|_| BodyError::Busy)?;
+        let permit = Arc::clone(room).try_acquire_many_owned(count).map_err(|_| {
+            self.gives_way(Reason::BodyRoom);
+            BodyError::Busy
+        })?;
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
         match held.iter_mut().find(|held| Arc::ptr_eq(held.semaphore(), permit.semaphore())) {
             Some(held) => held.merge(permit),
@@ -180,6 +192,7 @@ where
         let clock = me.clock.get_or_insert_with(Clock::start);
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
             ready!(if clock.is_over(me.taken, cx) { Poll::Ready(()) } else { Poll::Pending });
+            me.allowance.gives_way(Reason::BodySlow);
             return Poll::Ready(Some(Err(BodyError::TooSlow)));
         };
         let frame = match frame {

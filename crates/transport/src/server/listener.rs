@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::{Admission, Admissions, ServerLimits, Watched};
 use super::connection::{ConnectionOptions, serve_connection};
+use super::gave_way::GaveWay;
 use super::handler::{HubHandler, NoProvisioning, ProvisioningHandler};
 use crate::limits::SHUTDOWN_TIMEOUT;
 
@@ -33,6 +34,7 @@ pub struct HubServer<H, P = NoProvisioning> {
     handler: Arc<H>,
     provisioning: Arc<P>,
     limits: ServerLimits,
+    gave_way: GaveWay,
 }
 
 impl<H: HubHandler> HubServer<H, NoProvisioning> {
@@ -46,15 +48,21 @@ impl<H: HubHandler> HubServer<H, NoProvisioning> {
         let failed = |source| BindError { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, local_addr, tls: tls.into(), handler, provisioning: Arc::new(NoProvisioning), limits })
+        let (tls, provisioning) = (tls.into(), Arc::new(NoProvisioning));
+        Ok(Self { listener, local_addr, tls, handler, provisioning, limits, gave_way: GaveWay::default() })
     }
 }
 
 impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
     /// The same with a provisioning service behind it.
     pub fn with_provisioning<Q: ProvisioningHandler>(self, provisioning: Arc<Q>) -> HubServer<H, Q> {
-        let Self { listener, local_addr, tls, handler, provisioning: _, limits } = self;
-        HubServer { listener, local_addr, tls, handler, provisioning, limits }
+        let Self { listener, local_addr, tls, handler, provisioning: _, limits, gave_way } = self;
+        HubServer { listener, local_addr, tls, handler, provisioning, limits, gave_way }
+    }
+
+    /// The same, counting there whoever has to give way.
+    pub fn counting(self, gave_way: GaveWay) -> Self {
+        Self { gave_way, ..self }
     }
 
     /// The address it listens on.
@@ -65,7 +73,7 @@ impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
     /// Serves until the token is cancelled, then closes every connection and waits (`limits::SHUTDOWN_TIMEOUT`) until the
     /// handler was told of each.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let admissions = Admissions::new(self.limits);
+        let admissions = Admissions::counting(self.limits, self.gave_way.clone());
         let tasks = TaskTracker::new();
         loop {
             let next = tokio::select! {
@@ -85,6 +93,7 @@ impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
                     tasks.spawn(arrival.serve());
                 }
                 Err(error) => {
+                    self.gave_way.count_accept(&error);
                     // Mostly out of file descriptors, which only time and ended connections can mend.
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod body;
 mod connection;
+pub mod gave_way;
 mod handler;
 pub mod link;
 mod listener;
@@ -10,6 +11,7 @@ mod slices;
 
 pub use admission::{Admission, Admissions, Leave, ServerLimits};
 pub use connection::{ConnectionOptions, serve_connection};
+pub use gave_way::GaveWay;
 pub use handler::{
     Accepted, ConnectRequest, Credential, DpsConnectRequest, Enrolled, HubError, HubHandler, NoProvisioning,
     ProvisioningHandler, Refusal, TelemetryBatch,

@@ -16,6 +16,11 @@ fn admissions(connections_max: usize, strangers_max: usize) -> Arc<Admissions> {
     Arc::new(Admissions::new(ServerLimits { connections_max, strangers_max, ..ServerLimits::default() }))
 }
 
+/// Who gave way, by reason, but for the reasons nobody had.
+fn gave_way(admissions: &Admissions) -> Vec<(Reason, u64)> {
+    admissions.shared.gave_way.counts().filter(|(_, count)| *count > 0).collect()
+}
+
 /// A stranger as a connection task serves him: he leaves when he must, and says when.
 fn serve(admission: Admission) -> JoinHandle<(Leave, Instant)> {
     tokio::spawn(async move { (admission.must_leave().await, Instant::now()) })
@@ -38,6 +43,7 @@ async fn the_oldest_of_the_address_that_has_most_makes_room() {
     assert_eq!(start.elapsed(), STRANGER_SILENCE_MAX, "nobody is thrown out at once");
     let left: Vec<bool> = crowd.iter().map(JoinHandle::is_finished).collect();
     assert_eq!((left, alone.is_finished()), (vec![true, false, false], false));
+    assert_eq!(gave_way(&admissions), [(Reason::AddressShare, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,6 +100,28 @@ async fn who_is_known_or_waits_for_us_keeps_his_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn why_somebody_gave_way_is_counted_once() {
+    let admissions = admissions(3, 2);
+    let (first, second) = (admissions.try_enter(address(1)).unwrap(), admissions.try_enter(address(2)).unwrap());
+    let (first, second) = (serve(first), serve(second));
+    let third = admissions.enter(address(3)).await;
+    assert_eq!((first.is_finished(), second.is_finished()), (true, false));
+    assert_eq!(gave_way(&admissions), [(Reason::Oldest, 1)], "each address held one");
+    third.known();
+    let fourth = admissions.enter(address(4)).await;
+    fourth.known();
+    assert_eq!(gave_way(&admissions), [(Reason::Oldest, 1)], "a place of those nobody knows was free");
+    // Known ones have two of three places, and the third is asked for: whoever waits for it is counted, however often he looks.
+    let waiting = tokio::spawn({
+        let admissions = Arc::clone(&admissions);
+        async move { admissions.enter(address(5)).await }
+    });
+    waiting.await.unwrap();
+    assert_eq!(second.await.unwrap().0, Leave::NoRoom);
+    assert_eq!(gave_way(&admissions), [(Reason::Oldest, 2), (Reason::Full, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stranger_says_in_time_what_he_wants() {
     let admissions = admissions(10, 10);
     let start = Instant::now();
@@ -101,6 +129,7 @@ async fn a_stranger_says_in_time_what_he_wants() {
     in_time.arrived();
     let in_time = serve(in_time);
     assert_eq!((late.must_leave().await, start.elapsed()), (Leave::TooLate, ARRIVAL_TIMEOUT));
+    assert_eq!(gave_way(&admissions), [(Reason::Late, 1)]);
     tokio::time::sleep(ARRIVAL_TIMEOUT).await;
     assert!(!in_time.is_finished());
 }

@@ -7,6 +7,7 @@ use http_body_util::Full;
 use http_body_util::channel::{Channel, Sender};
 
 use super::*;
+use crate::server::{Admissions, ServerLimits};
 
 const CHUNK: usize = 1024;
 
@@ -118,4 +119,25 @@ async fn whoever_waits_to_be_asked_for_a_body_is_not() {
     let expects = Request::builder().header(header::EXPECT, "100-continue").body(body).unwrap();
     drop(Bodies::default().measure(expects));
     assert!(sender.send_data(Bytes::new()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_gives_way_is_counted_at_its_listener() {
+    let gave_way = GaveWay::default();
+    let admissions = Admissions::counting(ServerLimits::default(), gave_way.clone());
+    let admission = admissions.try_enter([192, 0, 2, 1].into()).unwrap();
+    let request = |bodies: &Bodies| {
+        let (sender, body) = Channel::<Bytes, Infallible>::new(8);
+        let request = Request::builder().extension(admission.clone()).body(body).unwrap();
+        let (request, allowance) = bodies.measure(request);
+        (sender, request.into_body(), allowance)
+    };
+    let bodies = Bodies { strangers: Arc::new(Semaphore::new(1)), ..Bodies::default() };
+    let (mut sender, mut body, _allowance) = request(&bodies);
+    send(&mut sender, 2).await;
+    assert!(matches!(body.frame().await, Some(Err(BodyError::Busy))));
+    let (_sender, mut body, _allowance) = request(&bodies);
+    assert!(matches!(body.frame().await, Some(Err(BodyError::TooSlow))));
+    let counted: Vec<_> = gave_way.counts().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(counted, [(Reason::BodyRoom, 1), (Reason::BodySlow, 1)]);
 }
