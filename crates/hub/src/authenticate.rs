@@ -1,17 +1,58 @@
 //! Who may speak as whom. The judgement is [`protocol::auth::judge`]'s; here stands what the registry
 //! knows of the identities a claim is about.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
 use model::identity::Identity;
 use protocol::auth::judge::{self, Admitted, Authentication, Case, Claim, Denied, DeviceFacts, Facts, SignedBy};
 use protocol::auth::sas;
+use registry::limits::LIST_TEXTS_MAX;
 use registry::{AdmittedDevice, DeviceRow, Ground, ModuleAuthentication, ModuleRow, Registry, StoreError};
 use sha2::{Digest, Sha256};
 use transport::server::Subscriptions;
+
+#[cfg(test)]
+mod tests;
 
 /// Checks credentials against the registry. Cheap to clone.
 #[derive(Clone)]
 pub struct Authenticator {
     registry: Registry,
+    known: Option<Arc<KnownDevices>>,
+}
+
+/// Devices that were read together, by application and id; those that are not there too.
+#[derive(Debug, Default)]
+pub struct KnownDevices(HashMap<(Arc<str>, Arc<str>), Option<AdmittedDevice>>);
+
+impl KnownDevices {
+    /// Reads the devices among these grounds, with as few reads as may be.
+    pub async fn read<'a>(registry: &Registry, grounds: impl Iterator<Item = &'a Ground>) -> Result<Self, StoreError> {
+        let mut by_application: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+        for ground in grounds {
+            if let Ground::Device(application, id) = ground {
+                by_application.entry(Arc::clone(application)).or_default().insert(Arc::clone(id));
+            }
+        }
+        let mut known = HashMap::new();
+        for (application, ids) in by_application {
+            let ids: Vec<Arc<str>> = ids.into_iter().collect();
+            for ids in ids.chunks(LIST_TEXTS_MAX) {
+                known.extend(ids.iter().map(|id| ((Arc::clone(&application), Arc::clone(id)), None)));
+                for admitted in registry.devices_admitted(&application, ids).await? {
+                    let id = Arc::from(admitted.device.id.as_str());
+                    known.insert((Arc::clone(&application), id), Some(admitted));
+                }
+            }
+        }
+        Ok(Self(known))
+    }
+
+    /// What was read of a device, if it was asked for.
+    fn get(&self, application: &str, id: &str) -> Option<Option<AdmittedDevice>> {
+        self.0.get(&(application.into(), id.into())).cloned()
+    }
 }
 
 /// A proven identity.
@@ -64,7 +105,19 @@ struct Found {
 impl Authenticator {
     /// Against a registry.
     pub fn new(registry: Registry) -> Self {
-        Self { registry }
+        Self { registry, known: None }
+    }
+
+    /// The same, which asks no more about these devices.
+    pub fn knowing(&self, known: &Arc<KnownDevices>) -> Self {
+        Self { registry: self.registry.clone(), known: Some(Arc::clone(known)) }
+    }
+
+    async fn device(&self, application: &str, id: &str) -> Result<Option<AdmittedDevice>, StoreError> {
+        match self.known.as_ref().and_then(|known| known.get(application, id)) {
+            Some(known) => Ok(known),
+            None => self.registry.device_admitted(application, id).await,
+        }
     }
 
     /// Checks a claim within an application.
@@ -98,7 +151,7 @@ impl Authenticator {
         let mut found = Found::default();
         for id in needs.devices {
             found.grounds.push(Ground::device(application, id));
-            if let Some(admitted) = self.registry.device_admitted(application, id).await? {
+            if let Some(admitted) = self.device(application, id).await? {
                 let group = admitted.device.enrollment_group.as_deref();
                 found.grounds.extend(group.map(|group| Ground::group(application, group)));
                 found.facts.devices.insert(id.to_owned(), device_facts(&admitted));

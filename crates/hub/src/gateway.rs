@@ -34,7 +34,7 @@ use transport::server::{
 };
 
 use crate::applications::Applications;
-use crate::authenticate::{AuthenticateError, Authenticator, KeysMark, Principal};
+use crate::authenticate::{AuthenticateError, Authenticator, KeysMark, KnownDevices, Principal};
 use crate::group_commit::GroupCommitError;
 use crate::kept_sessions::KeptSessions;
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
@@ -139,7 +139,7 @@ struct SessionClaim {
 }
 
 impl Opened for SessionClaim {
-    fn judge(&self) -> Judging<'_> {
+    fn judge<'a>(&'a self, known: &'a Arc<KnownDevices>) -> Judging<'a> {
         Box::pin(async {
             let claim = Claim {
                 identity: &self.identity,
@@ -147,7 +147,8 @@ impl Opened for SessionClaim {
                 credential: judge::Credential::Sas(&self.token),
                 auth_chain: self.auth_chain.as_deref(),
             };
-            match self.authenticator.authenticate(&self.application, claim, self.at_secs).await {
+            let authenticator = self.authenticator.knowing(known);
+            match authenticator.authenticate(&self.application, claim, self.at_secs).await {
                 Ok(principal) => {
                     let is_same =
                         *principal.generation == *self.generation && principal.unused_keys == self.unused_keys;
@@ -181,7 +182,7 @@ struct EnrollmentClaim {
 }
 
 impl Opened for EnrollmentClaim {
-    fn judge(&self) -> Judging<'_> {
+    fn judge<'a>(&'a self, _known: &'a Arc<KnownDevices>) -> Judging<'a> {
         Box::pin(async {
             match self.provisioning.again(&self.enrollee).await {
                 Ok(now) if now.stands_as(&self.enrollee) => Ok(Judgement::Stands { again_at_ms: None }),

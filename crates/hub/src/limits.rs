@@ -24,6 +24,14 @@ pub const GROUPS_KEPT_FOR: Duration = Duration::from_secs(1);
 /// What rests on a changed credential is judged again so many at a time.
 pub const JUDGED_AT_ONCE_MAX: usize = 32;
 
+/// What rests on a changed credential is judged again in pages of so many: what the registry knows of their devices is read
+/// together.
+pub const JUDGED_PER_READ_MAX: usize = 1_000;
+
+/// How long something may stay open after its credential was taken away. What cannot be judged in that time, because the
+/// registry does not answer, is ended unjudged.
+pub const REVOKED_ENDS_WITHIN: Duration = Duration::from_secs(5);
+
 /// Pause before something is judged again that could not be.
 pub const JUDGE_RETRY_PAUSE: Duration = Duration::from_millis(500);
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::engine::{Locks, Statement, Transaction, retried};
 use super::{Act, EnrollmentGroupRow, Registry, StoreError, lifecycle, new_etag, new_generation_id};
+use crate::limits::LIST_TEXTS_MAX;
 
 pub use filter::{DeviceField, DeviceFilter, DeviceHead, DevicePage, DeviceQueried};
 
@@ -220,6 +221,24 @@ impl Registry {
         );
         let statement = Statement::new("read a device and its group", TABLE, sql).bind(application).bind(id);
         self.engine.fetch_optional(statement).await
+    }
+
+    /// The devices of these ids that are there, each with the group its keys are of; at most
+    /// [`LIST_TEXTS_MAX`](crate::limits::LIST_TEXTS_MAX).
+    pub async fn devices_admitted<I: AsRef<str>>(
+        &self,
+        application: &str,
+        ids: &[I],
+    ) -> Result<Vec<AdmittedDevice>, StoreError> {
+        debug_assert!(ids.len() <= LIST_TEXTS_MAX, "callers keep to the limit");
+        let parameters: Vec<String> = (2..ids.len() + 2).map(|number| format!("${number}")).collect();
+        let sql = format!(
+            "SELECT {}, {GROUP_COLUMNS} FROM devices {JOIN_GROUP} WHERE devices.application = $1 AND devices.id IN ({})",
+            columns_of(TABLE),
+            parameters.join(", ")
+        );
+        let statement = Statement::new("read devices and their groups", TABLE, sql).bind(application);
+        self.engine.fetch_all(ids.iter().fold(statement, |statement, id| statement.bind(id.as_ref()))).await
     }
 
     /// Stores a new device; `Duplicate` when the id is taken.

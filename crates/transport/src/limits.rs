@@ -83,6 +83,9 @@ pub const DESCRIPTORS_RESERVED: u64 = 256;
 /// How long a peer may take to accept what is written.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a peer may take to accept what is left to say when the hub ends its connection.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long the connections may take to end after a shutdown was asked for.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 

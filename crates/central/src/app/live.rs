@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::endpoint::Guard;
 use events::clock::now_ms;
 use events::live::{LiveEvent, LiveStream};
-use hub::revocation::{Held, Judgement, Judging, NotHeld, Opened};
+use hub::revocation::{Held, Judgement, Judging, KnownDevices, NotHeld, Opened};
 use registry::{ApplicationRow, Ground};
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +51,7 @@ struct OpenStream {
 }
 
 impl Opened for OpenStream {
-    fn judge(&self) -> Judging<'_> {
+    fn judge<'a>(&'a self, _known: &'a Arc<KnownDevices>) -> Judging<'a> {
         Box::pin(async {
             match self.app.judge(&self.opening).await {
                 Ok(judgement) => Ok(judgement),

@@ -7,7 +7,6 @@ use registry::{ApiTokenRow, ApplicationRow, CountMax, Precondition};
 use tokio::sync::watch;
 
 use super::*;
-use crate::limits::{JUDGE_RETRY_PAUSE, JUDGED_AT_ONCE_MAX};
 
 /// A door whose judge says what a test wants.
 struct Door {
@@ -16,7 +15,15 @@ struct Door {
     ended: CancellationToken,
     now: AtomicUsize,
     at_once: AtomicUsize,
+    /// What was read before it was judged.
+    known: Mutex<Vec<Arc<KnownDevices>>>,
 }
+
+/// What a timer may be late: it counts milliseconds.
+const TICK: Duration = Duration::from_millis(1);
+
+/// What a door says that answers nobody.
+const NOTHING: &str = "nothing";
 
 const STANDS: Judgement = Judgement::Stands { again_at_ms: None };
 
@@ -28,6 +35,7 @@ impl Door {
             ended: CancellationToken::new(),
             now: AtomicUsize::new(0),
             at_once: AtomicUsize::new(0),
+            known: Mutex::default(),
         })
     }
 
@@ -41,14 +49,24 @@ impl Door {
 }
 
 impl Opened for Door {
-    fn judge(&self) -> Judging<'_> {
+    fn judge<'a>(&'a self, known: &'a Arc<KnownDevices>) -> Judging<'a> {
         Box::pin(async {
+            {
+                let mut all = self.known.lock().unwrap();
+                if all.iter().all(|seen| !Arc::ptr_eq(seen, known)) {
+                    all.push(Arc::clone(known));
+                }
+            }
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.at_once.fetch_max(now, Ordering::SeqCst);
             tokio::task::yield_now().await;
             self.now.fetch_sub(1, Ordering::SeqCst);
             self.judged.send_modify(|judged| *judged += 1);
-            self.says.lock().unwrap().map_err(Into::into)
+            let says = *self.says.lock().unwrap();
+            match says {
+                Err(NOTHING) => std::future::pending().await,
+                says => says.map_err(Into::into),
+            }
         })
     }
 
@@ -152,11 +170,64 @@ async fn a_judgement_that_cannot_be_had_is_asked_for_again() {
     door.says(Err("the registry is away"));
     rig.change("t").await;
     door.judged(1).await;
-    let before = std::time::Instant::now();
+    tokio::time::pause();
+    let before = Instant::now();
     door.says(Ok(Judgement::Fell));
     door.ended.cancelled().await;
-    assert!(before.elapsed() < 2 * JUDGE_RETRY_PAUSE + Duration::from_secs(5));
+    assert!(before.elapsed() <= JUDGE_RETRY_PAUSE + TICK);
     testkit::complaints::check(&["could not be judged"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_judged_is_ended_in_time() {
+    for answer in ["the registry is away", NOTHING] {
+        testkit::complaints::record();
+        let rig = Rig::new().await;
+        let (door, other) = (Door::new(STANDS), Door::new(STANDS));
+        let _held = (rig.hold("t", &door).await, rig.hold("t", &other).await);
+        door.says(Err(answer));
+        rig.change("t").await;
+        // The clock stands while anything is left to do; from here on nothing is read from the registry.
+        tokio::time::pause();
+        let began = Instant::now();
+        door.ended.cancelled().await;
+        let took = began.elapsed();
+        assert!(REVOKED_ENDS_WITHIN - 2 * JUDGE_RETRY_PAUSE < took && took <= REVOKED_ENDS_WITHIN + TICK, "{took:?}");
+        assert!(!other.ended.is_cancelled(), "it stands");
+        tokio::time::resume();
+        testkit::complaints::check(&["could not be judged"]);
+    }
+}
+
+#[tokio::test]
+async fn a_change_in_a_doubt_is_judged_at_once_and_its_time_goes_on() {
+    testkit::complaints::record();
+    let rig = Rig::new().await;
+    let door = Door::new(STANDS);
+    let _held = rig.hold("t", &door).await;
+    door.says(Err("the registry is away"));
+    rig.change("t").await;
+    door.judged(1).await;
+    rig.change("t").await;
+    door.judged(2).await;
+    door.says(Ok(STANDS));
+    tokio::time::pause();
+    tokio::time::sleep(2 * REVOKED_ENDS_WITHIN).await;
+    assert!(!door.ended.is_cancelled());
+    testkit::complaints::check(&["could not be judged"]);
+}
+
+#[tokio::test]
+async fn what_rests_on_one_ground_is_judged_with_few_reads() {
+    let rig = Rig::new().await;
+    let door = Door::new(STANDS);
+    let mut held = Vec::new();
+    for _ in 0..=2 * JUDGED_PER_READ_MAX {
+        held.push(rig.hold("t", &door).await);
+    }
+    rig.change("t").await;
+    door.judged(held.len()).await;
+    assert_eq!(door.known.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]

@@ -129,6 +129,11 @@ async fn keys_of_a_group_go_with_the_keys_they_were_derived_from(rig: Rig) {
     registry.resource_delete::<EnrollmentGroupRow>(APP, "other", &Precondition::None).await.unwrap();
     assert_eq!(known("e").await, (None, None, None));
     assert_eq!(registry.device_admitted(APP, "none").await.unwrap(), None);
+    let mut together = registry.devices_admitted(APP, &["e", "none", "d"]).await.unwrap();
+    together.sort_by(|a, b| a.device.id.cmp(&b.device.id));
+    let alone = [registry.device_admitted(APP, "d").await.unwrap(), registry.device_admitted(APP, "e").await.unwrap()];
+    assert_eq!(together, alone.map(Option::unwrap));
+    assert_eq!(registry.devices_admitted("other", &["d"]).await.unwrap(), []);
 }
 
 async fn a_scope_is_read_in_pages_of_whole_devices(rig: Rig) {

@@ -263,6 +263,11 @@ impl DetachedLink {
         }
     }
 
+    /// Waits until somebody gives a reason for closing the link.
+    pub async fn close_asked(&self) -> CloseReason {
+        close_asked(&self.shared).await
+    }
+
     /// A command that is there already.
     pub fn try_next(&mut self) -> Option<LinkCommand> {
         self.commands.try_recv().ok().map(|command| *command)

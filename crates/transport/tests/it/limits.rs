@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use model::identity::Identity;
@@ -15,10 +16,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport::client::{ClientEvent, HubClient, LinkState};
 use transport::limits::{
-    ARRIVAL_TIMEOUT, BATCH_MESSAGES_MAX, DRAIN_TIMEOUT, LINK_COMMANDS_MAX, METHODS_PENDING_MAX, READ_BYTES_MAX,
-    REFUSED_BYTES_MAX, REFUSED_TIMEOUT, SHUTDOWN_TIMEOUT, STRANGER_SILENCE_MAX, WRITE_BYTES_SOFT_MAX, WRITE_TIMEOUT,
+    ARRIVAL_TIMEOUT, BATCH_MESSAGES_MAX, CLOSE_TIMEOUT, DRAIN_TIMEOUT, LINK_COMMANDS_MAX, METHODS_PENDING_MAX,
+    READ_BYTES_MAX, REFUSED_BYTES_MAX, REFUSED_TIMEOUT, SHUTDOWN_TIMEOUT, STRANGER_SILENCE_MAX, WRITE_BYTES_SOFT_MAX,
+    WRITE_TIMEOUT,
 };
-use transport::server::{ConnectionOptions, HubServer, InvokeError, ServerLimits, serve_connection};
+use transport::server::{CloseReason, ConnectionOptions, HubServer, InvokeError, ServerLimits, serve_connection};
 
 use crate::lifecycle::{in_memory, in_memory_with, send};
 use crate::rig::{KEY, Rig, connect, device, next, state};
@@ -105,6 +107,28 @@ async fn a_client_that_does_not_read_holds_so_much_and_so_long() {
     // One is being written and one more may have been encoded; the others stay in the queue.
     let most = LINK_COMMANDS_MAX as u64 + 2;
     assert!((LINK_COMMANDS_MAX as u64..=most).contains(&taken), "{taken}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_keeps_no_session_that_the_hub_ends() {
+    let hub = Arc::new(MemoryHub::default());
+    let (mut client, serving, _) = in_memory(&hub).await;
+    subscribe(&mut client).await;
+    let link = hub.link(&device()).unwrap();
+    let patch = Bytes::from(vec![b' '; WRITE_BYTES_SOFT_MAX]);
+    // As much as can be queued without waiting: the connection is writing all the while.
+    let sent = tokio::time::timeout(WRITE_TIMEOUT / 2, async {
+        for version in 0.. {
+            link.desired_patch(version, patch.clone()).await.unwrap();
+        }
+    });
+    assert!(sent.await.is_err());
+    let began = Instant::now();
+    link.close(CloseReason::Disabled);
+    link.closed().await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    serving.await.unwrap();
+    assert!(began.elapsed() <= CLOSE_TIMEOUT, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -132,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
         let mut shutdown = std::pin::pin!(options.shutdown.cancelled());
         loop {
             self.handle_input(handler, session).await?;
-            self.wire.flush().await?;
+            self.flush().await?;
             self.release();
             tokio::select! {
                 biased;
@@ -165,8 +165,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
                 }
             }
             if self.wire.output_len() > WRITE_BYTES_SOFT_MAX {
-                self.wire.flush().await?;
+                self.flush().await?;
             }
+        }
+    }
+
+    /// Writes everything, unless the hub ends the session meanwhile: a client that reads nothing is no reason to keep it.
+    async fn flush(&mut self) -> Result<(), End> {
+        let Self { wire, far, .. } = self;
+        tokio::select! {
+            biased;
+            flushed = wire.flush() => flushed,
+            reason = far.close_asked() => Err(End::Asked(reason)),
         }
     }
 

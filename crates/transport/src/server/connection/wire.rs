@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, timeout};
 
 use super::End;
-use crate::limits::{REFUSED_BYTES_MAX, REFUSED_TIMEOUT, WRITE_TIMEOUT};
+use crate::limits::{CLOSE_TIMEOUT, REFUSED_BYTES_MAX, REFUSED_TIMEOUT, WRITE_TIMEOUT};
 use crate::stream::{Outgoing, now, read_burst};
 
 /// A stream, the state machine behind it, and what is on its way between them.
@@ -115,6 +115,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> Wire<S, F> {
 
     /// Writes what is left (a refusal, acknowledgements) unless the stream is broken, and closes.
     pub(super) async fn close(&mut self, end: &End) {
+        if let End::Asked(_) = end {
+            let _ = timeout(CLOSE_TIMEOUT, async {
+                let _ = self.flush().await;
+                let _ = self.stream.shutdown().await;
+            })
+            .await;
+            return;
+        }
         if !matches!(end, End::Io(_) | End::WriteTimeout) {
             let _ = self.flush().await;
         }
