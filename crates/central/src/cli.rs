@@ -11,6 +11,7 @@ mod model;
 mod token;
 mod user;
 
+use std::error::Error;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,9 +20,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use transport::log::ReadFilterError;
 
 use crate::config::{Config, ReadConfigError};
 use crate::data_folder::Endpoints;
@@ -133,7 +135,9 @@ pub fn main() -> ExitCode {
         );
     }
     let cli = Cli::parse();
-    start_logging();
+    if let Err(error) = start_logging() {
+        return fail(&error.into());
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("cannot start the runtime")),
@@ -145,13 +149,13 @@ pub fn main() -> ExitCode {
 }
 
 /// Everything said goes to standard error; `RUST_LOG` chooses how much.
-fn start_logging() {
-    let asked = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
-    let filter: Targets = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+fn start_logging() -> Result<(), ReadFilterError> {
+    let filter = transport::log::filter(LevelFilter::INFO)?;
     let colors = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colors);
     let lines = lines.fmt_fields(transport::log::PlainFields);
     tracing_subscriber::registry().with(lines).with(filter).init();
+    Ok(())
 }
 
 #[allow(clippy::print_stderr, reason = "the last word of a command line")]
@@ -173,7 +177,10 @@ fn chain(error: &anyhow::Error) -> String {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    let config = error.chain().any(|cause| cause.is::<ReadConfigError>() || cause.is::<FindDatabaseError>());
+    let is_config = |cause: &(dyn Error + 'static)| {
+        cause.is::<ReadConfigError>() || cause.is::<FindDatabaseError>() || cause.is::<ReadFilterError>()
+    };
+    let config = error.chain().any(is_config);
     let mend = error.chain().any(|cause| cause.downcast_ref::<ServeError>().is_some_and(ServeError::needs_mending));
     if config || mend { EXIT_CONFIG } else { 1 }
 }

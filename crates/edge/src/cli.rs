@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use transport::log::ReadFilterError;
 
 use crate::check;
 use crate::config::{Config, DEFAULT_PATH};
@@ -162,9 +162,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Run(Run { stop_with_stdin, accept_data_loss }) => {
             match runtime.block_on(serve(Config { accept_data_loss, ..config }, stop_with_stdin)) {
-                Err(error) if error.downcast_ref::<DaemonError>().is_some_and(DaemonError::needs_mending) => {
-                    fail(&error, EXIT_CONFIG)
-                }
+                Err(error) if needs_mending(&error) => fail(&error, EXIT_CONFIG),
                 outcome => finish(outcome),
             }
         }
@@ -184,6 +182,11 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
+/// Whether starting again would fail the same way until somebody mends something.
+fn needs_mending(error: &anyhow::Error) -> bool {
+    error.is::<ReadFilterError>() || error.downcast_ref::<DaemonError>().is_some_and(DaemonError::needs_mending)
+}
+
 fn finish(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -198,8 +201,7 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
 
 async fn serve(config: Config, stop_with_stdin: bool) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let asked = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
-    let filter: Targets = asked.unwrap_or_else(|| Targets::new().with_default(config.log_level));
+    let filter = transport::log::filter(config.log_level)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines = lines.fmt_fields(transport::log::PlainFields);
     tracing_subscriber::registry().with(lines).with(filter).init();

@@ -4,6 +4,7 @@
 //! of text as escapes, and cuts what is too long. And there are so many lines about clients that did not prove who they are,
 //! and no more ([`may_tell_of_stranger`]).
 
+use std::env::VarError;
 use std::error::Error;
 use std::fmt::{self, Debug, Write};
 use std::sync::{Mutex, PoisonError};
@@ -11,10 +12,62 @@ use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
 use crate::limits::{LOG_VALUE_CHARS_MAX, STRANGER_LINES_MAX, STRANGER_LINES_WINDOW};
+
+/// The variable that says what is written to the log.
+const VARIABLE: &str = "RUST_LOG";
+
+/// Why it cannot be known what shall be written to the log.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadFilterError {
+    /// A directive means nothing.
+    #[error(
+        "RUST_LOG cannot be read: `{directive}` is neither a level nor a target=level, as in RUST_LOG=info,hub=debug"
+    )]
+    Directive {
+        /// The directive.
+        directive: String,
+        /// Why.
+        #[source]
+        source: Option<ParseError>,
+    },
+    /// It is no text.
+    #[error("RUST_LOG cannot be read: it is no UTF-8")]
+    NotText,
+}
+
+/// What is written to the log: what `RUST_LOG` says, or everything from this level on when it says nothing. One that cannot be
+/// read is refused: whoever set it waits for lines that would never come.
+pub fn filter(default: LevelFilter) -> Result<Targets, ReadFilterError> {
+    match std::env::var(VARIABLE) {
+        Ok(asked) => read_filter(&asked, default),
+        Err(VarError::NotPresent) => Ok(Targets::new().with_default(default)),
+        Err(VarError::NotUnicode(_)) => Err(ReadFilterError::NotText),
+    }
+}
+
+fn read_filter(asked: &str, default: LevelFilter) -> Result<Targets, ReadFilterError> {
+    let directives: Vec<&str> = asked.split(',').map(str::trim).filter(|directive| !directive.is_empty()).collect();
+    if directives.is_empty() {
+        return Ok(Targets::new().with_default(default));
+    }
+    // One by one first, to know which of them is wrong.
+    for directive in &directives {
+        let refused = |source| ReadFilterError::Directive { directive: (*directive).to_owned(), source };
+        // Taken for the name of a target that there is not: filters by span, and a level of nothing.
+        let is_of_spans = directive.contains('[') && !directive.contains("[{");
+        if directive.starts_with('=') || is_of_spans {
+            return Err(refused(None));
+        }
+        directive.parse::<Targets>().map_err(|source| refused(Some(source)))?;
+    }
+    let all = directives.join(",");
+    all.parse().map_err(|source| ReadFilterError::Directive { directive: all, source: Some(source) })
+}
 
 static STRANGERS: Mutex<StrangerLines> = Mutex::new(StrangerLines { since: None, told: 0, left_out: 0 });
 
@@ -182,6 +235,22 @@ mod tests {
         }
         assert_eq!(told(&mut lines, STRANGER_LINES_WINDOW), Some(3));
         assert_eq!(told(&mut lines, STRANGER_LINES_WINDOW), Some(0));
+    }
+
+    #[test]
+    fn a_filter_is_read_whole_or_refused_with_the_directive_that_is_wrong() {
+        let read = |asked: &str| read_filter(asked, LevelFilter::INFO);
+        for nothing in ["", " ", ",", " , "] {
+            assert_eq!(read(nothing).unwrap(), Targets::new().with_default(LevelFilter::INFO), "{nothing:?}");
+        }
+        let both = Targets::new().with_default(LevelFilter::WARN).with_target("hub", LevelFilter::DEBUG);
+        for asked in ["warn,hub=debug", " hub=debug , WARN ,", "2,hub=4"] {
+            assert_eq!(read(asked).unwrap(), both, "{asked}");
+        }
+        for wrong in ["hub=loud", "[span]=debug", "hub[span]=debug", "=", "=debug", "hub=debug=x"] {
+            let refused = read(&format!("info,{wrong}")).unwrap_err();
+            assert!(refused.to_string().contains(&format!("`{wrong}`")), "{refused}");
+        }
     }
 
     #[derive(Clone, Default)]

@@ -182,3 +182,18 @@ fn model_validate_reports_a_line_for_each_file() {
     let only_good = tidegate(&["model", "validate", dir.path().join("good.json").to_str().unwrap()]);
     assert_eq!(only_good.status.code(), Some(0));
 }
+
+#[test]
+fn a_log_filter_that_cannot_be_read_refuses_before_anything_is_changed() {
+    let (_dir, data) = data();
+    for (name, filter) in [("level", "info,hub=loud"), ("spans", "[connection]=debug")] {
+        let refused = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(["serve", "--data", data.to_str().unwrap()])
+            .env("RUST_LOG", filter)
+            .output()
+            .unwrap();
+        assert_eq!(refused.status.code(), Some(78), "{name}");
+        assert!(said(&refused).contains("RUST_LOG"), "{}", said(&refused));
+        assert!(!data.exists(), "{name}");
+    }
+}

@@ -141,3 +141,17 @@ fn route_check_answers_line_by_line_without_any_configuration() {
     assert_eq!(answers[0]["source"], "/messages");
     assert_eq!(answers[1]["result"], true);
 }
+
+#[test]
+fn a_log_filter_that_cannot_be_read_refuses_before_anything_is_changed() {
+    let device = device();
+    let refused = Command::new(env!("CARGO_BIN_EXE_tidegate-edge"))
+        .args(["run", "--config"])
+        .arg(device.dir.path().join("config.toml"))
+        .env("RUST_LOG", "info,edge=loud")
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(text(&refused.stderr).contains("`edge=loud`"), "{}", text(&refused.stderr));
+    assert!(!device.data_dir().join("lock").exists());
+}

@@ -11,14 +11,19 @@ use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use transport::client::{ClientEvent, HubClient};
 
 fn main() -> ExitCode {
-    let asked = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
-    let filter: Targets = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let filter = match transport::log::filter(LevelFilter::INFO) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).without_time();
     tracing_subscriber::registry().with(lines).with(filter).init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
