@@ -104,9 +104,15 @@ impl Front {
 
     /// Prometheus text, for whoever is on the machine or brings an API token.
     async fn metrics(&self, headers: &HeaderMap, peer: SocketAddr) -> Response<Body> {
-        if !peer.ip().is_loopback() && !self.has_token(headers).await.unwrap_or(false) {
-            let needed = "an API token is needed from outside this machine\n";
-            return text(StatusCode::UNAUTHORIZED, "text/plain", needed.into());
+        if !peer.ip().is_loopback() {
+            match self.has_token(headers).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let needed = "an API token is needed from outside this machine\n";
+                    return text(StatusCode::UNAUTHORIZED, "text/plain", needed.into());
+                }
+                Err(error) => return error.into_response(),
+            }
         }
         let mut body = String::new();
         encode(&mut body, &self.core.metrics).expect("writing to a string does not fail");

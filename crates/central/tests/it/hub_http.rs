@@ -4,7 +4,7 @@ use bytes::Bytes;
 use central::limits::HTTP_NAMES_BUFFER_BYTES;
 use events::clock::now_secs;
 use events::live::LiveEvent;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hub::limits::SCOPE_PAGE_DEVICES_MAX;
 use model::identity::Identity;
 use model::manifest::EDGE_HUB;
@@ -399,5 +399,36 @@ async fn a_page_of_a_scope_has_as_many_devices_as_it_may() {
     assert_eq!(ids.len(), SCOPE_PAGE_DEVICES_MAX);
     let (rest, end) = page(json!({ "continuationLink": link, "authChain": "e1" })).await;
     assert_eq!((rest, end), (vec!["e1".to_owned()], Value::Null));
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_a_request_is_refused_and_not_left_out() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let device = central.provision("d1").await;
+    let caller = Caller::device(&central, &device);
+    let mut live = central.watch("d1");
+    let post = async |value: &[u8]| {
+        let request = Request::post("/devices/d1/messages/events?api-version=2021-04-12")
+            .header(header::AUTHORIZATION, &caller.token)
+            .header("iothub-app-place", HeaderValue::from_bytes(value).unwrap());
+        caller.client.request(request.body(Bytes::from_static(br#"{"level":1}"#)).unwrap()).await.unwrap().status()
+    };
+    assert_eq!(post(b"K\xf6ln").await, StatusCode::BAD_REQUEST);
+    assert_eq!(post("Köln".as_bytes()).await, StatusCode::NO_CONTENT);
+    await_live(&mut live, is_telemetry).await;
+    let raw = central.running.core.telemetry.messages(central.app(), "d1", None, None, 9);
+    assert_eq!(raw.len(), 1, "what was refused was not stored");
+    assert_eq!(raw[0].properties().application.get("place").map(String::as_str), Some("Köln"));
+
+    let edge = central.provision_in("SAS-IoT-Edge-Devices", "e1", None).await;
+    let hub = hub_of(&central, &edge).await;
+    for (count, expected) in [("many", StatusCode::BAD_REQUEST), ("1", StatusCode::OK)] {
+        let path = "/devices/e1/modules/$edgeHub/devicesAndModulesInDeviceScope";
+        let uri = format!("{path}?api-version=2021-04-12&deviceCount={count}");
+        let request = Request::get(uri).header(header::AUTHORIZATION, &hub.token).body(Bytes::new()).unwrap();
+        assert_eq!(hub.client.request(request).await.unwrap().status(), expected, "{count}");
+    }
     central.stop().await;
 }

@@ -21,8 +21,12 @@ impl AnswerMethods for HubMethods {
             let message = format!("method {name} is not known; known is RefreshDeviceScopeIdentityCache");
             return (404, Some(json!({ "message": message })));
         }
-        let ids = payload.get("deviceIds").and_then(Value::as_array).cloned().unwrap_or_default();
-        for id in ids.iter().filter_map(Value::as_str) {
+        let ids = payload.get("deviceIds").and_then(Value::as_array);
+        let ids: Option<Vec<&str>> = ids.and_then(|ids| ids.iter().map(Value::as_str).collect());
+        let Some(ids) = ids else {
+            return (400, Some(json!({ "message": "deviceIds is no list of ids" })));
+        };
+        for id in ids {
             self.0.look_up_again(&Identity::from_client_id(id)).await;
         }
         (200, None)

@@ -66,7 +66,7 @@ impl HubHttp {
             .and_then(|kind| kind.to_str().ok())
             .is_some_and(|kind| kind.to_ascii_lowercase().starts_with(BATCH_TYPE));
         let messages =
-            if is_batch { batch(&body)? } else { vec![Message { bag: properties(call.headers, call.names), body }] };
+            if is_batch { batch(&body)? } else { vec![Message { bag: properties(call.headers, call.names)?, body }] };
         let bytes = messages.iter().map(|message| message.bag.len() + message.body.len()).sum::<usize>();
         let cannot_be_sent_on = |message: &Message| delivery::as_telemetry(identity, message).is_err();
         if bytes > MESSAGE_BYTES_MAX || messages.iter().any(cannot_be_sent_on) {
@@ -106,15 +106,27 @@ impl HubHttp {
 }
 
 /// Properties from headers. Values are raw; names of application properties keep the letters they were written with, as far as
-/// these are known: HTTP/2 has small ones only.
-fn properties(headers: &HeaderMap, names: Option<&HeaderNames>) -> Bytes {
-    let texts = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+/// these are known: HTTP/2 has small ones only. A property that is no UTF-8 refuses the message: it would be lost.
+fn properties(headers: &HeaderMap, names: Option<&HeaderNames>) -> Result<Bytes, HubHttpError> {
     let mut bag = BagBuilder::new();
-    for (name, value) in texts {
+    for (name, value) in headers {
+        let name = name.as_str();
+        let Ok(value) = std::str::from_utf8(value.as_bytes()) else {
+            if is_property(name) {
+                return Err(HubHttpError::bad_request(format!("the property {name} is no UTF-8")));
+            }
+            continue;
+        };
         let written = names.and_then(|names| names.0.iter().find(|written| written.eq_ignore_ascii_case(name)));
         push(&mut bag, written.map_or(name, String::as_str), value);
     }
-    bag.build()
+    Ok(bag.build())
+}
+
+fn is_property(header: &str) -> bool {
+    let is_application =
+        header.get(..APPLICATION_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(APPLICATION_PREFIX));
+    is_application || SYSTEM_HEADERS.iter().any(|(known, _)| known.eq_ignore_ascii_case(header))
 }
 
 fn push(bag: &mut BagBuilder, header: &str, value: &str) {

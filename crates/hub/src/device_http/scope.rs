@@ -87,7 +87,8 @@ impl HubHttp {
     /// The older form of the same: the caller's own scope.
     pub(super) async fn own_scope(&self, call: &Call<'_>, edge: &str) -> Result<Response<Body>, HubHttpError> {
         let caller = self.edge_hub(call, edge).await?;
-        let page = query_parameter(call.query, "deviceCount").and_then(|count| count.parse().ok());
+        let page = query_parameter(call.query, "deviceCount").map(|count| count.parse());
+        let page = page.transpose().map_err(|_| HubHttpError::bad_request("deviceCount is no number".to_owned()))?;
         let after = query_parameter(call.query, "continuationToken");
         let target = caller.principal.device.clone();
         self.scope_page(&caller, &target, page.unwrap_or(SCOPE_PAGE_DEVICES_MAX), after.as_deref()).await
