@@ -8,6 +8,7 @@ mod doctor;
 mod durability;
 mod gateway;
 mod hub_http;
+mod impersonation;
 mod older_registry;
 mod postgres;
 mod provisioning;
