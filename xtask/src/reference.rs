@@ -208,7 +208,7 @@ fn shown_type(kind: &str) -> &str {
 
 fn limits() -> Result<String> {
     let mut text = format!(
-        "# Limits\n\n{NOTE}\nWhat a stranger, one device and one module can cost at most. Each bound is a constant in a `limits.rs`, \
+        "# Limits\n\n{NOTE}\nWhat an unauthenticated client, one device and one module can cost at most. Each bound is a constant in a `limits.rs`, \
          and a test meets it.\n"
     );
     for (package, example) in [("tidegate-central", "central_limits"), ("tidegate-edge", "edge_limits")] {

@@ -1,4 +1,4 @@
-//! Prints Central's half of `docs/reference/limits.md`, from the constants: what a stranger, one device and one module can cost.
+//! Prints Central's half of `docs/reference/limits.md`, from the constants: what an unauthenticated client, one device and one module can cost.
 #![allow(clippy::print_stdout, reason = "the page goes to standard output")]
 
 use central::config::Config;
@@ -7,22 +7,8 @@ use hub::limits::*;
 use model::limits::{TWIN_SECTION_BYTES_MAX, TWIN_TAGS_BYTES_MAX};
 use model::message::MESSAGE_BYTES_MAX;
 use protocol::limits::{CONNECT_BYTES_MAX, METHOD_PAYLOAD_BYTES_MAX, PACKET_BYTES_MAX, REGISTER_BYTES_MAX};
+use testkit::limits_page::{size, table};
 use transport::limits::*;
-
-/// Bytes as people read them.
-fn size(bytes: usize) -> String {
-    match bytes {
-        bytes if bytes >= 10 << 20 => format!("{} MiB", bytes.div_ceil(1 << 20)),
-        bytes => format!("{} KiB", bytes.div_ceil(1 << 10)),
-    }
-}
-
-fn table(title: &str, about: &str, rows: &[(&str, String, String)]) {
-    println!("\n### {title}\n\n{about}\n\n| What | At most | Made of |\n| --- | --- | --- |");
-    for (what, most, parts) in rows {
-        println!("| {what} | {most} | {parts} |");
-    }
-}
 
 fn main() {
     println!("\n## Central");
@@ -41,7 +27,7 @@ fn strangers() {
     let all = STRANGERS_MAX * mqtt + HTTP_STRANGERS_MAX * http + shared;
     let times = format!("{} s", ARRIVAL_TIMEOUT.as_secs());
     table(
-        "A stranger",
+        "An unauthenticated client",
         "Whoever has not proved who he is, and all of them together. What TLS holds for each connection comes on top.",
         &[
             (
@@ -68,7 +54,7 @@ fn strangers() {
                 "shared with everybody; further ones are sent as they are".into(),
             ),
             ("body of one request", size(STRANGER_BODY_BYTES_MAX), "what signs somebody in".into()),
-            ("**memory of all strangers**", format!("**{}**", size(all)), "the lines above".into()),
+            ("**memory of all of them**", format!("**{}**", size(all)), "the lines above".into()),
             (
                 "disk",
                 format!("{STRANGER_LINES_MAX} lines of the log in {} s", STRANGER_LINES_WINDOW.as_secs()),

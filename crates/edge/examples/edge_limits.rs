@@ -1,4 +1,4 @@
-//! Prints the edge's half of `docs/reference/limits.md`, from the constants: what a stranger, one device and one module can cost.
+//! Prints the edge's half of `docs/reference/limits.md`, from the constants: what an unauthenticated client, one device and one module can cost.
 #![allow(clippy::print_stdout, reason = "the page goes to standard output")]
 
 use edge::limits::{
@@ -9,25 +9,11 @@ use edge::limits::{
 use model::limits::TWIN_SECTION_BYTES_MAX;
 use model::message::MESSAGE_BYTES_MAX;
 use protocol::limits::{CONNECT_BYTES_MAX, DELIVERIES_IN_FLIGHT_MAX, PACKET_BYTES_MAX};
+use testkit::limits_page::{size, table};
 use transport::limits::{
     ARRIVAL_TIMEOUT, CLIENT_WINDOW, DESCRIPTORS_RESERVED, LINK_COMMANDS_MAX, LOG_VALUE_CHARS_MAX, READ_BYTES_MAX,
     STRANGER_LINES_MAX, STRANGER_LINES_WINDOW, WRITE_BYTES_SOFT_MAX,
 };
-
-/// Bytes as people read them.
-fn size(bytes: usize) -> String {
-    match bytes {
-        bytes if bytes >= 10 << 20 => format!("{} MiB", bytes.div_ceil(1 << 20)),
-        bytes => format!("{} KiB", bytes.div_ceil(1 << 10)),
-    }
-}
-
-fn table(title: &str, about: &str, rows: &[(&str, String, String)]) {
-    println!("\n### {title}\n\n{about}\n\n| What | At most | Made of |\n| --- | --- | --- |");
-    for (what, most, parts) in rows {
-        println!("| {what} | {most} | {parts} |");
-    }
-}
 
 fn main() {
     println!("\n## Edge");
@@ -39,7 +25,7 @@ fn main() {
 fn strangers() {
     let one = READ_BYTES_MAX + CONNECT_BYTES_MAX;
     table(
-        "A stranger at the local hub",
+        "An unauthenticated client at the local hub",
         "Whoever has not proved who he is, and all of them together. What TLS holds for each connection comes on top.",
         &[
             (
@@ -51,7 +37,7 @@ fn strangers() {
             ),
             ("time to say who he is", format!("{} s", ARRIVAL_TIMEOUT.as_secs()), "TLS handshake and CONNECT".into()),
             ("memory, a connection", size(one), "one read, and a CONNECT".into()),
-            ("**memory of all strangers**", format!("**{}**", size(STRANGERS_MAX * one)), "the lines above".into()),
+            ("**memory of all of them**", format!("**{}**", size(STRANGERS_MAX * one)), "the lines above".into()),
             (
                 "disk",
                 format!("{STRANGER_LINES_MAX} lines of the log in {} s", STRANGER_LINES_WINDOW.as_secs()),

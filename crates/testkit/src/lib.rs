@@ -8,10 +8,12 @@
 //! | [`complaints`] | the warnings and errors of the code under test, which fail a test that did not expect them |
 //! | [`openapi`] | whether an answer is what an OpenAPI document says |
 //! | [`postgres`] | a PostgreSQL server of the test's own |
+//! | [`limits_page`] | the tables of the page of limits |
 //! | [`memory_hub`] | a hub that keeps everything in memory, for tests of clients |
 pub mod authority;
 pub mod clock;
 pub mod complaints;
+pub mod limits_page;
 pub mod memory_hub;
 pub mod message;
 pub mod openapi;

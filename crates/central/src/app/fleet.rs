@@ -100,6 +100,11 @@ fn only(page: DevicePage, ids: Vec<String>) -> DevicePage {
     DevicePage { filter: Some(page.filter.into_iter().fold(these, both)), ..page }
 }
 
+/// The order of the fleet: by name, those of one name by id. `place` answers both.
+fn sort_by_name<T>(devices: &mut [T], place: impl Fn(&T) -> (&String, &String)) {
+    devices.sort_unstable_by(|left, right| place(left).cmp(&place(right)));
+}
+
 fn cursor(row: &DeviceRow) -> Cursor {
     Cursor { name: row.display_name.clone(), id: row.id.clone() }
 }
@@ -205,11 +210,9 @@ impl App {
     ) -> Result<Vec<DeviceRow>, AppError> {
         let page = DevicePage { filter: request.filter(), limit: LIST_TEXTS_MAX as u32, ..DevicePage::default() };
         let mut heads = self.registry().device_heads(application, &only(page, ids)).await?;
-        heads.sort_unstable_by(|left, right| (&left.display_name, &left.id).cmp(&(&right.display_name, &right.id)));
-        let is_before = |head: &DeviceHead| {
-            let place = (&head.display_name, &head.id);
-            request.after.as_ref().is_some_and(|after| place <= (&after.name, &after.id))
-        };
+        sort_by_name(&mut heads, |head| (&head.display_name, &head.id));
+        let after = request.after.as_ref().map(|after| (&after.name, &after.id));
+        let is_before = |head: &DeviceHead| after.is_some_and(|after| (&head.display_name, &head.id) <= after);
         let ids = heads.into_iter().skip_while(is_before).map(|head| head.id).take(request.size as usize + 1);
         self.fleet_rows(application, ids.collect()).await
     }
@@ -218,7 +221,7 @@ impl App {
     async fn fleet_rows(&self, application: &str, ids: Vec<String>) -> Result<Vec<DeviceRow>, AppError> {
         let page = DevicePage { limit: LIST_TEXTS_MAX as u32, ..DevicePage::default() };
         let mut rows = self.registry().device_list(application, &only(page, ids)).await?;
-        rows.sort_unstable_by(|left, right| (&left.display_name, &left.id).cmp(&(&right.display_name, &right.id)));
+        sort_by_name(&mut rows, |row| (&row.display_name, &row.id));
         Ok(rows)
     }
 
