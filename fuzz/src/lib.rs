@@ -24,6 +24,7 @@ pub mod route;
 pub mod sas_token;
 pub mod state_envelope;
 pub mod telemetry_segment;
+pub mod web_socket;
 
 pub mod mutate;
 
@@ -50,4 +51,5 @@ pub const TARGETS: &[Target] = &[
     ("sas_token", sas_token::run),
     ("state_envelope", state_envelope::run),
     ("telemetry_segment", telemetry_segment::run),
+    ("web_socket", web_socket::run),
 ];

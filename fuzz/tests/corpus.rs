@@ -75,4 +75,5 @@ targets!(
     sas_token,
     state_envelope,
     telemetry_segment,
+    web_socket,
 );

@@ -37,7 +37,11 @@ fn strangers() {
                     "the oldest of the address that has most gives way; {DESCRIPTORS_RESERVED} descriptors are not for connections"
                 ),
             ),
-            ("time to say who he is", times, "TLS handshake and CONNECT, or the head of a request".into()),
+            (
+                "time to say who he is",
+                times,
+                "TLS handshake and CONNECT, over WebSocket too, or the head of a request".into(),
+            ),
             ("memory, an MQTT connection", size(mqtt), "one read, and a CONNECT".into()),
             (
                 "memory, an HTTP connection",

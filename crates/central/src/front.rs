@@ -3,6 +3,7 @@
 //! ```text
 //! /health/…, /metrics                       operators       any host name
 //! the table of hub::device_http::route      machines        devices, provisioning, back ends
+//! a WebSocket, where devices ask for one    machines        MQTT from then on
 //! /api/…, /system/…, files of the console   people          the application of the host name
 //! any other path                            a browser's navigation gets the console, everything else 404
 //! ```
@@ -17,14 +18,15 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hub::device_http::HubHttp;
-use hub::device_http::error::HubHttpError;
-use hub::device_http::route::{Audience, HubRoute};
+use hub::device_http::route::HubRoute;
+use hub::gateway::Gateway;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::encoding::text::encode;
 use serde_json::json;
 use transport::server::body::Bodies;
+use transport::server::{Admission, WebSockets, asks_for_web_socket, is_web_socket_path};
 
 use crate::app::{App, AppError};
 use crate::core::Core;
@@ -42,15 +44,16 @@ pub struct Front {
     app: App,
     router: Router,
     hub: HubHttp,
+    web_sockets: WebSockets<Gateway, Gateway>,
     bodies: Bodies,
     is_plain: bool,
 }
 
 impl Front {
     /// For what Central is made of and its two sides.
-    pub fn new(core: Core, app: App, hub: HubHttp) -> Self {
+    pub fn new(core: Core, app: App, hub: HubHttp, web_sockets: WebSockets<Gateway, Gateway>) -> Self {
         let router = crate::http::router(app.clone());
-        Self { core, app, router, hub, bodies: Bodies::default(), is_plain: false }
+        Self { core, app, router, hub, web_sockets, bodies: Bodies::default(), is_plain: false }
     }
 
     /// The same on the plain listener of the machine itself: links in answers are then `http://`.
@@ -59,7 +62,11 @@ impl Front {
     }
 
     /// Answers one request.
-    pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    pub async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        if door(&request) == Door::WebSocket {
+            let admission = request.extensions().get::<Admission>().cloned();
+            return self.web_sockets.answer(&mut request, peer, admission).map(Body::from);
+        }
         let (request, _allowance) = self.bodies.measure(request);
         let request = request.map(Body::new);
         match door(&request) {
@@ -67,8 +74,8 @@ impl Front {
             Door::Ready => self.ready(),
             Door::Metrics => self.metrics(request.headers(), peer).await,
             Door::Machine(route) => self.hub.call(route, letters::keep(request).await).await,
-            Door::WebSocket => HubHttpError::unbuilt(Audience::Device).into_response(Audience::Device),
             Door::People { is_navigation } => self.people(request, peer, is_navigation).await,
+            Door::WebSocket => unreachable!("answered before its body was looked at"),
         }
     }
 
@@ -138,7 +145,7 @@ enum Door {
     Metrics,
     /// A path of the machines' table.
     Machine(HubRoute),
-    /// A WebSocket at a path of no table: some clients open `/`.
+    /// What only WebSockets are taken at; some clients ask for one at `/`.
     WebSocket,
     /// The REST interface and the console.
     People {
@@ -156,6 +163,9 @@ fn door<B>(request: &Request<B>) -> Door {
         "/metrics" if reads => return Door::Metrics,
         _ => {}
     }
+    if is_web_socket_path(path) && (path != "/" || asks_for_web_socket(request.headers())) {
+        return Door::WebSocket;
+    }
     let is_navigation = reads && is_navigation(request.headers(), request.uri().query().unwrap_or_default());
     let is_interface = path.starts_with("/api/") || path.starts_with("/system/");
     if is_interface || is_navigation {
@@ -163,9 +173,6 @@ fn door<B>(request: &Request<B>) -> Door {
     }
     if let Some(route) = HubRoute::find(method.as_str(), path) {
         return Door::Machine(route);
-    }
-    if request.headers().contains_key(header::UPGRADE) {
-        return Door::WebSocket;
     }
     Door::People { is_navigation }
 }

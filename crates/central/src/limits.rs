@@ -11,6 +11,9 @@ pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// HTTPS connections at the same time.
 pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
 
+/// Of these, in percent, those that devices over WebSocket leave to everybody else: they stay for days, people come and go.
+pub const HTTP_CONNECTIONS_KEPT_PERCENT: usize = 25;
+
 /// How long the head of each further HTTP/1.1 request may take; that of the first has `transport::limits::ARRIVAL_TIMEOUT`, the
 /// TLS handshake included.
 pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(20);

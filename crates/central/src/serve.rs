@@ -53,7 +53,7 @@ use registry::{OpenRegistryError, Registry};
 use storage::log::{Log, LogOptions, OpenLogError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use transport::server::{GaveWay, HubServer, ServerLimits};
+use transport::server::{GaveWay, HubServer, ServerLimits, WebSockets};
 use transport::tls::{SwappableIdentity, server_config_swappable};
 
 use crate::app::App;
@@ -421,7 +421,8 @@ async fn listen(
     serving: &TaskTracker,
 ) -> Result<Endpoints, ServeError> {
     let tls = server_config_swappable(Arc::clone(identity));
-    let Connections { mqtts: mqtts_max, https: https_max } = Connections::of(config);
+    let connections = Connections::of(config);
+    let Connections { mqtts: mqtts_max, https: https_max } = connections;
     let https = listeners::bind("--https", config.listen.https).await?;
     let http = match config.listen.http {
         Some(address) => Some(listeners::bind("--http", address).await?),
@@ -444,7 +445,9 @@ async fn listen(
         amqps: None,
         hostname: config.hostname.clone(),
     };
-    let front = front(core, https_address, gateway);
+    let (handler, provisioning) = (Arc::clone(&gateway), Arc::clone(&gateway));
+    let web_sockets = WebSockets::new(handler, provisioning, connections.web_sockets(), shutdown.clone());
+    let front = front(core, https_address, gateway, web_sockets.clone());
     let tls = listeners::with_http_protocols(&tls);
     let watched = |name, task: Task| core.supervisor.spawn(serving, name, shutdown.clone(), task);
     let places = |gave_way: &GaveWay| listeners::Places { connections_max: https_max, gave_way: gave_way.clone() };
@@ -456,6 +459,7 @@ async fn listen(
         let http = listeners::serve(http, None, front.over_plain_http(), places, shutdown.clone());
         watched("HTTP listener", Box::pin(http));
     }
+    watched("WebSockets", Box::pin(web_sockets.run()));
     watched("MQTT listener", Box::pin(mqtts.serve(shutdown.clone())));
     Ok(endpoints)
 }
@@ -477,9 +481,9 @@ fn gateway(core: &Core, config: &Config) -> Gateway {
     }
 }
 
-fn front(core: &Core, https: SocketAddr, gateway: Arc<Gateway>) -> Front {
+fn front(core: &Core, https: SocketAddr, gateway: Arc<Gateway>, web_sockets: WebSockets<Gateway, Gateway>) -> Front {
     let app = App::new(core.clone(), https.port());
-    Front::new(core.clone(), app, HubHttp { gateway })
+    Front::new(core.clone(), app, HubHttp { gateway }, web_sockets)
 }
 
 /// Looks at the certificate once a day; new handshakes get the new one, connections stay.

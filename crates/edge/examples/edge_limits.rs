@@ -29,15 +29,19 @@ fn strangers() {
         "Whoever has not proved who he is, and all of them together. What TLS holds for each connection comes on top.",
         &[
             (
-                "connections",
+                "connections, each of the two listeners",
                 format!("{STRANGERS_MAX} of {CONNECTIONS_MAX}, a descriptor each"),
                 format!(
                     "the oldest of the address that has most gives way; {DESCRIPTORS_RESERVED} descriptors are not for connections"
                 ),
             ),
-            ("time to say who he is", format!("{} s", ARRIVAL_TIMEOUT.as_secs()), "TLS handshake and CONNECT".into()),
+            (
+                "time to say who he is",
+                format!("{} s", ARRIVAL_TIMEOUT.as_secs()),
+                "TLS handshake, request for a WebSocket, and CONNECT".into(),
+            ),
             ("memory, a connection", size(one), "one read, and a CONNECT".into()),
-            ("**memory of all of them**", format!("**{}**", size(STRANGERS_MAX * one)), "the lines above".into()),
+            ("**memory of all of them**", format!("**{}**", size(2 * STRANGERS_MAX * one)), "the lines above".into()),
             (
                 "disk",
                 format!("{STRANGER_LINES_MAX} lines of the log in {} s", STRANGER_LINES_WINDOW.as_secs()),

@@ -10,6 +10,7 @@ mod bytes_size;
 mod file;
 mod processes;
 mod provisioning;
+mod upstream;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,8 +22,10 @@ use std::path::{Path, PathBuf};
 pub use processes::Process;
 pub use processes::Processes;
 pub use provisioning::{DpsEnrollment, HubIdentity, Provisioning, ReadSecretError};
+pub use upstream::{UpstreamLink, UpstreamProtocol};
 
 use tracing_subscriber::filter::LevelFilter;
+use transport::client::Proxies;
 
 use crate::daemon::Layout;
 use crate::limits;
@@ -45,6 +48,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where modules and downstream devices connect.
     pub listen_mqtts: SocketAddr,
+    /// Where they connect over WebSocket, if at all.
+    pub listen_https: Option<SocketAddr>,
     /// Where metrics are served over plain HTTP, if at all. A loopback address.
     pub listen_metrics: Option<SocketAddr>,
     /// Bytes all queues together may take.
@@ -53,6 +58,10 @@ pub struct Config {
     pub upstream_mqtts_port: u16,
     /// HTTPS port of the hub above; derived from the provisioning endpoint when absent.
     pub upstream_https_port: Option<u16>,
+    /// How MQTT gets to the hub above, if it is said.
+    pub upstream_protocol: Option<UpstreamProtocol>,
+    /// Proxies for everything that connects to hub and provisioning service.
+    pub proxies: Proxies,
     /// User ids of modules that run as processes.
     pub module_user_ids: Option<Range<u32>>,
     /// Programs that stand in for images.
@@ -134,11 +143,20 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, LoadConfigError> {
         let text = read_text(path, limits::CONFIG_BYTES_MAX)
             .map_err(|source| LoadConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(path, &text)
+        Self::parse_in(path, &text, |name| std::env::var(name).ok())
     }
 
-    /// Checks the text of a file; `path` only appears in errors.
+    /// Checks the text of a file, without an environment; `path` only appears in errors.
+    #[cfg(test)]
     pub fn parse(path: &Path, text: &str) -> Result<Self, LoadConfigError> {
+        Self::parse_in(path, text, |_| None)
+    }
+
+    fn parse_in(
+        path: &Path,
+        text: &str,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, LoadConfigError> {
         let file: file::ConfigFile = toml::from_str(text).map_err(|error| LoadConfigError::Syntax {
             path: path.to_owned(),
             line: error.span().map_or(1, |span| line_of(text, span.start)),
@@ -150,7 +168,7 @@ impl Config {
             format!("{}:{line}: {} is not known and has no effect", path.display(), key.join("."))
         });
         let warnings = unknown.collect();
-        let checked = Self::check(file).map_err(|bad| LoadConfigError::Value {
+        let checked = Self::check(file, environment).map_err(|bad| LoadConfigError::Value {
             path: path.to_owned(),
             key: bad.key,
             problem: bad.problem,
@@ -179,8 +197,11 @@ impl Config {
         uri.port_u16().filter(|_| same_host).unwrap_or(443)
     }
 
-    fn check(file: file::ConfigFile) -> Result<Self, BadValue> {
-        let unused = file.unused();
+    fn check(file: file::ConfigFile, environment: impl Fn(&str) -> Option<String>) -> Result<Self, BadValue> {
+        let (mut unused, no_agent) = (file.unused(), file::AgentSection::default());
+        let agent = file.agent.as_ref().unwrap_or(&no_agent);
+        let upstream_protocol = upstream::protocol(agent, &mut unused)?;
+        let proxies = upstream::proxies(agent, environment)?;
         let hostname = match file.hostname {
             Some(name) => name,
             None => machine_name()?,
@@ -215,6 +236,7 @@ impl Config {
             listen_mqtts: listen_mqtts.parse().map_err(|_| {
                 BadValue::new("tidegate.listen_mqtts", format!("is {listen_mqtts:?}, not ADDRESS:PORT"))
             })?,
+            listen_https: listen_https(ours.listen_mqtts.as_deref(), ours.listen_https.as_deref())?,
             listen_metrics: ours.listen_metrics.as_deref().map(loopback).transpose()?,
             queues_disk_bytes_max: match ours.max_disk {
                 Some(size) => size.bytes("tidegate.max_disk")?,
@@ -222,6 +244,8 @@ impl Config {
             },
             upstream_mqtts_port: ours.upstream_mqtts_port.unwrap_or(8883),
             upstream_https_port: ours.upstream_https_port,
+            upstream_protocol,
+            proxies,
             module_user_ids: ours.module_user_ids.map(user_ids).transpose()?,
             processes: Processes::check(ours.processes)?,
             connect_management: listen_management
@@ -230,7 +254,7 @@ impl Config {
                 .and_then(|sockets| sockets.management_socket()),
             listen_management,
             edge_ca,
-            log_level: log_level(file.agent.as_ref())?,
+            log_level: log_level(agent)?,
             warnings: Vec::new(),
             unused,
             accept_data_loss: false,
@@ -247,8 +271,8 @@ fn user_ids(ids: file::UserIds) -> Result<Range<u32>, BadValue> {
 }
 
 /// As the original's agent is told it; debug is below information, as everywhere.
-fn log_level(agent: Option<&file::AgentSection>) -> Result<LevelFilter, BadValue> {
-    let Some(level) = agent.and_then(|agent| agent.env.get(file::LOG_LEVEL)) else { return Ok(LevelFilter::INFO) };
+fn log_level(agent: &file::AgentSection) -> Result<LevelFilter, BadValue> {
+    let Some(level) = agent.env.get(file::LOG_LEVEL) else { return Ok(LevelFilter::INFO) };
     match level.as_str().unwrap_or_default().to_ascii_lowercase().as_str() {
         "verbose" => Ok(LevelFilter::TRACE),
         "debug" => Ok(LevelFilter::DEBUG),
@@ -260,6 +284,17 @@ fn log_level(agent: Option<&file::AgentSection>) -> Result<LevelFilter, BadValue
             format!("is {level}; verbose, debug, info, warning, error and fatal are known"),
         )),
     }
+}
+
+/// That of the original where a file of the original says nothing of listeners; whoever names the other one names this one too.
+fn listen_https(mqtts: Option<&str>, https: Option<&str>) -> Result<Option<SocketAddr>, BadValue> {
+    let text = match (mqtts, https) {
+        (_, Some("off")) | (Some(_), None) => return Ok(None),
+        (_, Some(text)) => text,
+        (None, None) => "0.0.0.0:443",
+    };
+    let wrong = || BadValue::new("tidegate.listen_https", format!("is {text:?}, neither ADDRESS:PORT nor \"off\""));
+    text.parse().map(Some).map_err(|_| wrong())
 }
 
 /// Whoever can connect can read, so nobody else may.

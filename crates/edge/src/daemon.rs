@@ -26,10 +26,12 @@ use transport::descriptors;
 use transport::server::{HubServer, ServerLimits};
 use transport::tls::{SwappableIdentity, server_config_swappable};
 
-use crate::config::{Config, Provisioning};
+use crate::config::{Config, Provisioning, UpstreamLink};
 use crate::hub::{EdgeHub, HubMethods, HubOptions, OpenHubError, UpstreamScope};
 use crate::identity::hub_api::HubApi;
-use crate::identity::{FileSigner, IdentityFolder, OpenIdentityError, Provisioned, SignError, Signer};
+use crate::identity::{
+    FileSigner, IdentityFolder, OpenIdentityError, ProvisionDeviceError, Provisioned, SignError, Signer,
+};
 use crate::lifecycle::agent::{Agent, AgentInputs, AgentOptions};
 use crate::lifecycle::clock::Clock;
 use crate::lifecycle::deployment::GatewayInfo;
@@ -123,6 +125,9 @@ pub enum DaemonError {
     /// The listener cannot be bound.
     #[error("modules and devices cannot connect: the address is that of listen_mqtts in [tidegate]")]
     Listen(#[from] transport::server::BindError),
+    /// The one for WebSockets cannot.
+    #[error("modules and devices cannot connect over WebSocket: the address is that of listen_https in [tidegate]")]
+    ListenHttps(#[source] transport::server::BindError),
     /// The metrics cannot be served.
     #[error("metrics cannot be served")]
     ListenMetrics(#[from] metrics::listener::ListenError),
@@ -256,7 +261,7 @@ impl Daemon {
     async fn provision(&self) -> Provisioned {
         let mut wait = RetryWait::default();
         loop {
-            let provisioned = self.identity.provision(&self.config.provisioning, Arc::clone(&self.tls)).await;
+            let provisioned = self.obtain().await;
             let error = match provisioned {
                 Ok(provisioned) => return provisioned,
                 Err(error) => error,
@@ -273,6 +278,11 @@ impl Daemon {
         }
     }
 
+    async fn obtain(&self) -> Result<Provisioned, ProvisionDeviceError> {
+        let Config { provisioning, proxies, .. } = &self.config;
+        self.identity.provision(provisioning, Arc::clone(&self.tls), proxies).await
+    }
+
     /// Runs as one identity until `stop`, or until another identity was obtained, which is returned.
     async fn run_as(
         &self,
@@ -285,10 +295,12 @@ impl Daemon {
         let device = signer.device();
         let upstream_host = self.config.parent_hostname.clone().unwrap_or_else(|| device.hub_host.clone());
         let https_port = self.config.upstream_https_port(&device.hub_host);
-        let api = HubApi::new(&upstream_host, https_port, Arc::clone(&signer) as _, Arc::clone(&self.tls));
+        let link = self.config.upstream_link(&upstream_host, https_port);
+        let api = HubApi::new(&upstream_host, https_port, Arc::clone(&signer) as _, Arc::clone(&self.tls))
+            .through(self.config.proxies.clone());
 
         let metrics = self.begin_metrics(device, &ended);
-        let hub = self.open_hub(&signer, &api, &upstream_host, Arc::clone(&metrics), ended.clone())?;
+        let hub = self.open_hub(&signer, &api, (&upstream_host, &link), Arc::clone(&metrics), ended.clone())?;
         let mqtts_port = self.listen(&hub, Arc::clone(&signer) as _, &ended).await?;
 
         let (reports, agent_reports) = watch::channel(serde_json::Value::Null);
@@ -313,6 +325,7 @@ impl Daemon {
         let upstream = upstream::Upstream {
             daemon: self,
             host: upstream_host,
+            link,
             signer,
             api,
             agent: upstream::SystemModule {
@@ -354,7 +367,7 @@ impl Daemon {
         &self,
         signer: &Arc<FileSigner>,
         api: &HubApi,
-        upstream_host: &str,
+        (upstream_host, link): (&str, &UpstreamLink),
         metrics: Arc<Metrics>,
         ended: CancellationToken,
     ) -> Result<Arc<EdgeHub>, OpenHubError> {
@@ -365,8 +378,9 @@ impl Daemon {
             identities: Arc::clone(signer.modules()),
             signer: Arc::clone(signer) as _,
             upstream_host: upstream_host.to_owned(),
-            upstream_port: self.config.upstream_mqtts_port,
+            upstream_port: link.port,
             tls: Arc::clone(&self.tls),
+            way: link.way.clone(),
             reconnection: self.reconnection.clone(),
             scope: Arc::new(scope),
             dir: self.layout.at("hub"),
@@ -390,12 +404,24 @@ impl Daemon {
         let first = certificate.issue().await.map_err(DaemonError::Certificate)?;
         let swappable = SwappableIdentity::new(first.identity);
         let tls = server_config_swappable(Arc::clone(&swappable));
-        let limits = server_limits(descriptors::room_for_connections(2 * CONNECTIONS_MAX));
-        let server = HubServer::bind(self.config.listen_mqtts, tls, Arc::clone(hub), limits).await?;
+        let listeners = 1 + usize::from(self.config.listen_https.is_some());
+        let room = descriptors::room_for_connections(2 * CONNECTIONS_MAX * listeners);
+        let limits = server_limits(room / listeners);
+        let server = HubServer::bind(self.config.listen_mqtts, Arc::clone(&tls), Arc::clone(hub), limits).await?;
         let server = server.counting(self.status.gave_way().clone());
         let address = server.local_addr();
         tracing::info!(%address, hostname = self.config.hostname, "modules and devices can connect (MQTT over TLS)");
-        let endpoints = json!({ "mqtts": address.to_string(), "hostname": self.config.hostname });
+        let mut endpoints = json!({ "mqtts": address.to_string(), "hostname": self.config.hostname });
+        if let Some(listen) = self.config.listen_https {
+            let server =
+                HubServer::bind(listen, tls, Arc::clone(hub), limits).await.map_err(DaemonError::ListenHttps)?;
+            let address = server.local_addr();
+            tracing::info!(%address, "modules and devices can connect (MQTT over WebSocket)");
+            endpoints["https"] = json!(address.to_string());
+            self.status.set("listen_https", address.to_string());
+            let server = server.counting(self.status.gave_way().clone()).over_web_socket();
+            tokio::spawn(server.serve(ended.clone()));
+        }
         let path = self.layout.at("endpoints.json");
         storage::state_file::replace(&path, endpoints.to_string().as_bytes(), storage::state_file::Access::Shared)
             .map_err(StateError::from)?;

@@ -42,7 +42,7 @@ use storage::file_layer::FileLayer;
 use storage::log::Environment;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use transport::client::Reconnection;
+use transport::client::{Reconnection, Way};
 
 pub use config::HubConfig;
 pub use methods::HubMethods;
@@ -77,12 +77,14 @@ pub struct HubOptions {
     pub identities: Arc<ModuleIdentities>,
     /// Holds their keys and the device's.
     pub signer: Arc<dyn Signer>,
-    /// Where upstream is: host and MQTT port.
+    /// Where upstream is: host and port.
     pub upstream_host: String,
     /// See there.
     pub upstream_port: u16,
     /// TLS for upstream.
     pub tls: Arc<rustls::ClientConfig>,
+    /// How MQTT gets there.
+    pub way: Way,
     /// Shared by all that connect upstream.
     pub reconnection: Reconnection,
     /// Where identities of downstream devices come from.

@@ -37,6 +37,8 @@ pub use file_signer::FileSigner;
 pub use provisioning::ProvisionDeviceError;
 pub use signer::{HubCertificate, KeyOf, ModuleCertificate, ModuleTokens, SecretOf, SignError, Signer};
 
+use transport::client::Proxies;
+
 use crate::config::{EdgeCa, Provisioning};
 use crate::state::StateError;
 use authority::Authority;
@@ -76,8 +78,9 @@ impl IdentityFolder {
         &self,
         provisioning: &Provisioning,
         tls: Arc<rustls::ClientConfig>,
+        proxies: &Proxies,
     ) -> Result<Provisioned, ProvisionDeviceError> {
-        provisioning::provision(provisioning, &provisioned_path(&self.dir), tls).await
+        provisioning::provision(provisioning, &provisioned_path(&self.dir), tls, proxies).await
     }
 
     /// The signer of this device, with the identities of its modules.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::identity::Identity;
 use tokio::sync::mpsc;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, Subscriptions};
+use transport::client::{ClientEvent, HubClient, HubClientOptions, Subscriptions, Way};
 use transport::tls::{ClientConfigError, client_config};
 
 use crate::workload::{Workload, WorkloadError};
@@ -87,6 +87,7 @@ impl Environment {
             model_id: None,
             client_type: client_type.to_owned(),
             tls: client_config(Some(trust_bundle.as_bytes()))?,
+            way: Way::default(),
             keep_alive: KEEP_ALIVE,
             subscribe: Subscriptions::module(),
             reconnection: None,

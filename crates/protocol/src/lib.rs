@@ -11,6 +11,7 @@
 //! | [`hub`] | topics, property bags, user names: the one place where they are spelled |
 //! | [`auth`] | shared access signatures, and the judgement of who may speak as whom |
 //! | [`dps`] | the provisioning exchange: bodies, states, topics |
+//! | [`web_socket`] | the frames of a WebSocket, which carries any of the protocols |
 //! | [`limits`] | every bound, by name |
 pub mod auth;
 pub mod dps;
@@ -18,3 +19,4 @@ pub mod event;
 pub mod hub;
 pub mod limits;
 pub mod mqtt;
+pub mod web_socket;

@@ -9,6 +9,7 @@
 //! | [`openapi`] | whether an answer is what an OpenAPI document says |
 //! | [`postgres`] | a PostgreSQL server of the test's own |
 //! | [`limits_page`] | the tables of the page of limits |
+//! | [`proxy`] | a proxy of HTTP, with credentials or without |
 //! | [`memory_hub`] | a hub that keeps everything in memory, for tests of clients |
 pub mod authority;
 pub mod clock;
@@ -19,3 +20,4 @@ pub mod message;
 pub mod openapi;
 pub mod pair;
 pub mod postgres;
+pub mod proxy;

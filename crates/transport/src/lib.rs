@@ -17,3 +17,4 @@ pub mod log;
 pub mod server;
 mod stream;
 pub mod tls;
+mod web_socket;

@@ -19,6 +19,16 @@ pub const READ_BYTES_MAX: usize = 64 * 1024;
 /// Encoded bytes waiting to be written before the task writes them out in between.
 pub const WRITE_BYTES_SOFT_MAX: usize = 64 * 1024;
 
+/// Bytes of one frame of a WebSocket. A frame costs no memory, its bytes are handled as they come: one that announces more is
+/// sent by nobody who means it.
+pub const WEB_SOCKET_FRAME_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Bytes put into one frame of a WebSocket. So many, and an answer to a ping, are held while the peer does not read.
+pub const WEB_SOCKET_WRITE_BYTES_MAX: usize = 64 * 1024;
+
+/// Head of the request for a WebSocket, or of an answer to it or of a proxy, with what was read behind it.
+pub const WEB_SOCKET_HEAD_BYTES_MAX: usize = 16 * 1024;
+
 /// Connections of one listener, those still in their handshake included. Each costs about 12 KiB when idle.
 pub const CONNECTIONS_MAX: usize = 200_000;
 

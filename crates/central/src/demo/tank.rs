@@ -11,7 +11,7 @@ use protocol::hub::bag::{BagBuilder, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, SharedKey, Subscriptions};
+use transport::client::{ClientEvent, HubClient, HubClientOptions, SharedKey, Subscriptions, Way};
 
 use super::await_file;
 
@@ -92,6 +92,7 @@ impl Tank {
             model_id: Some("dtmi:tidegate:demo:tank;1".to_owned()),
             client_type: concat!("tidegate-demo/", env!("CARGO_PKG_VERSION")).to_owned(),
             tls,
+            way: Way::default(),
             keep_alive: KEEP_ALIVE,
             subscribe: Subscriptions { methods: true, desired: true, twin_replies: true, ..Subscriptions::default() },
             reconnection: None,

@@ -30,7 +30,7 @@ fn browsers_get_pages_and_machines_never() {
     const ANY: Headers = &[("accept", "*/*")];
     const PAGE: Headers = &[("accept", BROWSER)];
     const TOKEN: Headers = &[("accept", BROWSER), ("authorization", "SharedAccessSignature sr=x")];
-    let cases: [(&str, &str, Headers, &str); 16] = [
+    let cases: [(&str, &str, Headers, &str); 19] = [
         ("GET", "/health/live", ANY, "operators"),
         ("GET", "/metrics", PAGE, "operators"),
         ("GET", "/", PAGE, "page"),
@@ -45,8 +45,11 @@ fn browsers_get_pages_and_machines_never() {
         ("GET", "/assets/index.js", ANY, "people"),
         ("GET", "/api/devices?api-version=2022-07-31", TOKEN, "people"),
         ("GET", "/api/devices", &[], "people"),
-        ("GET", "/$iothub/websocket", &[("upgrade", "websocket")], "machine"),
+        ("GET", "/$iothub/websocket?iothub-no-client-cert=true", &[("upgrade", "websocket")], "websocket"),
+        ("POST", "/$iothub/websocket", ANY, "websocket"),
         ("GET", "/", &[("upgrade", "websocket"), ("accept", BROWSER)], "websocket"),
+        ("GET", "/", &[("upgrade", "h2c")], "people"),
+        ("GET", "/foo", &[("upgrade", "websocket")], "people"),
     ];
     for (method, uri, headers, expected) in cases {
         assert_eq!(kind(method, uri, headers), expected, "{method} {uri}");

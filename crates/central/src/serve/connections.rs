@@ -3,6 +3,7 @@
 use transport::descriptors;
 
 use crate::config::{Config, LimitsConfig};
+use crate::limits::HTTP_CONNECTIONS_KEPT_PERCENT;
 
 /// Connections each listener may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,11 @@ impl Connections {
         Self { mqtts, https }.within(descriptors::room_for_connections(wanted), http_listeners)
     }
 
+    /// How many of the HTTP connections may become WebSockets.
+    pub(super) fn web_sockets(self) -> usize {
+        (self.https - self.https * HTTP_CONNECTIONS_KEPT_PERCENT / 100).max(1)
+    }
+
     fn within(self, room: usize, http_listeners: usize) -> Self {
         let people = self.https.saturating_mul(http_listeners);
         if self.mqtts.saturating_add(people) <= room {
@@ -34,6 +40,14 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn web_sockets_leave_some_connections_to_people() {
+        assert_eq!(HTTP_CONNECTIONS_KEPT_PERCENT, 25);
+        for (https, web_sockets) in [(4_096, 3_072), (100, 75), (3, 3), (1, 1)] {
+            assert_eq!(Connections { mqtts: 1, https }.web_sockets(), web_sockets, "{https}");
+        }
+    }
 
     #[test]
     fn few_descriptors_are_shared() {

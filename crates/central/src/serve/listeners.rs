@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::server::gave_way::Reason;
-use transport::server::{Admission, Admissions, GaveWay, ServerLimits};
+use transport::server::{Admission, Admissions, GaveWay, ServerLimits, asks_for_web_socket};
 
 use super::ServeError;
 use crate::front::Front;
@@ -232,7 +232,10 @@ where
     http2.initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES);
     http2.keep_alive_interval(HTTP_PING_INTERVAL).keep_alive_timeout(HTTP_PING_TIMEOUT);
     let service = service_fn(|mut request: Request<Incoming>| {
-        admission.arrived();
+        // Whoever asks for a WebSocket is still to say who he is, within the same time.
+        if !asks_for_web_socket(request.headers()) {
+            admission.arrived();
+        }
         request.extensions_mut().insert(admission.clone());
         let (answer, admission, turns) = (answer.clone(), admission.clone(), turns.clone());
         async move {
@@ -245,7 +248,7 @@ where
             })
         }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
         biased;

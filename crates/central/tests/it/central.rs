@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, SharedKey, Subscriptions, dps};
+use transport::client::{ClientEvent, HubClient, HubClientOptions, SharedKey, Subscriptions, Way, dps};
 
 /// Nothing that is awaited takes as long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -182,6 +182,7 @@ impl TestCentral {
             model_id: None,
             client_type: "test".into(),
             tls: self.tls(),
+            way: Way::default(),
             keep_alive: Duration::from_secs(60),
             subscribe: Subscriptions { methods: true, desired: true, twin_replies: true, ..Subscriptions::default() },
             reconnection: None,

@@ -19,7 +19,7 @@ use telemetry::store::{Order, RangeRequest};
 use telemetry::{Devices, Names, Part, Selection, TimeRange, Value};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use transport::client::{HubClient, HubClientOptions, SendError, SharedKey, Subscriptions};
+use transport::client::{HubClient, HubClientOptions, SendError, SharedKey, Subscriptions, Way};
 
 use crate::central::{
     PATIENCE, TestCentral, TestDevice, await_live, config, data, is_telemetry, message, on_both_databases,
@@ -217,6 +217,7 @@ impl Process {
             model_id: None,
             client_type: "test".into(),
             tls: transport::tls::client_config(Some(&roots)).unwrap(),
+            way: Way::default(),
             keep_alive: Duration::from_secs(60),
             subscribe: Subscriptions::default(),
             reconnection: None,

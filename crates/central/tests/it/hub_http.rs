@@ -309,7 +309,7 @@ async fn machines_never_get_a_page() {
         (Method::GET, "/devices/dev1/messages/events", 405),
         (Method::POST, "/devices/dev1/files", 501),
         (Method::POST, "/devices/dev1/files/notifications", 501),
-        (Method::GET, "/$iothub/websocket", 501),
+        (Method::GET, "/$iothub/websocket", 426),
         (Method::GET, "/twins/dev1", 404),
         (Method::PATCH, "/twins/dev1", 404),
         (Method::POST, "/twins/dev1/methods", 404),

@@ -17,3 +17,4 @@ mod revocation;
 mod sessions;
 mod start;
 mod strangers;
+mod web_socket;

@@ -6,8 +6,8 @@ use protocol::auth::sas;
 use protocol::dps::AssignmentStatus;
 use registry::{AttestationRow, CountMax, EnrollmentGroupRow, NewDevice, Precondition, new_symmetric_keys};
 use serde_json::json;
-use transport::client::SharedKey;
 use transport::client::dps::{self, ProvisionError};
+use transport::client::{SharedKey, Way};
 
 use crate::central::{TestCentral, data, on_both_databases};
 use central::database::Database;
@@ -34,7 +34,9 @@ async fn a_group_key_registers_an_unknown_device_over_mqtt() {
     let key = sas::derive_device_key(&group.keys.secondary, "Dev-1").unwrap();
     let tokens = SharedKey::new(&key).with_policy("registration");
     let (scope, port) = (central.id_scope(), central.mqtts_port());
-    let state = dps::register_mqtt("localhost", port, scope, "Dev-1", &tokens, None, central.tls()).await.unwrap();
+    let state = dps::register_mqtt("localhost", port, scope, "Dev-1", &tokens, None, central.tls(), &Way::default())
+        .await
+        .unwrap();
 
     assert_eq!((state.assigned_hub.as_deref(), state.device_id.as_deref()), (Some("localhost"), Some("Dev-1")));
     assert_eq!(state.status, AssignmentStatus::Assigned);

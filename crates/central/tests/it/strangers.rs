@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use transport::client::https::HttpsClient;
-use transport::client::{HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions};
+use transport::client::{HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions, Way};
 use transport::limits::{DESCRIPTORS_RESERVED, STRANGER_BODY_BYTES_MAX};
 
 use crate::central::{PATIENCE, TestCentral, TestDevice, data};
@@ -119,6 +119,7 @@ async fn silent_connections_use_up_no_descriptors_and_keep_nobody_out() {
         model_id: None,
         client_type: "test".into(),
         tls: program.tls(),
+        way: Way::default(),
         keep_alive: Duration::from_secs(60),
         subscribe: Subscriptions::default(),
         reconnection: None,

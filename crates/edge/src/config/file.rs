@@ -52,7 +52,7 @@ pub(super) struct ConfigFile {
     preloaded_keys: Option<Value>,
     /// Known, and without effect yet.
     preloaded_certs: Option<Value>,
-    /// The agent is part of this program: of its section, `RuntimeLogLevel` in `[agent.env]` has an effect.
+    /// The agent is part of this program: of its section, `RuntimeLogLevel`, `UpstreamProtocol`, `https_proxy` and `no_proxy` in `[agent.env]` have an effect.
     pub agent: Option<AgentSection>,
     /// `management_uri` (`unix:///…`): where the commands ask the daemon. Default: where it listens.
     pub connect: Option<SocketsSection>,
@@ -74,7 +74,7 @@ pub(super) struct ConfigFile {
 /// `[agent]`.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct AgentSection {
-    /// `RuntimeLogLevel`: verbose, debug, info (the default), warning, error or fatal. What else is here is for the agent of the original, and without effect.
+    /// `RuntimeLogLevel`: verbose, debug, info (the default), warning, error or fatal. `UpstreamProtocol`: `Mqtt` (the default without a proxy) or `MqttWs` (with one); `Amqp` and `AmqpWs` stand for these. `https_proxy` and `no_proxy`: as in the environment, which they go before. What else is here is for the agent of the original, and without effect.
     #[serde(default)]
     pub env: BTreeMap<String, Value>,
     #[serde(flatten)]
@@ -104,6 +104,15 @@ pub(super) struct EdgeCaSection {
 /// Of `[agent.env]`, how much is written to the log.
 pub(super) const LOG_LEVEL: &str = "RuntimeLogLevel";
 
+/// Of `[agent.env]`, how the hub above is reached.
+pub(super) const UPSTREAM_PROTOCOL: &str = "UpstreamProtocol";
+
+/// Of `[agent.env]`, and of the environment in either case.
+pub(super) const HTTPS_PROXY: &str = "https_proxy";
+
+/// The same: whom to connect to without it.
+pub(super) const NO_PROXY: &str = "no_proxy";
+
 impl SocketsSection {
     /// The path of a `unix://` address.
     pub(super) fn management_socket(&self) -> Option<PathBuf> {
@@ -121,8 +130,15 @@ impl SocketsSection {
 }
 
 impl AgentSection {
+    /// A value by its name, which has no case.
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        self.env.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
     fn unused(&self) -> Vec<String> {
-        let env = self.env.keys().filter(|key| *key != LOG_LEVEL).map(|key| format!("agent.env.{key}"));
+        let upstream = [UPSTREAM_PROTOCOL, HTTPS_PROXY, NO_PROXY];
+        let is_used = |key: &str| key == LOG_LEVEL || upstream.iter().any(|used| key.eq_ignore_ascii_case(used));
+        let env = self.env.keys().filter(|key| !is_used(key)).map(|key| format!("agent.env.{key}"));
         self.others.keys().map(|key| format!("agent.{key}")).chain(env).collect()
     }
 }
@@ -154,8 +170,8 @@ pub(super) struct TidegateSection {
     pub listen_metrics: Option<String>,
     /// Known, and without effect yet.
     listen_amqps: Option<String>,
-    /// Known, and without effect yet.
-    listen_https: Option<String>,
+    /// Address for modules and downstream devices that connect over WebSocket, or `off`. Default `0.0.0.0:443` where `listen_mqtts` is not set either, else `off`.
+    pub listen_https: Option<String>,
     /// Bytes that undelivered messages may take on the disk. Default 1 GiB.
     pub max_disk: Option<BytesSize>,
     /// Known, and without effect yet.
@@ -205,7 +221,6 @@ impl ConfigFile {
             ("[image_garbage_collection]", self.image_garbage_collection.is_some()),
             ("[moby_runtime]", self.moby_runtime.is_some()),
             ("tidegate.listen_amqps", ours.is_some_and(|ours| ours.listen_amqps.is_some())),
-            ("tidegate.listen_https", ours.is_some_and(|ours| ours.listen_https.is_some())),
             ("tidegate.max_memory", ours.is_some_and(|ours| ours.max_memory.is_some())),
         ];
         let whole = settings.into_iter().filter(|(_, present)| *present).map(|(name, _)| name.to_owned());

@@ -57,6 +57,29 @@ fn every_setting_arrives() {
 }
 
 #[test]
+fn a_file_of_the_original_has_its_listeners_and_ours_names_them() {
+    let read = |ours: &str| {
+        let text = format!(
+            "hostname = \"h\"\n[provisioning]\nsource = \"manual\"\n\
+             connection_string = \"HostName=hub;DeviceId=edge;SharedAccessKey=c2VjcmV0\"\n{ours}"
+        );
+        let config = Config::parse(Path::new("config.toml"), &text).map_err(|error| error.to_string())?;
+        Ok::<_, String>(config.listen_https.map(|address| address.to_string()))
+    };
+    for (ours, https) in [
+        ("", Some("0.0.0.0:443")),
+        ("[tidegate]\nmax_disk = \"1GiB\"\n", Some("0.0.0.0:443")),
+        ("[tidegate]\nlisten_mqtts = \"127.0.0.1:0\"\n", None),
+        ("[tidegate]\nlisten_mqtts = \"127.0.0.1:0\"\nlisten_https = \"127.0.0.1:8443\"\n", Some("127.0.0.1:8443")),
+        ("[tidegate]\nlisten_https = \"off\"\n", None),
+    ] {
+        assert_eq!(read(ours).unwrap().as_deref(), https, "{ours}");
+    }
+    let error = read("[tidegate]\nlisten_https = \"443\"\n").unwrap_err();
+    assert_eq!(error, "config.toml: tidegate.listen_https is \"443\", neither ADDRESS:PORT nor \"off\"");
+}
+
+#[test]
 fn the_plants_own_authority_and_sockets_arrive() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/golden/plant-ca.toml");
     let config = Config::load(&path).unwrap();

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use transport::client::{HubClient, HubClientOptions, LinkState, Subscriptions, TokenSource};
 
 use super::Daemon;
-use crate::config::Provisioning;
+use crate::config::{Provisioning, UpstreamLink};
 use crate::hub::HubMethods;
 use crate::identity::hub_api::HubApi;
 use crate::identity::modules::EnsureIdentityError;
@@ -36,6 +36,7 @@ pub(super) struct SystemModule<M> {
 pub(super) struct Upstream<'a> {
     pub(super) daemon: &'a Daemon,
     pub(super) host: String,
+    pub(super) link: UpstreamLink,
     pub(super) signer: Arc<FileSigner>,
     pub(super) api: HubApi,
     pub(super) agent: SystemModule<AgentMethods>,
@@ -95,7 +96,7 @@ impl Upstream<'_> {
         let device = self.signer.device();
         let (client, events) = HubClient::start(HubClientOptions {
             host: self.host.clone(),
-            port: self.daemon.config.upstream_mqtts_port,
+            port: self.link.port,
             hub_host: device.hub_host.clone(),
             identity: Identity::module(&device.device_id, name),
             token_audience: None,
@@ -104,6 +105,7 @@ impl Upstream<'_> {
             model_id: None,
             client_type: format!("Tidegate Edge/{}", env!("CARGO_PKG_VERSION")),
             tls: Arc::clone(&self.daemon.tls),
+            way: self.link.way.clone(),
             keep_alive: KEEP_ALIVE,
             subscribe: Subscriptions { methods: true, desired: true, twin_replies: true, ..Subscriptions::default() },
             reconnection: Some(self.daemon.reconnection.clone()),
@@ -159,7 +161,7 @@ impl Upstream<'_> {
         if !matches!(config.provisioning, Provisioning::Dps(_)) {
             return None;
         }
-        match identity.provision(&config.provisioning, Arc::clone(tls)).await {
+        match identity.provision(&config.provisioning, Arc::clone(tls), &config.proxies).await {
             Ok(provisioned) if !self.signer.is_of(&provisioned) => {
                 let device = provisioned.device();
                 tracing::warn!(hub = device.hub_host, device = device.device_id, "provisioned anew");

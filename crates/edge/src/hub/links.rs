@@ -12,7 +12,7 @@ use model::manifest::EDGE_HUB;
 use protocol::auth::sas;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, Reconnection, Subscriptions};
+use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, Reconnection, Subscriptions, Way};
 
 use super::HubOptions;
 use crate::identity::modules::ModuleIdentities;
@@ -28,6 +28,7 @@ pub(super) struct LinkOptions {
     hub_host: String,
     device_id: String,
     tls: Arc<rustls::ClientConfig>,
+    way: Way,
     identities: Arc<ModuleIdentities>,
     signer: Arc<dyn Signer>,
     reconnection: Reconnection,
@@ -41,6 +42,7 @@ impl LinkOptions {
             hub_host: options.device.hub_host.clone(),
             device_id: options.device.device_id.clone(),
             tls: Arc::clone(&options.tls),
+            way: options.way.clone(),
             identities: Arc::clone(&options.identities),
             signer: Arc::clone(&options.signer),
             reconnection: options.reconnection.clone(),
@@ -66,6 +68,7 @@ impl LinkOptions {
             model_id,
             client_type: format!("Tidegate Edge/{}", env!("CARGO_PKG_VERSION")),
             tls: Arc::clone(&self.tls),
+            way: self.way.clone(),
             keep_alive: KEEP_ALIVE,
             // Cloud-to-device messages are not relayed yet: not asked for, the hub keeps them.
             subscribe: Subscriptions { cloud_to_device: false, ..Subscriptions::device() },

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use protocol::hub::bag;
 use serde_json::Value;
+use transport::client::Proxies;
 use transport::client::https::{HttpsClient, HttpsError};
 
 use super::device::Device;
@@ -71,6 +72,11 @@ impl HubApi {
     /// For this device; `host` is where to connect: the hub, or the parent of a nested edge.
     pub fn new(host: &str, port: u16, signer: Arc<dyn Signer>, tls: Arc<rustls::ClientConfig>) -> Self {
         Self { https: HttpsClient::new(host, port, tls), signer }
+    }
+
+    /// The same through a proxy, where one applies.
+    pub fn through(self, proxies: Proxies) -> Self {
+        Self { https: self.https.through(proxies), ..self }
     }
 
     fn device(&self) -> &Device {

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use protocol::dps::POLICY;
+use transport::client::Proxies;
 use transport::client::SharedKey;
-use transport::client::dps::{ProvisionError, register_https};
+use transport::client::dps::{ProvisionError, register_at};
+use transport::client::https::HttpsClient;
 
 use super::device::{Device, Provisioned};
 use super::key::SharedAccessKey;
@@ -81,10 +83,11 @@ pub(super) async fn provision(
     provisioning: &Provisioning,
     path: &Path,
     tls: Arc<rustls::ClientConfig>,
+    proxies: &Proxies,
 ) -> Result<Provisioned, ProvisionDeviceError> {
     let provisioned = match provisioning {
         Provisioning::Manual(manual) => from_configuration(manual)?,
-        Provisioning::Dps(enrollment) => register(enrollment, tls).await?,
+        Provisioning::Dps(enrollment) => register(enrollment, tls, proxies).await?,
     };
     provisioned.write(path)?;
     Ok(provisioned)
@@ -101,6 +104,7 @@ fn from_configuration(manual: &HubIdentity) -> Result<Provisioned, ProvisionDevi
 async fn register(
     enrollment: &DpsEnrollment,
     tls: Arc<rustls::ClientConfig>,
+    proxies: &Proxies,
 ) -> Result<Provisioned, ProvisionDeviceError> {
     let DpsEnrollment { endpoint, id_scope, registration_id, .. } = enrollment;
     let key = SharedAccessKey::new(enrollment.key.reveal()?);
@@ -109,14 +113,14 @@ async fn register(
         Some(path) => Some(read_payload(path)?),
         None => None,
     };
-    let state = register_https(endpoint, id_scope, registration_id, &tokens, payload, tls).await.map_err(|source| {
-        ProvisionDeviceError::Service {
-            endpoint: endpoint.clone(),
-            id_scope: id_scope.clone(),
-            registration_id: registration_id.clone(),
-            source: Box::new(source),
-        }
-    })?;
+    let failed = |source| ProvisionDeviceError::Service {
+        endpoint: endpoint.clone(),
+        id_scope: id_scope.clone(),
+        registration_id: registration_id.clone(),
+        source: Box::new(source),
+    };
+    let client = HttpsClient::from_url(endpoint, tls).map_err(|error| failed(error.into()))?.through(proxies.clone());
+    let state = register_at(&client, id_scope, registration_id, &tokens, payload).await.map_err(failed)?;
     Ok(Provisioned {
         device: Device {
             hub_host: state.assigned_hub.ok_or(ProvisionDeviceError::Incomplete("hub"))?,

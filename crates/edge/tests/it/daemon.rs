@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use testkit::authority::TestAuthority;
 use testkit::memory_hub::HUB_HOST;
 use tokio::sync::mpsc;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, SharedKey, Subscriptions};
+use transport::client::{ClientEvent, HubClient, HubClientOptions, SharedKey, Subscriptions, Way};
 use transport::tls::client_config;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegate-edge");
@@ -177,6 +177,7 @@ impl Device {
             model_id: None,
             client_type: "test".to_owned(),
             tls: client_config(Some(&roots)).unwrap(),
+            way: Way::default(),
             keep_alive: Duration::from_secs(60),
             subscribe: Subscriptions::module(),
             reconnection: None,

@@ -77,7 +77,6 @@ const ROWS: &[Row] = &[
     row(Device, "POST", "/devices/{device}/modules/$edgeHub/getDeviceAndModuleOnBehalfOf", Call::OnBehalfOf),
     row(Device, "GET", "/devices/{device}/modules/$edgeHub/devicesAndModulesInDeviceScope", Call::OwnScope),
     row(Device, "GET", "/devices/{device}/modules/$edgeHub/deviceAndModuleInDeviceScope", Call::OneInScope),
-    row(Device, "GET", "/$iothub/websocket", Call::Unbuilt),
     row(Service, ANY, "/devices", Call::Unbuilt),
     row(Service, ANY, "/devices/{device}", Call::Unbuilt),
     row(Service, ANY, "/twins/**", Call::Unbuilt),

@@ -2,7 +2,6 @@
 //!
 //! Both end when the registration is assigned, refused or failed; whoever wants it tried again calls again.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -22,8 +21,12 @@ use super::token::{TokenError, TokenSource};
 use crate::limits::{REGISTRATION_POLLS_MAX, RETRY_AFTER_MAX, TOKEN_LIFETIME};
 
 #[cfg(feature = "testing")]
+mod direct;
+#[cfg(feature = "testing")]
 mod mqtt;
 
+#[cfg(feature = "testing")]
+pub use direct::register_https;
 #[cfg(feature = "testing")]
 pub use mqtt::register_mqtt;
 
@@ -102,16 +105,14 @@ enum Next {
     Done(Box<RegistrationState>),
 }
 
-/// Registers over HTTPS. `endpoint_url` is `https://host[:port]`.
-pub async fn register_https(
-    endpoint_url: &str,
+/// Registers over HTTPS, as the client connects.
+pub async fn register_at(
+    client: &HttpsClient,
     id_scope: &str,
     registration_id: &str,
     tokens: &dyn TokenSource,
     payload: Option<Value>,
-    tls: Arc<rustls::ClientConfig>,
 ) -> Result<RegistrationState, ProvisionError> {
-    let client = HttpsClient::from_url(endpoint_url, tls)?;
     let token = tokens.token(&audience(id_scope, registration_id), token_expiry_secs()).await?;
     let registration = format!("/{}/registrations/{}", bag::encode(id_scope), bag::encode(registration_id));
     let register = RegisterRequest { payload, tpm: None }.to_json(registration_id);

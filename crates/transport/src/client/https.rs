@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::socket::{self, OpenError};
+use super::proxy::Proxies;
+use super::socket::{self, OpenError, authority};
 use crate::limits::{HTTPS_BODY_BYTES_MAX, HTTPS_TIMEOUT};
 
 /// Calls one host.
@@ -18,6 +19,7 @@ pub struct HttpsClient {
     host: String,
     port: u16,
     tls: Arc<rustls::ClientConfig>,
+    proxies: Proxies,
 }
 
 /// Why there is no response.
@@ -43,7 +45,7 @@ pub enum HttpsError {
 impl HttpsClient {
     /// For a host and port.
     pub fn new(host: &str, port: u16, tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { host: host.to_owned(), port, tls }
+        Self { host: host.to_owned(), port, tls, proxies: Proxies::default() }
     }
 
     /// For `https://host[:port]`, a path is ignored.
@@ -58,17 +60,22 @@ impl HttpsClient {
         Ok(Self::new(host, uri.port_u16().unwrap_or(443), tls))
     }
 
+    /// The same through these, where they apply.
+    pub fn through(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
+    }
+
     /// Sends one request, whose URI is path and query only, and reads the whole answer. `Host` is filled in.
     pub async fn request(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpsError> {
         tokio::time::timeout(HTTPS_TIMEOUT, self.exchange(request)).await.map_err(|_| HttpsError::Timeout)?
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpsError> {
-        let stream = socket::open(&self.host, self.port, self.tls.clone()).await?;
+        let stream = socket::open(&self.host, self.port, self.tls.clone(), &self.proxies).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let _driver = AbortOnDropHandle::new(tokio::spawn(connection));
         let mut request = request.map(Full::new);
-        let host = self.authority();
+        let host = authority(&self.host, self.port);
         request.headers_mut().entry(header::HOST).or_insert(host);
         let (parts, mut body) = sender.send_request(request).await?.into_parts();
         let mut bytes = BytesMut::new();
@@ -81,11 +88,5 @@ impl HttpsClient {
             }
         }
         Ok(Response::from_parts(parts, bytes.freeze()))
-    }
-
-    fn authority(&self) -> HeaderValue {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let text = if self.port == 443 { host } else { format!("{host}:{}", self.port) };
-        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }

@@ -160,9 +160,8 @@ impl Admissions {
                 address,
                 asks,
                 entered: now,
-                due: now + limits.arrival_timeout,
+                due_ms: AtomicU64::new(whole_ms(limits.arrival_timeout)),
                 spoken_ms: AtomicU64::new(0),
-                has_arrived: AtomicBool::new(false),
                 is_known: AtomicBool::new(false),
                 waits: AtomicBool::new(false),
                 proved: Notify::new(),
@@ -211,10 +210,10 @@ struct Inner {
     address: IpAddr,
     asks: Arc<Ask>,
     entered: Instant,
-    due: Instant,
+    /// By when he has to say what he wants, after he entered; [`NEVER`] when he has.
+    due_ms: AtomicU64,
     /// When something was last said to him, after he entered; 0 for never.
     spoken_ms: AtomicU64,
-    has_arrived: AtomicBool,
     is_known: AtomicBool,
     /// He has said something and waits for our turn to work on it.
     waits: AtomicBool,
@@ -230,8 +229,15 @@ impl Admission {
 
     /// He has said what he wants; from now on he is not hurried.
     pub fn arrived(&self) {
-        self.inner.has_arrived.store(true, Ordering::Relaxed);
+        self.inner.due_ms.store(NEVER, Ordering::Relaxed);
         self.inner.speak();
+    }
+
+    /// He asked for a connection within his own, and has to say anew what he wants: if he had said it before, in the time of
+    /// one who enters.
+    pub(super) fn expected(&self) {
+        let due = self.inner.entered.elapsed() + self.inner.shared.limits.arrival_timeout;
+        let _ = self.inner.due_ms.compare_exchange(NEVER, whole_ms(due), Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// He has said who he is, and now waits for us: he is not asked to leave.
@@ -297,15 +303,37 @@ impl Admission {
     }
 
     async fn too_late(&self) {
-        sleep_until(self.inner.due).await;
-        if self.inner.has_arrived.load(Ordering::Relaxed) {
-            std::future::pending().await
+        loop {
+            let due_ms = self.inner.due_ms.load(Ordering::Relaxed);
+            if due_ms == NEVER {
+                std::future::pending().await
+            }
+            sleep_until(self.inner.entered + Duration::from_millis(due_ms)).await;
+            if self.inner.due_ms.load(Ordering::Relaxed) == due_ms {
+                return;
+            }
         }
+    }
+
+    /// Waits until he is asked, or has been: whoever was asked while he did one part of his coming is asked in the next.
+    async fn until_asked(&self) {
+        loop {
+            let mut asks = std::pin::pin!(self.inner.asks.asked.notified());
+            asks.as_mut().enable();
+            if self.is_asked() {
+                return;
+            }
+            asks.await;
+        }
+    }
+
+    fn is_asked(&self) -> bool {
+        self.inner.shared.places().strangers.get(&self.inner.number).is_some_and(|stranger| stranger.is_asked)
     }
 
     async fn asked_and_silent(&self) {
         loop {
-            self.inner.asks.asked.notified().await;
+            self.until_asked().await;
             let spoken = self.inner.spoken();
             let patience = if spoken == self.inner.entered { STRANGER_SILENCE_MAX } else { STRANGER_PATIENCE };
             sleep_until(spoken + patience).await;
@@ -327,8 +355,7 @@ impl Inner {
 
     fn speak(&self) {
         if !self.is_known.load(Ordering::Relaxed) {
-            let after_ms = u64::try_from(self.entered.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.spoken_ms.store(after_ms.max(1), Ordering::Relaxed);
+            self.spoken_ms.store(whole_ms(self.entered.elapsed()).max(1), Ordering::Relaxed);
         }
     }
 
@@ -353,6 +380,13 @@ impl Drop for Inner {
         drop(places);
         self.shared.changed.notify_waiters();
     }
+}
+
+/// No time of a stranger's.
+const NEVER: u64 = u64::MAX;
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(NEVER)
 }
 
 /// What shares a place: an IPv4 address, or the network of an IPv6 address, of which one machine has as many as it likes.

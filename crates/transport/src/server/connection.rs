@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use protocol::event::{Face, HubEvent};
+use protocol::web_socket::Violation;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
@@ -78,7 +79,7 @@ enum End {
     #[error("the client closed the connection without leaving")]
     Eof,
     #[error("the connection broke")]
-    Io(#[from] std::io::Error),
+    Io(#[source] std::io::Error),
     #[error("the client does not read what it is sent")]
     WriteTimeout,
     #[error("the connection is refused")]
@@ -89,6 +90,16 @@ enum End {
     Asked(CloseReason),
     #[error("the client did not say who it is: {0:?}")]
     Leave(Leave),
+}
+
+impl From<std::io::Error> for End {
+    fn from(error: std::io::Error) -> Self {
+        // What carries the protocol has rules of its own.
+        match error.downcast::<Violation>() {
+            Ok(violation) => Self::protocol(violation),
+            Err(error) => Self::Io(error),
+        }
+    }
 }
 
 impl End {

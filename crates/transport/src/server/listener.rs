@@ -15,6 +15,7 @@ use super::admission::{Admission, Admissions, ServerLimits, Watched};
 use super::connection::{ConnectionOptions, serve_connection};
 use super::gave_way::GaveWay;
 use super::handler::{HubHandler, NoProvisioning, ProvisioningHandler};
+use super::web_socket;
 use crate::limits::SHUTDOWN_TIMEOUT;
 
 /// Why a listener could not be bound.
@@ -35,6 +36,15 @@ pub struct HubServer<H, P = NoProvisioning> {
     provisioning: Arc<P>,
     limits: ServerLimits,
     gave_way: GaveWay,
+    carrier: Carrier,
+}
+
+/// What carries the protocol.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    Tls,
+    /// A WebSocket, which the one request of each connection has to ask for.
+    WebSocket,
 }
 
 impl<H: HubHandler> HubServer<H, NoProvisioning> {
@@ -48,21 +58,26 @@ impl<H: HubHandler> HubServer<H, NoProvisioning> {
         let failed = |source| BindError { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        let (tls, provisioning) = (tls.into(), Arc::new(NoProvisioning));
-        Ok(Self { listener, local_addr, tls, handler, provisioning, limits, gave_way: GaveWay::default() })
+        let (tls, provisioning, carrier) = (tls.into(), Arc::new(NoProvisioning), Carrier::Tls);
+        Ok(Self { listener, local_addr, tls, handler, provisioning, limits, gave_way: GaveWay::default(), carrier })
     }
 }
 
 impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
     /// The same with a provisioning service behind it.
     pub fn with_provisioning<Q: ProvisioningHandler>(self, provisioning: Arc<Q>) -> HubServer<H, Q> {
-        let Self { listener, local_addr, tls, handler, provisioning: _, limits, gave_way } = self;
-        HubServer { listener, local_addr, tls, handler, provisioning, limits, gave_way }
+        let Self { listener, local_addr, tls, handler, provisioning: _, limits, gave_way, carrier } = self;
+        HubServer { listener, local_addr, tls, handler, provisioning, limits, gave_way, carrier }
     }
 
     /// The same, counting there whoever has to give way.
     pub fn counting(self, gave_way: GaveWay) -> Self {
         Self { gave_way, ..self }
+    }
+
+    /// The same over WebSocket, and nothing else.
+    pub fn over_web_socket(self) -> Self {
+        Self { carrier: Carrier::WebSocket, ..self }
     }
 
     /// The address it listens on.
@@ -88,6 +103,7 @@ impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
                         tls: self.tls.clone(),
                         handler: self.handler.clone(),
                         provisioning: self.provisioning.clone(),
+                        carrier: self.carrier,
                         options: ConnectionOptions { peer, certificates: None, admission: Some(admission), shutdown },
                     };
                     tasks.spawn(arrival.serve());
@@ -126,12 +142,13 @@ struct Arrival<H, P> {
     tls: TlsAcceptor,
     handler: Arc<H>,
     provisioning: Arc<P>,
+    carrier: Carrier,
     options: ConnectionOptions,
 }
 
 impl<H: HubHandler, P: ProvisioningHandler> Arrival<H, P> {
     async fn serve(self) {
-        let Self { stream, tls, handler, provisioning, mut options } = self;
+        let Self { stream, tls, handler, provisioning, carrier, mut options } = self;
         // Boxed both: the state of a handshake is larger than that of an idle connection, and a stream that is handed on by
         // value leaves room for itself in every future it passed through.
         let accepted = Box::pin(options.in_turn(async move { tls.accept(stream).await.map(Box::new) }));
@@ -147,6 +164,10 @@ impl<H: HubHandler, P: ProvisioningHandler> Arrival<H, P> {
         };
         options.certificates = (tls.get_ref().1.peer_certificates())
             .map(|chain| Arc::new(chain.iter().map(|certificate| certificate.to_vec()).collect()));
+        if carrier == Carrier::WebSocket {
+            let Some(stream) = Box::pin(web_socket::upgrade(tls, &options)).await else { return };
+            return Box::pin(serve_connection::<HubConnection, _, _, _>(stream, handler, provisioning, options)).await;
+        }
         Box::pin(serve_connection::<HubConnection, _, _, _>(tls, handler, provisioning, options)).await;
     }
 }

@@ -8,6 +8,7 @@ mod handler;
 pub mod link;
 mod listener;
 mod slices;
+mod web_socket;
 
 pub use admission::{Admission, Admissions, Leave, ServerLimits};
 pub use connection::{ConnectionOptions, serve_connection};
@@ -18,6 +19,7 @@ pub use handler::{
 };
 pub use link::{CloseReason, DeliverError, InvokeError, MethodResponse, SessionLink, Subscriptions};
 pub use listener::{BindError, HubServer};
+pub use web_socket::{WebSockets, asks_for_web_socket, is_web_socket_path};
 
 /// What TLS listeners are configured with; made by [`crate::tls::server_config`].
 pub type TlsConfig = rustls::ServerConfig;

@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use transport::client::SharedKey;
 use transport::client::dps::{ProvisionError, register_mqtt};
+use transport::client::{SharedKey, Way};
 
 use crate::rig::{KEY, OTHER_KEY, RecordedTokens, Rig};
 
@@ -18,7 +18,8 @@ async fn register(rig: &Rig, key: &str) -> Result<dps::RegistrationState, Provis
     let tokens = RecordedTokens::new(SharedKey::new(key).with_policy(POLICY));
     let payload = Some(json!({"modelId": "dtmi:com:example:Thermostat;1"}));
     let tls = rig.authority.client();
-    let registered = register_mqtt("localhost", rig.addr.port(), ID_SCOPE, "dev1", &tokens, payload, tls).await;
+    let registered =
+        register_mqtt("localhost", rig.addr.port(), ID_SCOPE, "dev1", &tokens, payload, tls, &Way::default()).await;
     tokens.assert_lives(1);
     registered
 }

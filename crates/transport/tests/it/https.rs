@@ -6,13 +6,14 @@ use bytes::Bytes;
 use http::Request;
 use protocol::dps::POLICY;
 use testkit::authority::TestAuthority;
+use testkit::proxy::TestProxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
-use transport::client::SharedKey;
 use transport::client::dps::{ProvisionError, register_https};
 use transport::client::https::{HttpsClient, HttpsError};
+use transport::client::{Proxies, SharedKey};
 use transport::limits::{
     CONNECT_TIMEOUT, HTTPS_BODY_BYTES_MAX, HTTPS_TIMEOUT, REGISTRATION_POLLS_MAX, RETRY_AFTER_MAX,
 };
@@ -48,6 +49,22 @@ fn answer(head: &str, body: &str) -> String {
 async fn get(url: &str, authority: &TestAuthority) -> Result<http::Response<Bytes>, HttpsError> {
     let client = HttpsClient::from_url(url, authority.client())?;
     client.request(Request::get("/path?x=1").body(Bytes::new()).unwrap()).await
+}
+
+#[tokio::test]
+async fn requests_go_through_a_proxy_where_it_applies() {
+    let authority = TestAuthority::default();
+    let (url, asked) = script(&authority, vec![answer("200 OK", "a"), answer("200 OK", "b")]).await;
+    let proxy = TestProxy::start(Some("user:p@ss")).await;
+    for (no_proxy, through) in [("other.test", 1), ("localhost", 0)] {
+        let proxies = Proxies::new(&format!("http://user:p%40ss@127.0.0.1:{}", proxy.port()), no_proxy).unwrap();
+        let client = HttpsClient::from_url(&url, authority.client()).unwrap().through(proxies);
+        let before = proxy.asked().len();
+        client.request(Request::get("/path").body(Bytes::new()).unwrap()).await.unwrap();
+        assert_eq!(proxy.asked().len() - before, through, "{no_proxy}");
+    }
+    assert_eq!(asked.lock().unwrap().len(), 2);
+    assert_eq!(proxy.asked(), [url.strip_prefix("https://").unwrap()]);
 }
 
 #[tokio::test]

@@ -11,3 +11,4 @@ mod rig;
 mod telemetry;
 mod tls;
 mod twin;
+mod web_socket;

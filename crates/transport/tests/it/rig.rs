@@ -11,7 +11,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use transport::client::token::TokenFuture;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions, TokenSource};
+use transport::client::{
+    ClientEvent, HubClient, HubClientOptions, LinkState, SharedKey, Subscriptions, TokenSource, Way,
+};
 use transport::limits::TOKEN_LIFETIME;
 use transport::server::{HubServer, ServerLimits};
 
@@ -24,16 +26,27 @@ pub struct Rig {
     pub addr: SocketAddr,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
+    web_socket: bool,
 }
 
 impl Rig {
     pub async fn start() -> Self {
+        Self::start_over(false).await
+    }
+
+    /// The same over WebSocket.
+    pub async fn start_over_web_socket() -> Self {
+        Self::start_over(true).await
+    }
+
+    async fn start_over(web_socket: bool) -> Self {
         let hub = Arc::new(MemoryHub::default());
         hub.add_key(&device(), KEY);
         hub.add_key(&module(), KEY);
         let authority = TestAuthority::default();
-        let (addr, shutdown, serving) = serve(&authority, &hub, SocketAddr::from(([127, 0, 0, 1], 0))).await;
-        Self { authority, hub, addr, shutdown, serving }
+        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (addr, shutdown, serving) = serve(&authority, &hub, addr, web_socket).await;
+        Self { authority, hub, addr, shutdown, serving, web_socket }
     }
 
     /// Ends the server, which closes every connection, and waits for that.
@@ -44,7 +57,7 @@ impl Rig {
 
     /// Starts a server again, on the same port, with the same hub behind it.
     pub async fn start_server(&mut self) {
-        let (_, shutdown, serving) = serve(&self.authority, &self.hub, self.addr).await;
+        let (_, shutdown, serving) = serve(&self.authority, &self.hub, self.addr, self.web_socket).await;
         (self.shutdown, self.serving) = (shutdown, serving);
     }
 
@@ -61,6 +74,7 @@ impl Rig {
             model_id: None,
             client_type: "transport tests".to_owned(),
             tls: self.authority.client(),
+            way: Way { web_socket: self.web_socket, ..Way::default() },
             keep_alive: Duration::from_secs(60),
             subscribe: if module { Subscriptions::module() } else { Subscriptions::device() },
             reconnection: None,
@@ -77,9 +91,11 @@ async fn serve(
     authority: &TestAuthority,
     hub: &Arc<MemoryHub>,
     addr: SocketAddr,
+    web_socket: bool,
 ) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let server = HubServer::bind(addr, authority.server(), hub.clone(), ServerLimits::default()).await.unwrap();
     let server = server.with_provisioning(hub.clone());
+    let server = if web_socket { server.over_web_socket() } else { server };
     let (addr, shutdown) = (server.local_addr(), CancellationToken::new());
     let serving = tokio::spawn(server.serve(shutdown.clone()));
     (addr, shutdown, serving)

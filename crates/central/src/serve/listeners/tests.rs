@@ -4,10 +4,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use testkit::authority::TestAuthority;
+use testkit::memory_hub::MemoryHub;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use transport::limits::ARRIVAL_TIMEOUT;
+use transport::server::WebSockets;
 
 use super::*;
 
@@ -31,6 +33,20 @@ impl Answer for Slow {
     }
 }
 
+/// Takes WebSockets.
+#[derive(Clone)]
+struct Upgrading(WebSockets<MemoryHub, MemoryHub>);
+
+impl Answer for Upgrading {
+    async fn answer_one(self, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        if !asks_for_web_socket(request.headers()) {
+            return Response::new(Body::from("answered"));
+        }
+        let admission = request.extensions().get::<Admission>().cloned();
+        self.0.answer(&mut request, peer, admission).map(Body::from)
+    }
+}
+
 /// A client's end of a connection, in memory.
 struct Client {
     stream: DuplexStream,
@@ -47,9 +63,13 @@ impl Client {
     }
 
     fn connect_over(tls: Option<TlsAcceptor>, after: Duration) -> Self {
+        let asked = Arc::new(AtomicUsize::new(0));
+        Self::connect_to(Slow { after, asked: Arc::clone(&asked) }, tls, asked)
+    }
+
+    fn connect_to(answer: impl Answer, tls: Option<TlsAcceptor>, asked: Arc<AtomicUsize>) -> Self {
         let (stream, far) = duplex(64 * 1024);
-        let (asked, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
-        let answer = Slow { after, asked: Arc::clone(&asked) };
+        let stop = CancellationToken::new();
         let peer = SocketAddr::from(([192, 0, 2, 1], 1));
         let admission = Admissions::new(ServerLimits::default()).try_enter(peer.ip()).unwrap();
         let client = super::Client { peer, admission: admission.clone() };
@@ -257,5 +277,56 @@ async fn at_a_stop_requests_have_a_while_and_the_rest_ends_at_once() {
         tokio::time::sleep(MILLISECOND).await;
         client.stop.cancel();
         assert_eq!(client.ended().await.1, MILLISECOND, "nothing was asked");
+    }
+}
+
+/// A request for a WebSocket.
+const UPGRADE: &[u8] = b"GET /$iothub/websocket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n\
+    upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    sec-websocket-protocol: mqtt\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn there_are_so_many_web_sockets_and_a_place_is_given_back() {
+    let hub = Arc::new(MemoryHub::default());
+    let answer = Upgrading(WebSockets::new(Arc::clone(&hub), hub, 1, CancellationToken::new()));
+    let mut clients = [(); 2].map(|()| Client::connect_to(answer.clone(), None, Arc::default()));
+    let mut heads = Vec::new();
+    for client in &mut clients {
+        client.send(UPGRADE).await;
+        let mut head = [0; 12];
+        client.stream.read_exact(&mut head).await.unwrap();
+        heads.push(String::from_utf8(head.to_vec()).unwrap());
+    }
+    assert_eq!(heads, ["HTTP/1.1 101", "HTTP/1.1 503"]);
+    for client in clients {
+        client.ended().await;
+    }
+    let mut again = Client::connect_to(answer, None, Arc::default());
+    again.send(UPGRADE).await;
+    assert!(again.ended().await.0.starts_with("HTTP/1.1 101"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_web_socket_is_a_stranger_until_he_connects() {
+    let hub = Arc::new(MemoryHub::default());
+    // With and without a request before it, which has its own time.
+    for (requests, after, due) in [
+        (0, Duration::ZERO, ARRIVAL_TIMEOUT),
+        (0, ARRIVAL_TIMEOUT - MILLISECOND, ARRIVAL_TIMEOUT),
+        (1, ARRIVAL_TIMEOUT - MILLISECOND, 2 * ARRIVAL_TIMEOUT - MILLISECOND),
+    ] {
+        let shutdown = CancellationToken::new();
+        let answer = Upgrading(WebSockets::new(Arc::clone(&hub), Arc::clone(&hub), 1, shutdown));
+        let mut client = Client::connect_to(answer, None, Arc::default());
+        for _ in 0..requests {
+            client.send(REQUEST).await;
+        }
+        tokio::time::sleep(after).await;
+        client.send(UPGRADE).await;
+        let admission = client.admission.clone();
+        let (read, ended) = client.ended().await;
+        assert!(read.contains("HTTP/1.1 101 "), "{read}");
+        assert_eq!(ended, due, "{requests} {after:?}");
+        assert!(!admission.is_known());
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use storage::log::Clock;
 use storage::testing::FaultyFiles;
 use tokio_util::sync::CancellationToken;
-use transport::client::Reconnection;
+use transport::client::{Reconnection, Way};
 use transport::server::link::DetachedLink;
 use transport::server::{SessionLink, Subscriptions};
 use transport::tls::client_config;
@@ -81,6 +81,7 @@ impl Alone {
             upstream_host: "127.0.0.1".into(),
             upstream_port: above.local_addr().unwrap().port(),
             tls: client_config(None).unwrap(),
+            way: Way::default(),
             reconnection: Reconnection::default(),
             scope,
             dir: dir.path().join("hub"),

@@ -17,7 +17,9 @@ use testkit::complaints::Complaints;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use transport::client::{ClientEvent, HubClient, HubClientOptions, LinkState, Reconnection, SharedKey, Subscriptions};
+use transport::client::{
+    ClientEvent, HubClient, HubClientOptions, LinkState, Reconnection, SharedKey, Subscriptions, Way,
+};
 use transport::server::{
     Accepted, ConnectRequest, Credential, HubError, HubHandler, HubServer, InvokeError, MethodResponse, Refusal,
     ServerLimits, SessionLink, TelemetryBatch,
@@ -317,6 +319,7 @@ impl Site {
             upstream_host: "127.0.0.1".into(),
             upstream_port: self.upstream_address.port(),
             tls: self.client_tls(),
+            way: Way::default(),
             reconnection: Reconnection::default(),
             scope: Arc::clone(&self.scope) as _,
             dir: self.dir.path().join("hub"),
@@ -412,6 +415,7 @@ impl Site {
             model_id: None,
             client_type: "test".to_owned(),
             tls: self.client_tls(),
+            way: Way::default(),
             keep_alive: Duration::from_secs(60),
             subscribe,
             reconnection: None,

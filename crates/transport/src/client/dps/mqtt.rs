@@ -10,12 +10,10 @@ use protocol::hub::username::DpsUserName;
 use protocol::mqtt::{DeviceConnection, DeviceOptions};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::client::TlsStream;
 
 use super::{Answer, Next, ProvisionError, token_expiry_secs};
-use crate::client::socket;
+use crate::client::socket::{self, Socket, Way};
 use crate::client::token::TokenSource;
 use crate::limits::{DRAIN_TIMEOUT, REGISTRATION_POLLS_MAX, REQUEST_TIMEOUT};
 use crate::stream::{Moved, Outgoing, exchange, now};
@@ -30,12 +28,13 @@ pub async fn register_mqtt(
     tokens: &dyn TokenSource,
     payload: Option<Value>,
     tls: Arc<rustls::ClientConfig>,
+    way: &Way,
 ) -> Result<RegistrationState, ProvisionError> {
     let token = tokens.token(&audience(id_scope, registration_id), token_expiry_secs()).await?;
     let user = DpsUserName { id_scope: id_scope.to_owned(), registration_id: registration_id.to_owned() };
     let mut options = DeviceOptions::dps(&user);
     options.password = Some(token);
-    let stream = socket::open(host, port, tls).await?;
+    let stream = socket::open_mqtt(host, port, tls, way).await?;
     let connection = DeviceConnection::new(now(), options)?;
     let mut exchange = MqttExchange { stream, connection, input: BytesMut::new(), output: Outgoing::default() };
     let register = RegisterRequest { payload, tpm: None }.to_json(registration_id);
@@ -45,7 +44,7 @@ pub async fn register_mqtt(
 }
 
 struct MqttExchange {
-    stream: TlsStream<TcpStream>,
+    stream: Socket,
     connection: DeviceConnection,
     input: BytesMut,
     output: Outgoing,

@@ -1,7 +1,7 @@
 //! A hub client that keeps itself connected.
 //!
 //! ```text
-//! HubClient --sends, requests--> task --TLS--> hub
+//! HubClient --sends, requests--> task --TLS or WebSocket--> hub
 //!   owner   <------events------- (session.rs: one connection; run.rs: connect, wait, connect again)
 //! ```
 //!
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::{RequestError, SendError};
 use super::event::{ClientEvent, LinkState};
 use super::reconnection::Reconnection;
+use super::socket::Way;
 use super::token::TokenSource;
 use crate::limits::{
     CLIENT_EVENTS_MAX, CLIENT_REQUESTS_MAX, CLIENT_SEND_MESSAGES_MAX, CLIENT_SENDS_MAX, REQUEST_TIMEOUT,
@@ -35,7 +36,7 @@ use crate::limits::{
 pub struct HubClientOptions {
     /// Host to connect to, also the name the certificate is checked for: the hub, or a gateway.
     pub host: String,
-    /// Its port, 8883 by custom.
+    /// Its port, by custom 8883, and 443 for WebSocket.
     pub port: u16,
     /// The hub's name, in user name and token audience.
     pub hub_host: String,
@@ -53,6 +54,8 @@ pub struct HubClientOptions {
     pub client_type: String,
     /// TLS configuration, from [`crate::tls::client_config`].
     pub tls: Arc<rustls::ClientConfig>,
+    /// Directly or through a proxy, over TLS or WebSocket.
+    pub way: Way,
     /// Keep-alive granted to the hub; a ping goes out after half of it without traffic.
     pub keep_alive: Duration,
     /// What to ask the hub for.

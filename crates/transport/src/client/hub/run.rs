@@ -23,7 +23,7 @@ use crate::client::backoff::{Backoff, random};
 use crate::client::error::RequestError;
 use crate::client::event::{ClientEvent, LinkState};
 use crate::client::reconnection::Member;
-use crate::client::socket::{self, OpenError};
+use crate::client::socket::{self, OpenError, Socket};
 use crate::client::token::TokenError;
 use crate::limits::{CLIENT_WINDOW, TOKEN_LIFETIME, TOKEN_RENEWAL_MARGIN};
 use crate::stream::now;
@@ -179,7 +179,7 @@ impl Request {
     }
 }
 
-type Opened = (tokio_rustls::client::TlsStream<tokio::net::TcpStream>, DeviceConnection);
+type Opened = (Socket, DeviceConnection);
 
 async fn open(options: &HubClientOptions, expiry_secs: u64) -> Result<Opened, End> {
     let audience = match &options.token_audience {
@@ -187,7 +187,7 @@ async fn open(options: &HubClientOptions, expiry_secs: u64) -> Result<Opened, En
         None => sas::audience(&options.hub_host, &options.identity),
     };
     let token = options.tokens.token(&audience, expiry_secs).await?;
-    let stream = socket::open(&options.host, options.port, options.tls.clone()).await?;
+    let stream = socket::open_mqtt(&options.host, options.port, options.tls.clone(), &options.way).await?;
     let user = HubUserName {
         hub_host: options.hub_host.clone(),
         identity: options.identity.clone(),

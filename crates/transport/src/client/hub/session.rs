@@ -12,15 +12,14 @@ use model::message::Message;
 use protocol::event::{DeviceEvent, Receipt};
 use protocol::mqtt::{DeviceConnection, PublishError};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::client::TlsStream;
 
 use super::run::{Client, End};
 use super::{Request, SendCall};
 use crate::client::error::{RequestError, SendError};
 use crate::client::event::{ClientEvent, InputMessage, LinkState, MethodCall, Reply};
+use crate::client::socket::Socket;
 use crate::limits::{CLIENT_EVENTS_MAX, CLIENT_REQUESTS_MAX, DRAIN_TIMEOUT, WRITE_BYTES_SOFT_MAX, WRITE_TIMEOUT};
 use crate::stream::{Moved, Outgoing, exchange, now};
 
@@ -48,7 +47,7 @@ enum Happened {
 
 pub(super) struct Session<'a> {
     client: &'a mut Client,
-    stream: TlsStream<TcpStream>,
+    stream: Socket,
     connection: DeviceConnection,
     input: BytesMut,
     output: Outgoing,
@@ -71,12 +70,7 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(
-        stream: TlsStream<TcpStream>,
-        connection: DeviceConnection,
-        client: &'a mut Client,
-        renew_at: Instant,
-    ) -> Self {
+    pub(super) fn new(stream: Socket, connection: DeviceConnection, client: &'a mut Client, renew_at: Instant) -> Self {
         let (replies_sender, replies) = mpsc::channel(CLIENT_EVENTS_MAX);
         Self {
             client,

@@ -134,6 +134,30 @@ async fn a_stranger_says_in_time_what_he_wants() {
     assert!(!in_time.is_finished());
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_begins_anew_has_his_time_anew() {
+    let admissions = admissions(10, 10);
+    let start = Instant::now();
+    let (first, later) = (admissions.try_enter(address(1)).unwrap(), admissions.try_enter(address(1)).unwrap());
+    // He has said nothing that could be answered: his time goes on.
+    first.expected();
+    later.arrived();
+    tokio::time::sleep(ARRIVAL_TIMEOUT / 2).await;
+    later.expected();
+    assert_eq!((first.must_leave().await, start.elapsed()), (Leave::TooLate, ARRIVAL_TIMEOUT));
+    assert_eq!((later.must_leave().await, start.elapsed()), (Leave::TooLate, ARRIVAL_TIMEOUT * 3 / 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_asked_in_one_part_of_his_coming_leaves_in_the_next() {
+    let admissions = admissions(10, 1);
+    let stranger = admissions.try_enter(address(1)).unwrap();
+    assert!(admissions.try_enter(address(2)).is_none());
+    let start = Instant::now();
+    assert!(tokio::time::timeout(MILLISECOND, stranger.must_leave()).await.is_err(), "he has a moment");
+    assert_eq!((stranger.must_leave().await, start.elapsed()), (Leave::NoRoom, STRANGER_SILENCE_MAX));
+}
+
 #[test]
 fn a_network_shares_a_place() {
     let of = |text: &str| network(text.parse().unwrap());

@@ -251,7 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
                     return broken.map_or(Ok(result), Err);
                 }
                 written = self.wire.write_some(), if open && self.wire.has_output() => {
-                    broken = written.err().map(End::Io);
+                    broken = written.err().map(End::from);
                 }
                 command = self.far.next(), if commands && open && self.wire.output_len() < WRITE_BYTES_SOFT_MAX => {
                     self.take_commands(command);

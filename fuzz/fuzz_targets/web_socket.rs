@@ -1,0 +1,4 @@
+//! `web_socket` for cargo-fuzz; the target itself is in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::web_socket::run(bytes));
