@@ -62,7 +62,9 @@ class Program:
     def __init__(self, name: str, arguments: list[str], log: pathlib.Path, env: dict | None = None):
         self.command = [str(PROGRAMS / name), *arguments]
         self.log = log
-        self.env = {**os.environ, **(env or {})}
+        # What is set for the machine is for its way to the internet, not for that of the programs to each other.
+        inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        self.env = {**inherited, **(env or {})}
         self.process = None
         self.looked_through.setdefault(log, 0)
 
@@ -154,6 +156,7 @@ class Edge(Program):
         device_id: str = "gateway-1",
         processes: dict[str, list[str]] | None = None,
         registration: dict | None = None,
+        agent_env: dict[str, str] | None = None,
     ):
         """`registration` has `idScope` and `symmetricKey`; without it Central, which must be running, is asked for both."""
         registration = registration or self.registration_of(central, device_id)
@@ -180,6 +183,7 @@ class Edge(Program):
         ]
         for image, (program, *arguments) in (processes or {}).items():
             lines.append(f"{json.dumps(image)} = {{ program = {json.dumps(program)}, args = {json.dumps(arguments)} }}")
+        lines += ["[agent.env]", *(f"{name} = {json.dumps(value)}" for name, value in (agent_env or {}).items())]
         self.config.write_text("\n".join(lines) + "\n")
         super().__init__("tidegate-edge", ["run", "--config", str(self.config)], folder / f"{device_id}.log")
 

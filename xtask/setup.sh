@@ -13,7 +13,7 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 
 # --- system packages -------------------------------------------------------------------------------------------------
 packages=(ca-certificates curl gcc libc6-dev make python3 python3-venv)
-if [ "$purpose" = test ]; then packages+=(chromium fonts-dejavu-core iproute2 postgresql-15 procps util-linux); fi
+if [ "$purpose" = test ]; then packages+=(chromium fonts-dejavu-core iproute2 postgresql-15 procps tinyproxy-bin util-linux); fi
 if [ "$purpose" = bench ]; then packages+=(mosquitto openssl procps); fi
 missing=()
 for package in "${packages[@]}"; do

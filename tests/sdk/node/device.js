@@ -2,13 +2,15 @@
 const { readFileSync } = require('fs')
 const { createHmac } = require('crypto')
 const { MqttBase } = require('azure-iot-mqtt-base')
-const { Mqtt: ProvMqtt } = require('azure-iot-provisioning-device-mqtt')
+const provisioning = require('azure-iot-provisioning-device-mqtt')
 const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device')
 const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key')
 const { Client, Message } = require('azure-iot-device')
-const { Mqtt } = require('azure-iot-device-mqtt')
+const device = require('azure-iot-device-mqtt')
 
 const { DPS_HOST, ID_SCOPE, REG_ID, GROUP_KEY, CA_FILE, MODEL_ID } = process.env
+// `Mqtt`, or `MqttWs` over WebSocket.
+const TRANSPORT = process.env.TRANSPORT || 'Mqtt'
 const ca = readFileSync(CA_FILE, 'utf8')
 const key = createHmac('sha256', Buffer.from(GROUP_KEY, 'base64')).update(REG_ID, 'utf8').digest('base64')
 const tell = (event, value) => console.log(JSON.stringify({ event, value }))
@@ -16,12 +18,12 @@ const tell = (event, value) => console.log(JSON.stringify({ event, value }))
 async function main() {
   const base = new MqttBase()
   base.setOptions({ ca })
-  const dps = ProvisioningDeviceClient.create(DPS_HOST, ID_SCOPE, new ProvMqtt(base), new SymmetricKeySecurityClient(REG_ID, key))
+  const dps = ProvisioningDeviceClient.create(DPS_HOST, ID_SCOPE, new provisioning[TRANSPORT](base), new SymmetricKeySecurityClient(REG_ID, key))
   dps.setProvisioningPayload({ modelId: MODEL_ID })
   const state = await dps.register()
   tell('assigned', state.assignedHub)
 
-  const hub = Client.fromConnectionString(`HostName=${state.assignedHub};DeviceId=${state.deviceId};SharedAccessKey=${key}`, Mqtt)
+  const hub = Client.fromConnectionString(`HostName=${state.assignedHub};DeviceId=${state.deviceId};SharedAccessKey=${key}`, device[TRANSPORT])
   await hub.setOptions({ ca, modelId: MODEL_ID })
   await hub.open()
   hub.onDeviceMethod('greet', (request, response) => response.send(200, { hello: request.payload }))

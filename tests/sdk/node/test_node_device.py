@@ -13,7 +13,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 class NodeDevice:
-    def __init__(self, central, device_id: str, group_key: str):
+    def __init__(self, central, device_id: str, group_key: str, transport: str = "Mqtt"):
         env = {
             **os.environ,
             "DPS_HOST": central.HOST,
@@ -21,6 +21,7 @@ class NodeDevice:
             "REG_ID": device_id,
             "GROUP_KEY": group_key,
             "CA_FILE": str(central.data / "ca.pem"),
+            "TRANSPORT": transport,
             "MODEL_ID": "dtmi:com:example:Thermostat;1",
         }
         self.process = subprocess.Popen(
@@ -41,9 +42,10 @@ class NodeDevice:
         self.process.wait(20)
 
 
-@pytest.fixture
-def device(shared_central):
-    device = NodeDevice(shared_central, "node-1", shared_central.group_key())
+@pytest.fixture(params=["Mqtt", "MqttWs"])
+def device(shared_central, request):
+    device = NodeDevice(shared_central, f"node-{request.param.lower()}", shared_central.group_key(), request.param)
+    device.id = f"node-{request.param.lower()}"
     yield device
     device.process.kill()
 
@@ -52,16 +54,16 @@ def test_whole_scenario(shared_central, device):
     central = shared_central
     assert device.expect("assigned") == central.HOST
     device.expect("ready")
-    found = wait_until(lambda: (m := central.messages("node-1")) and len(m) == 10 and m, "10 messages")
+    found = wait_until(lambda: (m := central.messages(device.id)) and len(m) == 10 and m, "10 messages")
     assert sorted(message["body"]["number"] for message in found) == list(range(10))
     assert found[0]["properties"]["colour"] == "light blue"
 
-    result = central.call("POST", "/api/devices/node-1/commands/greet", {"request": "you", "connectionTimeout": 10}, 201)
+    result = central.call("POST", f"/api/devices/{device.id}/commands/greet", {"request": "you", "connectionTimeout": 10}, 201)
     assert (result["responseCode"], result["response"]) == (200, {"hello": "you"})
 
-    central.call("PATCH", "/api/devices/node-1/properties?unmodeled=true", {"target": 5}, 202)
+    central.call("PATCH", f"/api/devices/{device.id}/properties?unmodeled=true", {"target": 5}, 202)
     assert device.expect("acknowledged") == 5
-    twin = central.call("GET", "/api/ext/v1/devices/node-1/twin", version=None)
+    twin = central.call("GET", f"/api/ext/v1/devices/{device.id}/twin", version=None)
     assert twin["properties"]["reported"]["firmware"] == "node"
     device.close()
     assert device.process.returncode == 0

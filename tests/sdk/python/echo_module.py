@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import sys
 
 from azure.iot.device import Message, MethodResponse
 from azure.iot.device.aio import IoTHubModuleClient
 
 
 async def main():
-    client = IoTHubModuleClient.create_from_edge_environment()
+    client = IoTHubModuleClient.create_from_edge_environment(websockets="websockets" in sys.argv)
 
     async def on_method(request):
         await client.send_method_response(
