@@ -6,7 +6,10 @@ use central::limits::*;
 use hub::limits::*;
 use model::limits::{TWIN_SECTION_BYTES_MAX, TWIN_TAGS_BYTES_MAX};
 use model::message::MESSAGE_BYTES_MAX;
-use protocol::limits::{CONNECT_BYTES_MAX, METHOD_PAYLOAD_BYTES_MAX, PACKET_BYTES_MAX, REGISTER_BYTES_MAX};
+use protocol::limits::{
+    CLIENT_CHAIN_BYTES_MAX, CLIENT_CHAIN_CERTIFICATES_MAX, CLIENT_CHAIN_SIGNATURES_MAX, CONNECT_BYTES_MAX,
+    METHOD_PAYLOAD_BYTES_MAX, PACKET_BYTES_MAX, REGISTER_BYTES_MAX,
+};
 use testkit::limits_page::{size, table};
 use transport::limits::*;
 
@@ -41,6 +44,13 @@ fn strangers() {
                 "time to say who he is",
                 times,
                 "TLS handshake and CONNECT, over WebSocket too, or the head of a request".into(),
+            ),
+            (
+                "a client's certificates",
+                size(CLIENT_CHAIN_BYTES_MAX),
+                format!(
+                    "{CLIENT_CHAIN_CERTIFICATES_MAX} of them; {CLIENT_CHAIN_SIGNATURES_MAX} signatures are checked"
+                ),
             ),
             ("memory, an MQTT connection", size(mqtt), "one read, and a CONNECT".into()),
             (

@@ -430,7 +430,7 @@ async fn listen(
     };
     let limits = ServerLimits { connections_max: mqtts_max, ..ServerLimits::default() };
     let gateway = Arc::new(gateway(core, config));
-    let mqtts = HubServer::bind(config.listen.mqtts, Arc::clone(&tls), Arc::clone(&gateway), limits).await;
+    let mqtts = HubServer::bind(config.listen.mqtts, tls, Arc::clone(&gateway), limits).await;
     let mqtts = mqtts.map_err(|error| listeners::cannot_listen("--mqtts", config.listen.mqtts, &error))?;
     let mqtts = mqtts.with_provisioning(Arc::clone(&gateway)).counting(core.listeners.mqtts.clone());
 
@@ -448,11 +448,11 @@ async fn listen(
     let (handler, provisioning) = (Arc::clone(&gateway), Arc::clone(&gateway));
     let web_sockets = WebSockets::new(handler, provisioning, connections.web_sockets(), shutdown.clone());
     let front = front(core, https_address, gateway, web_sockets.clone());
-    let tls = listeners::with_http_protocols(&tls);
+    let https_tls = listeners::HttpsTls::new(identity);
     let watched = |name, task: Task| core.supervisor.spawn(serving, name, shutdown.clone(), task);
     let places = |gave_way: &GaveWay| listeners::Places { connections_max: https_max, gave_way: gave_way.clone() };
     let places_https = places(&core.listeners.https);
-    let https = listeners::serve(https, Some(tls), front.clone(), places_https, shutdown.clone());
+    let https = listeners::serve(https, Some(https_tls), front.clone(), places_https, shutdown.clone());
     watched("HTTPS listener", Box::pin(https));
     if let Some(http) = http {
         let places = places(&core.listeners.http);

@@ -54,6 +54,15 @@ pub const TOKEN_GRACE: Duration = Duration::from_secs(10 * 60);
 /// Ids in an `auth-chain`: the target, its device, and the gateways between it and this hub (five levels are documented).
 pub const AUTH_CHAIN_LENGTH_MAX: usize = 8;
 
+/// Certificates of a client's chain that are taken in, the leaf among them: a root, and three between.
+pub const CLIENT_CHAIN_CERTIFICATES_MAX: usize = 5;
+
+/// Bytes of a client's chain that are taken in: RSA with 4096 bits and long names make 2 KiB a certificate.
+pub const CLIENT_CHAIN_BYTES_MAX: usize = 16 * 1024;
+
+/// Signatures that are checked for one chain: many certificates may have the same name.
+pub const CLIENT_CHAIN_SIGNATURES_MAX: usize = 16;
+
 /// Device role: how long the hub may take to answer CONNECT and SUBSCRIBE.
 pub const CONNACK_TIMEOUT: Duration = Duration::from_secs(60);
 

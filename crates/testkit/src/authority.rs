@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use transport::tls::authority::{Certified, create_ca, issue_server};
-use transport::tls::{client_config, server_config};
+use transport::tls::{ServerIdentity, SwappableIdentity, client_config, server_config};
 
 const VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -27,9 +27,18 @@ impl TestAuthority {
 
     /// A listener's configuration for these names.
     pub fn server_named(&self, names: &[&str]) -> Arc<rustls::ServerConfig> {
+        server_config(self.identity_named(names))
+    }
+
+    /// A listener's identity for `localhost`, `127.0.0.1` and `::1`, which can be replaced.
+    pub fn identity(&self) -> Arc<SwappableIdentity> {
+        SwappableIdentity::new(self.identity_named(&["localhost", "127.0.0.1", "::1"]))
+    }
+
+    fn identity_named(&self, names: &[&str]) -> ServerIdentity {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let certified = issue_server(&self.ca, &names, VALIDITY).expect("test names can be certified");
-        server_config(certified.server_identity().expect("what was just issued fits together"))
+        certified.server_identity().expect("what was just issued fits together")
     }
 
     /// A client's configuration that trusts this root.

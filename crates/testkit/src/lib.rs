@@ -12,6 +12,7 @@
 //! | [`proxy`] | a proxy of HTTP, with credentials or without |
 //! | [`memory_hub`] | a hub that keeps everything in memory, for tests of clients |
 pub mod authority;
+pub mod certificates;
 pub mod clock;
 pub mod complaints;
 pub mod limits_page;

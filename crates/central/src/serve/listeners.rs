@@ -14,14 +14,19 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use protocol::auth::certificate::ClientCertificate;
+use rustls::ServerConfig;
+use rustls::server::{Acceptor, ClientHello};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::server::gave_way::Reason;
 use transport::server::{Admission, Admissions, GaveWay, ServerLimits, asks_for_web_socket};
+use transport::tls::{SwappableIdentity, client_certificate, for_browsers_too, server_config_swappable};
 
 use super::ServeError;
 use crate::front::Front;
@@ -77,12 +82,45 @@ pub(super) fn reachable(address: SocketAddr) -> String {
     SocketAddr::new(ip, address.port()).to_string()
 }
 
-/// The same certificates, offering HTTP/2 and HTTP/1.1.
-pub(super) fn with_http_protocols(tls: &rustls::ServerConfig) -> Arc<rustls::ServerConfig> {
-    let mut tls = tls.clone();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Arc::new(tls)
+/// How TLS is spoken with browsers and with machines, who come to the same port.
+///
+/// Machines are asked for a certificate. A browser that holds some would then show its user a choice, at every visit: whoever
+/// may be one is asked in a way that fits no certificate. Browsers offer HTTP/2 wherever they fetch pages and data; clients of
+/// the hub and of the provisioning service do not, and to those that do and were given a certificate to send (curl) it makes no
+/// difference.
+#[derive(Clone)]
+pub(super) struct HttpsTls {
+    machines: Arc<ServerConfig>,
+    browsers: Arc<ServerConfig>,
 }
+
+impl HttpsTls {
+    /// With one identity, offering HTTP/2 and HTTP/1.1.
+    pub(super) fn new(identity: &Arc<SwappableIdentity>) -> Self {
+        let with_protocols = |tls: Arc<ServerConfig>| {
+            let mut tls = Arc::unwrap_or_clone(tls);
+            tls.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
+            Arc::new(tls)
+        };
+        Self {
+            machines: with_protocols(server_config_swappable(Arc::clone(identity))),
+            browsers: with_protocols(for_browsers_too(Arc::clone(identity))),
+        }
+    }
+
+    fn config_for(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let may_be_browser = hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == HTTP2));
+        Arc::clone(if may_be_browser { &self.browsers } else { &self.machines })
+    }
+
+    async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> std::io::Result<TlsStream<S>> {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let config = self.config_for(&hello.client_hello());
+        hello.into_stream(config).await
+    }
+}
+
+const HTTP2: &[u8] = b"h2";
 
 /// What answers requests, each with the address it came from.
 pub(super) trait Answer: Clone + Send + Sync + 'static {
@@ -106,12 +144,11 @@ pub(super) struct Places {
 /// Serves until the token is cancelled; open requests then get a few seconds.
 pub(super) async fn serve(
     listener: TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<HttpsTls>,
     answer: impl Answer,
     Places { connections_max, gave_way }: Places,
     shutdown: CancellationToken,
 ) {
-    let acceptor = tls.map(TlsAcceptor::from);
     let limits = ServerLimits { connections_max, strangers_max: HTTP_STRANGERS_MAX, ..ServerLimits::default() };
     let admissions = Admissions::counting(limits, gave_way.clone());
     let connections = TaskTracker::new();
@@ -130,8 +167,8 @@ pub(super) async fn serve(
         // Answers are small and awaited: do not hold them back.
         let _ = stream.set_nodelay(true);
         let Some(admission) = shutdown.run_until_cancelled(admissions.enter(peer.ip())).await else { break };
-        let client = Client { peer, admission };
-        connections.spawn(connection(stream, client, acceptor.clone(), answer.clone(), shutdown.clone()));
+        let client = Client { peer, admission, certificate: None };
+        connections.spawn(connection(stream, client, tls.clone(), answer.clone(), shutdown.clone()));
     }
     drop(listener);
     connections.close();
@@ -144,20 +181,23 @@ pub(super) async fn serve(
 struct Client {
     peer: SocketAddr,
     admission: Admission,
+    /// The certificate it has shown.
+    certificate: Option<Arc<ClientCertificate>>,
 }
 
 async fn connection<S>(
     stream: S,
     client: Client,
-    acceptor: Option<TlsAcceptor>,
+    tls: Option<HttpsTls>,
     answer: impl Answer,
     shutdown: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (stream, peer) = (client.admission.watch(stream), client.peer);
-    let Some(acceptor) = acceptor else { return exchange(stream, client, answer, shutdown).await };
-    let handshake = client.admission.in_turn(acceptor.accept(stream));
+    let Some(tls) = tls else { return exchange(stream, client, answer, shutdown).await };
+    // Boxed: the state of a handshake is larger than that of an open connection.
+    let handshake = Box::pin(client.admission.in_turn(tls.accept(stream)));
     let accepted = tokio::select! {
         biased;
         accepted = handshake => accepted,
@@ -165,7 +205,10 @@ async fn connection<S>(
         why = client.admission.must_leave() => return tracing::debug!(%peer, ?why, "TLS handshake not finished"),
     };
     match accepted {
-        Ok(stream) => exchange(stream, client, answer, shutdown).await,
+        Ok(stream) => {
+            let client = Client { certificate: client_certificate(stream.get_ref().1), ..client };
+            exchange(stream, client, answer, shutdown).await;
+        }
         Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
     }
 }
@@ -218,7 +261,7 @@ async fn exchange<S>(stream: S, client: Client, answer: impl Answer, shutdown: C
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Client { peer, admission } = client;
+    let Client { peer, admission, certificate } = client;
     let turns = Turns::default();
     let mut builder = auto::Builder::new(TokioExecutor::new());
     let mut http1 = builder.http1();
@@ -237,6 +280,9 @@ where
             admission.arrived();
         }
         request.extensions_mut().insert(admission.clone());
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(Arc::clone(certificate));
+        }
         let (answer, admission, turns) = (answer.clone(), admission.clone(), turns.clone());
         async move {
             Ok::<_, Infallible>(match turns.take(&admission).await {

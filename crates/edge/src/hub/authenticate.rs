@@ -4,6 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use model::identity::Identity;
+use protocol::auth::certificate::Thumbprint;
 use protocol::auth::judge::{self, Authentication, Case, Claim, Denied, DeviceFacts, Facts};
 use protocol::auth::sas::SasToken;
 use transport::server::{ConnectRequest, Refusal};
@@ -68,7 +69,7 @@ impl EdgeHub {
         Facts { devices: devices.collect(), modules: modules.collect(), policy: None }
     }
 
-    fn device_facts(&self, id: &str, token: &SasToken) -> Option<DeviceFacts> {
+    fn device_facts(&self, id: &str, token: Option<&SasToken>) -> Option<DeviceFacts> {
         if id == self.options.device.device_id {
             let authentication = self.own(KeyOf::Device, token);
             return Some(DeviceFacts { enabled: true, is_edge: true, parent: None, authentication });
@@ -78,7 +79,7 @@ impl EdgeHub {
         Some(DeviceFacts { enabled, is_edge: false, parent: None, authentication })
     }
 
-    fn module_authentication(&self, identity: &Identity, token: &SasToken) -> Option<Authentication> {
+    fn module_authentication(&self, identity: &Identity, token: Option<&SasToken>) -> Option<Authentication> {
         match identity.module_id().filter(|_| self.is_own_module(identity)) {
             Some(module) => Some(self.own(KeyOf::Module(module), token)),
             None => self.scope.get(identity).map(authentication),
@@ -86,11 +87,15 @@ impl EdgeHub {
     }
 
     /// Our own keys stay with the signer.
-    fn own(&self, key: KeyOf<'_>, token: &SasToken) -> Authentication {
-        Authentication::Held { genuine: self.options.signer.verifies(key, token) }
+    fn own(&self, key: KeyOf<'_>, token: Option<&SasToken>) -> Authentication {
+        Authentication::Held { genuine: token.is_some_and(|token| self.options.signer.verifies(key, token)) }
     }
 }
 
 fn authentication(scoped: ScopedIdentity) -> Authentication {
+    if !scoped.thumbprints.is_empty() {
+        let known = scoped.thumbprints.iter().filter_map(|text| Thumbprint::parse(text));
+        return Authentication::Thumbprints(known.collect());
+    }
     if scoped.keys.is_empty() { Authentication::None } else { Authentication::Sas(scoped.keys) }
 }

@@ -34,6 +34,9 @@ use crate::state::{self, State, StateError, StateKind};
 pub(super) struct ScopedIdentity {
     /// Base64 keys, primary first; empty where the identity proves itself otherwise.
     pub(super) keys: Vec<String>,
+    /// Thumbprints of its certificates, hex digits; empty where it has none of its own. Absent in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) thumbprints: Vec<String>,
     /// Whether it may connect.
     pub(super) enabled: bool,
 }
@@ -278,23 +281,36 @@ fn read_identities(answer: &Value) -> Result<BTreeMap<String, ScopedIdentity>, H
     for device in list("devices")? {
         if let Some(id) = device.get("deviceId").and_then(Value::as_str) {
             let enabled = device.get("status").and_then(Value::as_str) != Some("disabled");
-            identities.insert(id.to_owned(), ScopedIdentity { keys: keys_of(&device), enabled });
+            identities.insert(id.to_owned(), scoped(&device, enabled));
         }
     }
     for module in list("modules")? {
         let id = |name: &str| module.get(name).and_then(Value::as_str).map(str::to_owned);
         if let (Some(device), Some(id)) = (id("deviceId"), id("moduleId")) {
             let enabled = identities.get(&device).is_none_or(|device| device.enabled);
-            identities.insert(format!("{device}/{id}"), ScopedIdentity { keys: keys_of(&module), enabled });
+            identities.insert(format!("{device}/{id}"), scoped(&module, enabled));
         }
     }
     Ok(identities)
 }
 
-fn keys_of(identity: &Value) -> Vec<String> {
-    let keys = identity.pointer("/authentication/symmetricKey");
-    let key = |name: &str| keys?.get(name)?.as_str().filter(|key| !key.is_empty()).map(str::to_owned);
-    ["primaryKey", "secondaryKey"].into_iter().filter_map(key).collect()
+/// An identity with what it proves itself with: the kind that is named, and no other that may be there.
+fn scoped(identity: &Value, enabled: bool) -> ScopedIdentity {
+    let texts = |place: &str, names: [&str; 2]| {
+        let both = identity.pointer(place);
+        let text = |name: &str| both?.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        names.into_iter().filter_map(text).collect()
+    };
+    let is_self_signed = identity
+        .pointer("/authentication/type")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("selfSigned"));
+    if is_self_signed {
+        let thumbprints = texts("/authentication/x509Thumbprint", ["primaryThumbprint", "secondaryThumbprint"]);
+        return ScopedIdentity { keys: Vec::new(), thumbprints, enabled };
+    }
+    let keys = texts("/authentication/symmetricKey", ["primaryKey", "secondaryKey"]);
+    ScopedIdentity { keys, thumbprints: Vec::new(), enabled }
 }
 
 #[cfg(test)]

@@ -18,21 +18,32 @@
 //! The signature comes first: [`Denied::Disabled`] and [`Denied::ChainBroken`] are said to whoever holds a key, and every other
 //! denial is answered alike.
 //!
+//! A certificate speaks for the identity it is of and for nobody else:
+//!
+//! | The identity proves itself with | The certificate is believed when |
+//! | --- | --- |
+//! | thumbprints | it is one of them |
+//! | authorities | its chain leads to one of them, and its common name is `d`, or `d/m` of a module |
+//! | anything else | never |
+//!
+//! A token does not let in who proves itself with certificates, and a certificate not who proves itself with tokens. With a
+//! certificate goes a session at the second at which anything on its way to the authority ends: there is no grace, as there is
+//! nobody who would bring another one in time.
+//!
 //! `{host}` is any name the claim is told to accept; ids and host compare without case, since one client lower-cases the
 //! whole resource. A chain of one element speaks for itself and is judged as if there were none. An expired token is past
 //! its `se` by more than [`CLOCK_SKEW`](crate::limits::CLOCK_SKEW); a session ends
 //! [`TOKEN_GRACE`](crate::limits::TOKEN_GRACE) after `se`.
 //!
-//! Certificates fit in as a further [`Credential`] with what the caller read off the chain (leaf thumbprints, common name,
-//! validity, the registered authority it leads to) and further kinds of [`Authentication`] to hold against it. A device of
-//! one kind then cannot get in with another, because `decide` pairs the two. A device attested by TPM needs nothing here:
-//! at the hub it signs with a key like any other.
+//! A device attested by TPM needs nothing here: at the hub it signs with a key like any other.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use model::identity::Identity;
 use model::manifest::EDGE_HUB;
 
+use super::certificate::{Authority, ClientCertificate, OutOfTime, Thumbprint, Untrusted};
 use super::sas::{self, ParseTokenError, SasToken};
 use crate::limits::{AUTH_CHAIN_LENGTH_MAX, TOKEN_GRACE};
 
@@ -41,7 +52,9 @@ use crate::limits::{AUTH_CHAIN_LENGTH_MAX, TOKEN_GRACE};
 pub enum Credential<'a> {
     /// A shared access signature, as it came.
     Sas(&'a str),
-    /// Nothing that is judged here.
+    /// A certificate, of which TLS has proved that the client holds the key.
+    Certificate(&'a ClientCertificate),
+    /// Nothing.
     None,
 }
 
@@ -70,6 +83,10 @@ pub enum Authentication {
         /// Whether one of its keys signed the token.
         genuine: bool,
     },
+    /// With one of these certificates.
+    Thumbprints(Vec<Thumbprint>),
+    /// With a certificate in its own name that leads to one of these authorities.
+    Authorities(Vec<Arc<Authority>>),
 }
 
 /// Keys stay out of logs.
@@ -79,6 +96,8 @@ impl std::fmt::Debug for Authentication {
             Self::None => "None",
             Self::Sas(_) => "Sas",
             Self::Held { .. } => "Held",
+            Self::Thumbprints(_) => "Thumbprints",
+            Self::Authorities(_) => "Authorities",
         })
     }
 }
@@ -137,12 +156,19 @@ enum Signer<'a> {
     Policy,
 }
 
+/// What is held against what is known.
+enum Proof<'a> {
+    Token(SasToken),
+    Certificate(&'a ClientCertificate),
+}
+
 /// A claim that makes sense so far. May be decided more than once, when there are newer facts.
 pub struct Case<'a> {
     identity: &'a Identity,
     auth_chain: &'a str,
-    token: SasToken,
+    proof: Proof<'a>,
     signer: Signer<'a>,
+    now_secs: u64,
 }
 
 /// Whose key opened the door.
@@ -163,16 +189,16 @@ pub enum SignedBy {
 pub struct Admitted {
     /// Whose key it was: what hands out secrets may ask for the identity's own.
     pub signed_by: SignedBy,
-    /// When a session under it has to end, in Unix seconds: the token's end and the grace after it.
+    /// When a session under it has to end, in Unix seconds: the token's end and the grace after it, or the certificate's.
     pub session_ends_at_secs: u64,
 }
 
 /// The rule a claim fails. For the log: clients learn only that they are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// There is no token.
-    #[error("only shared access signatures are accepted, and there is none")]
-    NoToken,
+    /// There is nothing to judge.
+    #[error("there is neither a token nor a certificate")]
+    NoCredential,
     /// The token is no token.
     #[error("the token is malformed: {0}")]
     Token(ParseTokenError),
@@ -205,6 +231,24 @@ pub enum Denied {
     /// Nobody who may signed the token.
     #[error("the token is not signed with a key of {0}")]
     Signature(Identity),
+    /// The certificate is not good yet.
+    #[error("the certificate is not valid yet")]
+    NotYetValid,
+    /// The certificate is over.
+    #[error("the certificate has expired")]
+    CertificateExpired,
+    /// The identity has no certificate.
+    #[error("{0} does not prove itself with certificates")]
+    Certless(Identity),
+    /// It has another certificate.
+    #[error("the certificate is not one of {0}")]
+    Thumbprint(Identity),
+    /// The certificate is somebody else's.
+    #[error("the common name of the certificate is not {0}")]
+    CommonName(Identity),
+    /// No authority of the identity's signed it.
+    #[error("the certificate is not one of {0}: {1}")]
+    Untrusted(Identity, Untrusted),
     /// There is no such policy.
     #[error("the policy {0} is not known")]
     UnknownPolicy(String),
@@ -221,14 +265,22 @@ impl Denied {
     /// may be old.
     pub fn depends_on_identities(&self) -> bool {
         match self {
-            Self::ChainBroken { .. } | Self::Unknown(_) | Self::Disabled(_) | Self::Keyless(_) | Self::Signature(_) => {
-                true
-            }
-            Self::NoToken
+            Self::ChainBroken { .. }
+            | Self::Unknown(_)
+            | Self::Disabled(_)
+            | Self::Keyless(_)
+            | Self::Signature(_)
+            | Self::Certless(_)
+            | Self::Thumbprint(_)
+            | Self::CommonName(_)
+            | Self::Untrusted(..) => true,
+            Self::NoCredential
             | Self::Token(_)
             | Self::Expired(_)
             | Self::Resource(_)
             | Self::Chain(_)
+            | Self::NotYetValid
+            | Self::CertificateExpired
             | Self::UnknownPolicy(_)
             | Self::PolicyRight(_)
             | Self::PolicySignature(_) => false,
@@ -238,21 +290,35 @@ impl Denied {
 
 /// Checks all of a claim that can be checked without knowing anybody.
 pub fn open(claim: Claim<'_>, now_secs: u64) -> Result<Case<'_>, Denied> {
-    let Credential::Sas(text) = claim.credential else { return Err(Denied::NoToken) };
-    let token = SasToken::parse(text).map_err(Denied::Token)?;
-    if token.is_expired(now_secs) {
-        return Err(Denied::Expired(now_secs - token.expiry_secs()));
-    }
-    let auth_chain = claim.auth_chain.unwrap_or_default();
-    let signer = match token.policy() {
-        Some(_) => Signer::Policy,
-        None => signer_of_chain(claim.identity, auth_chain)?,
+    let proof = match claim.credential {
+        Credential::Sas(text) => Proof::Token(SasToken::parse(text).map_err(Denied::Token)?),
+        Credential::Certificate(certificate) => Proof::Certificate(certificate),
+        Credential::None => return Err(Denied::NoCredential),
     };
-    let case = Case { identity: claim.identity, auth_chain, token, signer };
-    if !claim.hosts.iter().any(|host| case.is_token_for(host)) {
-        return Err(Denied::Resource(case.token.literal_resource().to_owned()));
+    require_in_time(&proof, now_secs)?;
+    let auth_chain = claim.auth_chain.unwrap_or_default();
+    let signer = match &proof {
+        Proof::Token(token) if token.policy().is_some() => Signer::Policy,
+        Proof::Token(_) | Proof::Certificate(_) => signer_of_chain(claim.identity, auth_chain)?,
+    };
+    let case = Case { identity: claim.identity, auth_chain, proof, signer, now_secs };
+    if let Proof::Token(token) = &case.proof
+        && !claim.hosts.iter().any(|host| case.is_for(token, host))
+    {
+        return Err(Denied::Resource(token.literal_resource().to_owned()));
     }
     Ok(case)
+}
+
+fn require_in_time(proof: &Proof<'_>, now_secs: u64) -> Result<(), Denied> {
+    match proof {
+        Proof::Token(token) if token.is_expired(now_secs) => Err(Denied::Expired(now_secs - token.expiry_secs())),
+        Proof::Token(_) => Ok(()),
+        Proof::Certificate(certificate) => certificate.validity().check(now_secs).map_err(|out| match out {
+            OutOfTime::NotYet => Denied::NotYetValid,
+            OutOfTime::Over => Denied::CertificateExpired,
+        }),
+    }
 }
 
 /// Reads `child;parent;…;actor`.
@@ -278,13 +344,20 @@ fn signer_of_chain<'a>(identity: &'a Identity, chain: &'a str) -> Result<Signer<
 
 impl<'a> Case<'a> {
     /// The token that was offered, for holders of keys who check signatures themselves.
-    pub fn token(&self) -> &SasToken {
-        &self.token
+    pub fn token(&self) -> Option<&SasToken> {
+        match &self.proof {
+            Proof::Token(token) => Some(token),
+            Proof::Certificate(_) => None,
+        }
+    }
+
+    fn policy(&self) -> Option<&str> {
+        self.token().and_then(SasToken::policy)
     }
 
     /// What has to be looked up.
     pub fn needs(&self) -> Needs<'_> {
-        let mut needs = Needs { policy: self.token.policy(), ..Needs::default() };
+        let mut needs = Needs { policy: self.policy(), ..Needs::default() };
         needs.modules.extend(self.identity.module_id().map(|_| self.identity.clone()));
         match &self.signer {
             Signer::Itself | Signer::Policy => needs.devices.push(self.identity.device_id()),
@@ -306,57 +379,82 @@ impl<'a> Case<'a> {
             Some(_) => facts.modules.get(self.identity).map(Some).ok_or_else(|| Denied::Unknown(self.identity.clone())),
             None => Ok(None),
         };
-        let signed_by = match &self.signer {
-            // A device may sign for its modules; the module's own key is the usual one.
-            Signer::Itself => {
-                let (device, module) = (device()?, module()?);
-                match (self.verify(self.identity, module.unwrap_or(&device.authentication)), module) {
-                    (Ok(()), _) => SignedBy::Identity,
-                    (Err(_), Some(_)) if self.verify(self.identity, &device.authentication).is_ok() => SignedBy::Device,
-                    (Err(denied), _) => return Err(denied),
-                }
-            }
+        let (signed_by, session_ends_at_secs) = match &self.signer {
+            Signer::Itself => self.verify_own(device()?, module()?)?,
             Signer::Gateway(devices) => {
                 let hub = edge_hub(devices);
                 let keys = facts.modules.get(&hub).ok_or_else(|| Denied::Unknown(hub.clone()))?;
-                self.verify(&hub, keys)?;
+                let ends_at_secs = self.verify(&hub, keys)?;
                 self.require_line_of_parents(facts, devices)?;
-                SignedBy::Gateway
+                (SignedBy::Gateway, ends_at_secs)
             }
-            Signer::Policy => {
-                self.require_policy(facts)?;
-                SignedBy::Policy
-            }
+            Signer::Policy => (SignedBy::Policy, self.require_policy(facts)?),
         };
         // Only now: whoever does not hold a key learns of no name whether it is there, and enabled.
         module()?;
         require_enabled(self.identity.device_id(), device()?)?;
-        let session_ends_at_secs = self.token.expiry_secs().saturating_add(TOKEN_GRACE.as_secs());
         Ok(Admitted { signed_by, session_ends_at_secs })
     }
 
+    /// A device may sign for its modules; the module's own key is the usual one.
+    fn verify_own(&self, device: &DeviceFacts, module: Option<&Authentication>) -> Result<(SignedBy, u64), Denied> {
+        let verified = self.verify(self.identity, module.unwrap_or(&device.authentication));
+        match (verified, module, &self.proof) {
+            (Ok(ends_at_secs), ..) => Ok((SignedBy::Identity, ends_at_secs)),
+            // A certificate speaks for whom it names, and does not name the module.
+            (Err(denied), Some(_), Proof::Token(_)) => {
+                let verified = self.verify(self.identity, &device.authentication);
+                verified.map(|ends_at_secs| (SignedBy::Device, ends_at_secs)).map_err(|_| denied)
+            }
+            (Err(denied), ..) => Err(denied),
+        }
+    }
+
     /// Whether the token's resource is one that its signer may name, at this host.
-    fn is_token_for(&self, host: &str) -> bool {
+    fn is_for(&self, token: &SasToken, host: &str) -> bool {
         let hub;
         let signer = match &self.signer {
             // A policy's scope may be wider than one device.
-            Signer::Policy => return self.token.covers(&sas::audience(host, self.identity)),
+            Signer::Policy => return token.covers(&sas::audience(host, self.identity)),
             Signer::Itself => self.identity,
             Signer::Gateway(devices) => {
                 hub = edge_hub(devices);
                 &hub
             }
         };
-        self.token.is_for(&sas::audience(host, signer))
-            || self.token.is_for(&sas::audience(host, &Identity::device(signer.device_id())))
+        token.is_for(&sas::audience(host, signer))
+            || token.is_for(&sas::audience(host, &Identity::device(signer.device_id())))
     }
 
-    fn verify(&self, signer: &Identity, authentication: &Authentication) -> Result<(), Denied> {
+    /// Answers when a session under the proof has to end.
+    fn verify(&self, signer: &Identity, authentication: &Authentication) -> Result<u64, Denied> {
+        match &self.proof {
+            Proof::Token(token) => verify_token(token, signer, authentication),
+            Proof::Certificate(certificate) => self.verify_certificate(certificate, signer, authentication),
+        }
+    }
+
+    fn verify_certificate(
+        &self,
+        certificate: &ClientCertificate,
+        signer: &Identity,
+        authentication: &Authentication,
+    ) -> Result<u64, Denied> {
         match authentication {
-            Authentication::Sas(keys) if keys.iter().any(|key| self.token.verify(key)) => Ok(()),
-            Authentication::Held { genuine: true } => Ok(()),
-            Authentication::Sas(_) | Authentication::Held { genuine: false } => Err(Denied::Signature(signer.clone())),
-            Authentication::None => Err(Denied::Keyless(signer.clone())),
+            Authentication::Thumbprints(known) if known.iter().any(|known| certificate.is(known)) => {
+                Ok(certificate.ends_at_secs())
+            }
+            Authentication::Thumbprints(_) => Err(Denied::Thumbprint(signer.clone())),
+            Authentication::Authorities(authorities) => {
+                if certificate.common_name() != Some(signer.to_string().as_str()) {
+                    return Err(Denied::CommonName(signer.clone()));
+                }
+                let found = certificate.leads_to(authorities.iter().map(|authority| &**authority), self.now_secs);
+                found.map_err(|why| Denied::Untrusted(signer.clone(), why))
+            }
+            Authentication::None | Authentication::Sas(_) | Authentication::Held { .. } => {
+                Err(Denied::Certless(signer.clone()))
+            }
         }
     }
 
@@ -379,14 +477,27 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    fn require_policy(&self, facts: &Facts) -> Result<(), Denied> {
-        let name = || self.token.policy().unwrap_or_default().to_owned();
+    fn require_policy(&self, facts: &Facts) -> Result<u64, Denied> {
+        let name = || self.policy().unwrap_or_default().to_owned();
         let policy = facts.policy.as_ref().ok_or_else(|| Denied::UnknownPolicy(name()))?;
         if !policy.connects_devices {
             return Err(Denied::PolicyRight(name()));
         }
         self.verify(self.identity, &policy.authentication).map_err(|_| Denied::PolicySignature(name()))
     }
+}
+
+/// Answers when a session under the token has to end.
+fn verify_token(token: &SasToken, signer: &Identity, authentication: &Authentication) -> Result<u64, Denied> {
+    let is_genuine = match authentication {
+        Authentication::Sas(keys) => keys.iter().any(|key| token.verify(key)),
+        Authentication::Held { genuine } => *genuine,
+        Authentication::None | Authentication::Thumbprints(_) | Authentication::Authorities(_) => {
+            return Err(Denied::Keyless(signer.clone()));
+        }
+    };
+    let ends_at_secs = token.expiry_secs().saturating_add(TOKEN_GRACE.as_secs());
+    if is_genuine { Ok(ends_at_secs) } else { Err(Denied::Signature(signer.clone())) }
 }
 
 fn known_device<'f>(facts: &'f Facts, device: &str) -> Result<&'f DeviceFacts, Denied> {

@@ -42,6 +42,30 @@ pub struct SymmetricKeyResult {
     pub enrollment_group_id: Option<String>,
 }
 
+/// The certificate behind an X.509 registration, and its enrollment group.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct X509Result {
+    /// Absent for an individual enrollment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrollment_group_id: Option<String>,
+    /// The certificate the device has shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_info: Option<CertificateInfo>,
+}
+
+/// What tells a certificate from others.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateInfo {
+    /// Hex digits.
+    #[serde(default)]
+    pub sha1_thumbprint: String,
+    /// Hex digits.
+    #[serde(default)]
+    pub sha256_thumbprint: String,
+}
+
 /// The registration's state. `registrationId` and `status` are always written: the Edge identity service needs them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -76,6 +100,9 @@ pub struct RegistrationState {
     /// Present for symmetric-key registrations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symmetric_key: Option<SymmetricKeyResult>,
+    /// Present for registrations with a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x509: Option<X509Result>,
     /// Why it failed or is disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<u32>,
@@ -102,6 +129,7 @@ impl RegistrationState {
             etag: None,
             payload: None,
             symmetric_key: None,
+            x509: None,
             error_code: None,
             error_message: None,
         }

@@ -15,7 +15,9 @@ mod body;
 mod error;
 mod request;
 
-pub use body::{AssignmentStatus, OperationStatus, RegistrationState, Substatus, SymmetricKeyResult};
+pub use body::{
+    AssignmentStatus, CertificateInfo, OperationStatus, RegistrationState, Substatus, SymmetricKeyResult, X509Result,
+};
 pub use error::DpsError;
 pub use request::{RegisterRequest, TpmAttestation};
 

@@ -19,6 +19,7 @@ mod wire;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use protocol::auth::certificate::ClientCertificate;
 use protocol::event::{Face, HubEvent};
 use protocol::web_socket::Violation;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -35,8 +36,8 @@ use wire::Wire;
 pub struct ConnectionOptions {
     /// Where the connection comes from.
     pub peer: SocketAddr,
-    /// DER of the client's certificate chain, leaf first, if TLS asked for one and got it.
-    pub certificates: Option<Arc<Vec<Vec<u8>>>>,
+    /// The certificate of the client, if it has shown one whose key it holds.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// Its place at the listener, if that has places.
     pub admission: Option<Admission>,
     /// Ends the connection.
@@ -177,9 +178,9 @@ fn report(end: &End, who: Option<&str>, options: &ConnectionOptions) {
 
 /// What the client proves itself with: a token if it sent one, else its certificate.
 fn credential(password: Option<String>, options: &ConnectionOptions) -> Credential {
-    match (password, &options.certificates) {
+    match (password, &options.certificate) {
         (Some(token), _) => Credential::Sas(token),
-        (None, Some(chain)) => Credential::Certificate(chain.clone()),
+        (None, Some(certificate)) => Credential::Certificate(Arc::clone(certificate)),
         (None, None) => Credential::None,
     }
 }

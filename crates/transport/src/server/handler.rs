@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::identity::Identity;
 use model::message::Message;
+use protocol::auth::certificate::ClientCertificate;
 use protocol::auth::judge;
 use protocol::dps;
 pub use protocol::event::Refusal;
@@ -20,18 +21,19 @@ use super::link::SessionLink;
 pub enum Credential {
     /// A shared access signature, the text as it came. Not yet verified.
     Sas(String),
-    /// DER of the client certificate chain, leaf first. Key possession was proved by TLS, nothing else was checked.
-    Certificate(Arc<Vec<Vec<u8>>>),
+    /// The client's certificate. That the client holds its key was proved by TLS, nothing else was checked.
+    Certificate(Arc<ClientCertificate>),
     /// Neither.
     None,
 }
 
 impl Credential {
-    /// The form in which it is judged. Certificates are not accepted yet, so they prove nothing.
+    /// The form in which it is judged.
     pub fn judged(&self) -> judge::Credential<'_> {
         match self {
             Self::Sas(token) => judge::Credential::Sas(token),
-            Self::Certificate(_) | Self::None => judge::Credential::None,
+            Self::Certificate(certificate) => judge::Credential::Certificate(certificate),
+            Self::None => judge::Credential::None,
         }
     }
 }

@@ -17,6 +17,7 @@ use super::gave_way::GaveWay;
 use super::handler::{HubHandler, NoProvisioning, ProvisioningHandler};
 use super::web_socket;
 use crate::limits::SHUTDOWN_TIMEOUT;
+use crate::tls::client_certificate;
 
 /// Why a listener could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +105,7 @@ impl<H: HubHandler, P: ProvisioningHandler> HubServer<H, P> {
                         handler: self.handler.clone(),
                         provisioning: self.provisioning.clone(),
                         carrier: self.carrier,
-                        options: ConnectionOptions { peer, certificates: None, admission: Some(admission), shutdown },
+                        options: ConnectionOptions { peer, certificate: None, admission: Some(admission), shutdown },
                     };
                     tasks.spawn(arrival.serve());
                 }
@@ -162,8 +163,7 @@ impl<H: HubHandler, P: ProvisioningHandler> Arrival<H, P> {
                 return tracing::debug!(peer = %options.peer, ?why, "TLS handshake not finished");
             }
         };
-        options.certificates = (tls.get_ref().1.peer_certificates())
-            .map(|chain| Arc::new(chain.iter().map(|certificate| certificate.to_vec()).collect()));
+        options.certificate = client_certificate(tls.get_ref().1);
         if carrier == Carrier::WebSocket {
             let Some(stream) = Box::pin(web_socket::upgrade(tls, &options)).await else { return };
             return Box::pin(serve_connection::<HubConnection, _, _, _>(stream, handler, provisioning, options)).await;

@@ -2,12 +2,14 @@
 
 pub mod authority;
 mod client;
+mod client_certificate;
 mod identity;
 mod server;
 
-pub use client::{ClientConfigError, client_config};
+pub use client::{ClientConfigError, client_config, client_config_as};
+pub use client_certificate::client_certificate;
 pub use identity::{IdentityError, ServerIdentity, SwappableIdentity};
-pub use server::{server_config, server_config_swappable};
+pub use server::{for_browsers_too, server_config, server_config_swappable};
 
 use std::sync::Arc;
 

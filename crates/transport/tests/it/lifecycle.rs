@@ -33,7 +33,7 @@ pub async fn in_memory_with(
     let (mut near, far) = tokio::io::duplex(pipe_bytes);
     let shutdown = CancellationToken::new();
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let options = ConnectionOptions { peer, certificates: None, admission: None, shutdown: shutdown.clone() };
+    let options = ConnectionOptions { peer, certificate: None, admission: None, shutdown: shutdown.clone() };
     let serving = tokio::spawn(serve_connection::<HubConnection, _, _, _>(far, hub.clone(), hub.clone(), options));
     let token = sas::sign(&sas::audience(HUB_HOST, &device()), KEY, 4_000_000_000, None).unwrap();
     let connect = Connect {

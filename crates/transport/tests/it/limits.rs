@@ -217,7 +217,7 @@ async fn refused(hub: &Arc<MemoryHub>) -> (DuplexStream, tokio::task::JoinHandle
     let (mut near, far) = tokio::io::duplex(READ_BYTES_MAX);
     let options = ConnectionOptions {
         peer: SocketAddr::from(([127, 0, 0, 1], 1)),
-        certificates: None,
+        certificate: None,
         admission: None,
         shutdown: CancellationToken::new(),
     };

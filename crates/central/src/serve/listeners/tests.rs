@@ -62,17 +62,17 @@ impl Client {
         Self::connect_over(None, after)
     }
 
-    fn connect_over(tls: Option<TlsAcceptor>, after: Duration) -> Self {
+    fn connect_over(tls: Option<HttpsTls>, after: Duration) -> Self {
         let asked = Arc::new(AtomicUsize::new(0));
         Self::connect_to(Slow { after, asked: Arc::clone(&asked) }, tls, asked)
     }
 
-    fn connect_to(answer: impl Answer, tls: Option<TlsAcceptor>, asked: Arc<AtomicUsize>) -> Self {
+    fn connect_to(answer: impl Answer, tls: Option<HttpsTls>, asked: Arc<AtomicUsize>) -> Self {
         let (stream, far) = duplex(64 * 1024);
         let stop = CancellationToken::new();
         let peer = SocketAddr::from(([192, 0, 2, 1], 1));
         let admission = Admissions::new(ServerLimits::default()).try_enter(peer.ip()).unwrap();
-        let client = super::Client { peer, admission: admission.clone() };
+        let client = super::Client { peer, admission: admission.clone(), certificate: None };
         let serving = tokio::spawn(connection(far, client, tls, answer, stop.clone()));
         Self { stream, asked, stop, admission, serving, started: Instant::now() }
     }
@@ -129,8 +129,8 @@ fn request(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_OF_STREAM_AND_HEADERS, stream, b"\x82\x87\x84\x41\x09localhost")
 }
 
-fn acceptor() -> TlsAcceptor {
-    TlsAcceptor::from(with_http_protocols(&TestAuthority::default().server()))
+fn https_tls() -> HttpsTls {
+    HttpsTls::new(&TestAuthority::default().identity())
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +141,7 @@ async fn the_first_request_is_there_in_time_or_the_connection_ends() {
         client.send(silent).await;
         assert_eq!(client.ended().await.1, ARRIVAL_TIMEOUT, "{:?}", String::from_utf8_lossy(silent));
     }
-    let client = Client::connect_over(Some(acceptor()), Duration::ZERO);
+    let client = Client::connect_over(Some(https_tls()), Duration::ZERO);
     assert_eq!(client.ended().await.1, ARRIVAL_TIMEOUT, "no handshake");
 
     let mut client = Client::connect(Duration::ZERO);
@@ -156,8 +156,8 @@ async fn the_first_request_is_there_in_time_or_the_connection_ends() {
 #[tokio::test(start_paused = true)]
 async fn handshake_and_first_request_have_one_time_together() {
     let authority = TestAuthority::default();
-    let acceptor = TlsAcceptor::from(with_http_protocols(&authority.server()));
-    let Client { stream, started, serving, .. } = Client::connect_over(Some(acceptor), Duration::ZERO);
+    let tls = HttpsTls::new(&authority.identity());
+    let Client { stream, started, serving, .. } = Client::connect_over(Some(tls), Duration::ZERO);
     tokio::time::sleep(ARRIVAL_TIMEOUT / 2).await;
     let connector = tokio_rustls::TlsConnector::from(authority.client());
     let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
@@ -272,7 +272,7 @@ async fn at_a_stop_requests_have_a_while_and_the_rest_ends_at_once() {
         let (answer, ended) = client.ended().await;
         assert_eq!((answer.ends_with("answered"), ended), (answered, takes.min(HTTP_DRAIN_TIMEOUT)), "{answer}");
     }
-    for tls in [None, Some(acceptor())] {
+    for tls in [None, Some(https_tls())] {
         let client = Client::connect_over(tls, Duration::ZERO);
         tokio::time::sleep(MILLISECOND).await;
         client.stop.cancel();

@@ -32,6 +32,23 @@ fn scope(dir: &std::path::Path, answers: Vec<Option<Value>>) -> Scope {
     Scope::open(dir.join("scope.json"), Arc::new(Answers(Mutex::new(answers))), &edge).unwrap()
 }
 
+#[test]
+fn an_identity_proves_itself_with_what_it_is_said_to_and_with_nothing_else() {
+    let both = |kind: &str| {
+        let keys = json!({ "primaryKey": "cA==", "secondaryKey": null });
+        let thumbprints = json!({ "primaryThumbprint": "", "secondaryThumbprint": "AB" });
+        json!({ "authentication": { "type": kind, "symmetricKey": keys, "x509Thumbprint": thumbprints } })
+    };
+    let known = |keys: &[&str], thumbprints: &[&str]| {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        ScopedIdentity { keys: texts(keys), thumbprints: texts(thumbprints), enabled: true }
+    };
+    assert_eq!(scoped(&both("sas"), true), known(&["cA=="], &[]));
+    assert_eq!(scoped(&both("SelfSigned"), true), known(&[], &["AB"]));
+    let earlier: ScopedIdentity = serde_json::from_value(json!({ "keys": ["cA=="], "enabled": true })).unwrap();
+    assert_eq!(earlier, known(&["cA=="], &[]));
+}
+
 #[tokio::test]
 async fn pages_are_put_together_and_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
@@ -41,9 +58,15 @@ async fn pages_are_put_together_and_survive_a_restart() {
     assert_eq!(scope(dir.path(), vec![Some(first), Some(second)]).refresh().await.unwrap(), []);
     let again = scope(dir.path(), vec![None]);
     let keys = vec!["cA==".to_owned(), "cw==".to_owned()];
-    assert_eq!(again.get(&Identity::device("a")), Some(ScopedIdentity { keys: keys.clone(), enabled: true }));
-    assert_eq!(again.get(&Identity::device("b")), Some(ScopedIdentity { keys, enabled: false }));
-    assert_eq!(again.get(&Identity::module("a", "m")), Some(ScopedIdentity { keys: vec![], enabled: true }));
+    assert_eq!(
+        again.get(&Identity::device("a")),
+        Some(ScopedIdentity { keys: keys.clone(), thumbprints: vec![], enabled: true })
+    );
+    assert_eq!(again.get(&Identity::device("b")), Some(ScopedIdentity { keys, thumbprints: vec![], enabled: false }));
+    assert_eq!(
+        again.get(&Identity::module("a", "m")),
+        Some(ScopedIdentity { keys: vec![], thumbprints: vec![], enabled: true })
+    );
     assert!(again.refresh().await.is_err());
     assert!(again.get(&Identity::device("a")).is_some(), "a failed refresh forgets nothing");
 }

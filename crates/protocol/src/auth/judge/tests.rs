@@ -4,6 +4,8 @@
 use super::*;
 use crate::limits::CLOCK_SKEW;
 
+mod certificates;
+
 const HUB: &str = "hub.example.test";
 const GATEWAY: &str = "edge.example.test";
 const NOW: u64 = 1_700_000_000;
@@ -321,7 +323,7 @@ fn whose_key_it_was_is_told() {
 fn without_a_token_nobody_gets_in() {
     let identity = Identity::device("leaf");
     let claim = Claim { identity: &identity, hosts: &[HUB], credential: Credential::None, auth_chain: None };
-    assert_eq!(open(claim, NOW).err(), Some(Denied::NoToken));
+    assert_eq!(open(claim, NOW).err(), Some(Denied::NoCredential));
     let claim = Claim { credential: Credential::Sas("hello"), ..claim };
     assert_eq!(open(claim, NOW).err(), Some(Denied::Token(ParseTokenError::Scheme)));
 }
@@ -332,7 +334,7 @@ fn only_what_newer_facts_could_change_depends_on_them() {
         (unknown("a"), true),
         (signature("a"), true),
         (Denied::Disabled("a".into()), true),
-        (Denied::NoToken, false),
+        (Denied::NoCredential, false),
         (Denied::Expired(301), false),
         (Denied::UnknownPolicy("p".into()), false),
     ];
