@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::certificate::X509;
 use crate::collection;
 use crate::manifest::DeploymentManifest;
 
@@ -77,6 +78,9 @@ pub struct DeviceCredentials {
     /// Its keys: its own, or derived from its group's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub symmetric_key: Option<SymmetricKey>,
+    /// Its certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x509: Option<X509>,
 }
 
 /// How a device proves by itself who it is.
@@ -88,6 +92,11 @@ pub enum Attestation {
         /// The keys.
         #[serde(rename = "symmetricKey")]
         symmetric_key: SymmetricKey,
+    },
+    /// With one of two certificates.
+    X509 {
+        /// The certificates.
+        x509: X509,
     },
 }
 

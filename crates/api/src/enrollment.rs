@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::certificate::SigningX509;
 use crate::collection;
 use crate::device::SymmetricKey;
 
@@ -25,6 +26,12 @@ pub enum GroupAttestation {
         /// The keys; generated when absent.
         #[serde(rename = "symmetricKey", default, skip_serializing_if = "Option::is_none")]
         symmetric_key: Option<SymmetricKey>,
+    },
+    /// With a certificate that leads to one of the group's two.
+    X509 {
+        /// The certificates; they may come later.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        x509: Option<SigningX509>,
     },
 }
 

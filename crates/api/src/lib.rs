@@ -10,6 +10,7 @@
 //! Times are RFC 3339 text in UTC. Members that are absent are left out, never `null`.
 
 pub mod access;
+pub mod certificate;
 pub mod command;
 pub mod device;
 pub mod edge;

@@ -8,6 +8,7 @@
 //! the check does not compile; and it names the application, so every statement below carries the right one.
 
 pub mod access;
+pub mod certificates;
 pub mod commands;
 pub mod devices;
 pub mod edge;

@@ -5,12 +5,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use model::identity::Identity;
+use protocol::auth::certificate::Thumbprint;
 use protocol::auth::judge::{self, Admitted, Authentication, Case, Claim, Denied, DeviceFacts, Facts, SignedBy};
 use protocol::auth::sas;
 use registry::limits::LIST_TEXTS_MAX;
-use registry::{AdmittedDevice, DeviceRow, Ground, ModuleAuthentication, ModuleRow, Registry, StoreError};
+use registry::{
+    AdmittedDevice, AdmittingGroup, DeviceRow, Ground, GroupProof, ModuleAuthentication, ModuleRow, Registry,
+    StoreError,
+};
 use sha2::{Digest, Sha256};
 use transport::server::Subscriptions;
+
+use crate::certificates;
 
 #[cfg(test)]
 mod tests;
@@ -162,7 +168,9 @@ impl Authenticator {
             let module = id.module_id().unwrap_or_default();
             if let Some(row) = self.registry.module_get(application, id.device_id(), module).await? {
                 let is_claimed = id == *identity;
-                found.facts.modules.insert(id, module_authentication(&row));
+                let device = found.facts.devices.get(id.device_id());
+                let authentication = module_authentication(&row, device);
+                found.facts.modules.insert(id, authentication);
                 found.module = Some(row).filter(|_| is_claimed).or(found.module);
             }
         }
@@ -171,10 +179,21 @@ impl Authenticator {
 }
 
 fn device_facts(admitted: &AdmittedDevice) -> DeviceFacts {
-    let keys: Vec<String> = device_keys(admitted).into_iter().flatten().collect();
-    let authentication = if keys.is_empty() { Authentication::None } else { Authentication::Sas(keys) };
+    let authentication = device_authentication(admitted);
     let row = &admitted.device;
     DeviceFacts { enabled: may_connect(admitted), is_edge: row.is_edge, parent: row.gateway.clone(), authentication }
+}
+
+/// How a device proves itself at the hub: with certificates of its own, or as the devices of its group do, or with keys.
+pub(crate) fn device_authentication(admitted: &AdmittedDevice) -> Authentication {
+    if let Some(own) = &admitted.certificates {
+        return Authentication::Thumbprints(certificates::thumbprints(own));
+    }
+    if let Some(AdmittingGroup { proof: GroupProof::Certificates(signing), .. }) = &admitted.group {
+        return Authentication::Authorities(certificates::authorities(signing));
+    }
+    let keys: Vec<String> = device_keys(admitted).into_iter().flatten().collect();
+    if keys.is_empty() { Authentication::None } else { Authentication::Sas(keys) }
 }
 
 /// Whether a device may connect: it is enabled, and so is the group its keys are of.
@@ -185,16 +204,16 @@ pub(crate) fn may_connect(admitted: &AdmittedDevice) -> bool {
 
 /// The keys of a device at the hub, primary first. Those of a group that got other keys meanwhile are derived from these, as the
 /// device will have them: it may stand behind a gateway and never register again.
-pub(crate) fn device_keys(admitted: &AdmittedDevice) -> [Option<String>; 2] {
-    let AdmittedDevice { device, group } = admitted;
+fn device_keys(admitted: &AdmittedDevice) -> [Option<String>; 2] {
+    let AdmittedDevice { device, group, .. } = admitted;
     let stored = [device.primary_key.clone(), device.secondary_key.clone()];
-    match (&device.enrollment_group, group) {
+    match (&device.enrollment_group, group.as_ref().map(|group| &group.proof)) {
         (None, _) => stored,
-        (Some(_), None) => [None, None],
-        (Some(_), Some(group)) => {
+        (Some(_), None | Some(GroupProof::Certificates(_))) => [None, None],
+        (Some(_), Some(GroupProof::Keys(keys))) => {
             let [primary, secondary] = stored;
             let derived = |key: &str| sas::derive_device_key(key, &device.id).ok();
-            [primary.or_else(|| derived(&group.keys.primary)), secondary.or_else(|| derived(&group.keys.secondary))]
+            [primary.or_else(|| derived(&keys.primary)), secondary.or_else(|| derived(&keys.secondary))]
         }
     }
 }
@@ -205,19 +224,32 @@ fn mark_of_keys(facts: &Facts, identity: &Identity) -> KeysMark {
         None => facts.devices.get(identity.device_id()).map(|device| &device.authentication),
     };
     let mut digest = Sha256::new();
-    if let Some(Authentication::Sas(keys)) = authentication {
-        for key in keys {
-            digest.update(key);
-            digest.update([0]);
-        }
+    let mut add = |text: &str| {
+        digest.update(text);
+        digest.update([0]);
+    };
+    match authentication {
+        Some(Authentication::Sas(keys)) => keys.iter().for_each(|key| add(key)),
+        Some(Authentication::Thumbprints(known)) => known.iter().for_each(|known| add(&known.to_string())),
+        Some(Authentication::Authorities(known)) => known.iter().for_each(|known| add(&known.sha256().to_string())),
+        Some(Authentication::None | Authentication::Held { .. }) | None => {}
     }
     let digest = digest.finalize();
     KeysMark(digest[..8].try_into().expect("the digest is longer"))
 }
 
-fn module_authentication(row: &ModuleRow) -> Authentication {
+/// How a module proves itself; one with a certificate of an authority's has those of its device.
+fn module_authentication(row: &ModuleRow, device: Option<&DeviceFacts>) -> Authentication {
     match &row.authentication {
         ModuleAuthentication::None => Authentication::None,
         ModuleAuthentication::Sas(keys) => Authentication::Sas(vec![keys.primary.clone(), keys.secondary.clone()]),
+        ModuleAuthentication::SelfSigned { primary, secondary } => {
+            let both = [primary, secondary].into_iter().flatten();
+            Authentication::Thumbprints(both.filter_map(|text| Thumbprint::parse(text)).collect())
+        }
+        ModuleAuthentication::CertificateAuthority => Authentication::Authorities(match device {
+            Some(DeviceFacts { authentication: Authentication::Authorities(authorities), .. }) => authorities.clone(),
+            _ => Vec::new(),
+        }),
     }
 }

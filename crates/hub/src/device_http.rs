@@ -26,10 +26,11 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use model::identity::Identity;
-use protocol::auth::judge::{self, Claim};
+use protocol::auth::certificate::ClientCertificate;
+use protocol::auth::judge::Claim;
 use serde::Serialize;
-use transport::server::Admission;
 use transport::server::body::{Allowance, BodyError};
+use transport::server::{Admission, Credential};
 
 use crate::authenticate::Principal;
 use crate::gateway::Gateway;
@@ -139,14 +140,14 @@ impl HubHttp {
 
     /// Checks the caller's token for the identity it must be.
     async fn caller(&self, call: &Call<'_>, identity: &Identity) -> Result<Caller, HubHttpError> {
-        let token = authorization(call)?;
+        let credential = credential(call)?;
         let named = call.host.unwrap_or_else(|| self.gateway.applications.hostname());
         let application = self.gateway.applications.by_host(named).await?;
         let application = application.ok_or_else(|| HubHttpError::unknown_host(named))?;
         // Audiences name the hub, whatever other name of it the request came by.
         let own = self.gateway.applications.host_of(&application);
         let hosts = [own.as_str(), named];
-        let claim = Claim { identity, hosts: &hosts, credential: judge::Credential::Sas(token), auth_chain: None };
+        let claim = Claim { identity, hosts: &hosts, credential: credential.judged(), auth_chain: None };
         match self.gateway.authorize(&application.id, claim).await {
             Ok(principal) => {
                 call.admit();
@@ -165,9 +166,15 @@ fn identity(ids: &Ids) -> Identity {
     }
 }
 
-fn authorization<'a>(call: &Call<'a>) -> Result<&'a str, HubHttpError> {
-    let header = call.headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
-    header.ok_or_else(|| HubHttpError::unauthorized("the request has no token"))
+/// What the caller proves itself with: a token if the request has one, else the certificate of its connection.
+fn credential(call: &Call<'_>) -> Result<Credential, HubHttpError> {
+    if let Some(header) = call.headers.get(header::AUTHORIZATION) {
+        let token = header.to_str().map_err(|_| HubHttpError::unauthorized("the token is no text"))?;
+        return Ok(Credential::Sas(token.to_owned()));
+    }
+    let certificate = call.extensions.get::<Arc<ClientCertificate>>();
+    let certificate = certificate.ok_or_else(|| HubHttpError::unauthorized("there is no token, and no certificate"))?;
+    Ok(Credential::Certificate(Arc::clone(certificate)))
 }
 
 /// The host a request names, without its port: HTTP/2 has it in the target, HTTP/1.1 in a header.

@@ -21,7 +21,7 @@ use events::queue::EventQueue;
 use events::record::{EncodeRecordError, Origin, Source};
 use events::{Batch, Event, Events};
 use model::identity::Identity;
-use protocol::auth::judge::{self, Claim};
+use protocol::auth::judge::Claim;
 use protocol::dps::{DpsError, OperationStatus};
 use protocol::hub::bag;
 use registry::{Ground, Registry, StoreError};
@@ -129,9 +129,9 @@ struct SessionClaim {
     application: Arc<str>,
     identity: Identity,
     hosts: [Box<str>; 2],
-    token: Box<str>,
+    credential: Credential,
     auth_chain: Option<Box<str>>,
-    /// Judged as of when it was let in: the token's own end is the transport's to keep.
+    /// Judged as of when it was let in: the credential's own end is the transport's to keep.
     at_secs: u64,
     generation: Arc<str>,
     unused_keys: Option<KeysMark>,
@@ -144,7 +144,7 @@ impl Opened for SessionClaim {
             let claim = Claim {
                 identity: &self.identity,
                 hosts: &[&self.hosts[0], &self.hosts[1]],
-                credential: judge::Credential::Sas(&self.token),
+                credential: self.credential.judged(),
                 auth_chain: self.auth_chain.as_deref(),
             };
             let authenticator = self.authenticator.knowing(known);
@@ -276,10 +276,9 @@ impl ProvisioningHandler for Gateway {
 
     async fn enroll(&self, request: DpsConnectRequest) -> Result<Enrolled<Enrolling>, Refusal> {
         let DpsConnectRequest { id_scope, registration_id, credential, peer, end } = request;
-        let Credential::Sas(token) = credential else { return Err(Refusal::NotAuthorized) };
         let mark = self.revocation.mark();
         let enrollee = self
-            .attest(&id_scope, &registration_id, &token, Some(peer))
+            .attest(&id_scope, &registration_id, credential, Some(peer))
             .await
             .map_err(|error| if error.is_retryable() { Refusal::Unavailable } else { Refusal::NotAuthorized })?;
         let (provisioning, grounds) = (self.provisioning.clone(), enrollee.grounds());
@@ -344,16 +343,16 @@ impl Gateway {
         Ok(())
     }
 
-    /// Finds the enrollment whose key made the token, when it is this one's turn.
+    /// Finds the enrollment a credential is of, when it is this one's turn.
     pub async fn attest(
         &self,
         id_scope: &str,
         registration_id: &str,
-        token: &str,
+        credential: Credential,
         peer: Option<SocketAddr>,
     ) -> Result<Enrollee, DpsError> {
         let attested = match self.turn().await {
-            Some(_turn) => self.provisioning.attest(id_scope, registration_id, token, now_secs()).await,
+            Some(_turn) => self.provisioning.attest(id_scope, registration_id, credential, now_secs()).await,
             None => Err(DpsError::throttled()),
         };
         attested.inspect_err(|error| {
@@ -419,13 +418,12 @@ impl Gateway {
         let subscriptions = principal.subscriptions;
         let speaker = self.speaker(&application.id.as_str().into(), identity, principal, request.model_id.clone());
         let speaker = speaker.map_err(|error| refused(&error))?;
-        let Credential::Sas(token) = &request.credential else { return Err(Refusal::NotAuthorized) };
         let claim = SessionClaim {
             authenticator: Authenticator::new(self.registry.clone()),
             application: Arc::clone(&speaker.source.application),
             identity: identity.clone(),
             hosts: [request.hub_host.as_str().into(), own.into()],
-            token: token.as_str().into(),
+            credential: request.credential.clone(),
             auth_chain: request.auth_chain.as_deref().map(Into::into),
             at_secs,
             generation: Arc::clone(&speaker.source.generation),

@@ -15,6 +15,7 @@
 
 pub mod applications;
 mod authenticate;
+mod certificates;
 pub mod device_http;
 pub mod gateway;
 pub mod group_commit;

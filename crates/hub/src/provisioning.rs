@@ -1,7 +1,8 @@
-//! Provisioning: a device that holds a key of an enrollment learns its hub, and the registry learns the device.
+//! Provisioning: a device that holds a key or certificate of an enrollment learns its hub, and the registry learns the device.
 //!
 //! ```text
 //!   attest    token ──► application of the id scope ──► individual attestation of the device, else each group's derived key
+//!             certificate ──────────────────────────► individual attestation of the device, else each group's authorities
 //!   register  create the device if nobody announced it · template by model id · keys · gateway   ──► "assigning"
 //!   status    where the registration stands now                                                  ──► "assigned" | refused
 //! ```
@@ -11,7 +12,8 @@
 //! its template, twin and data.
 //!
 //! A device id is the registration id as first written. Registration ids ignore case, so a device whose id differs in case
-//! only is the same one. The key derived from the group is also the device's key at the hub.
+//! only is the same one. The key derived from the group is also the device's key at the hub. A certificate is for the
+//! registration its common name says, and is the device's at the hub too.
 
 mod groups;
 
@@ -19,17 +21,22 @@ use std::sync::Arc;
 
 use events::clock::{now_ms, rfc3339_ms};
 use events::last_seen::LastSeen;
+use protocol::auth::certificate::ClientCertificate;
 use protocol::auth::sas::{self, SasToken};
 use protocol::dps::{
-    self, AssignmentStatus, DpsError, OperationStatus, RegisterRequest, RegistrationState, SymmetricKeyResult,
+    self, AssignmentStatus, CertificateInfo, DpsError, OperationStatus, RegisterRequest, RegistrationState,
+    SymmetricKeyResult, X509Result,
 };
 use protocol::limits::TOKEN_GRACE;
 use registry::{
-    DeviceRow, EnrollmentGroupRow, Ground, NewDevice, Registry, RelationshipRow, StoreError, SymmetricKeys, TemplateRow,
+    DeviceProof, DeviceRow, EnrollmentGroupRow, Ground, NewDevice, Registry, RelationshipRow, StoreError,
+    SymmetricKeys, TemplateRow,
 };
 use sha2::{Digest, Sha256};
+use transport::server::Credential;
 
 use crate::applications::Applications;
+use crate::certificates;
 use crate::metrics::HubMetrics;
 use groups::Groups;
 
@@ -49,7 +56,7 @@ pub struct Provisioning {
     metrics: HubMetrics,
 }
 
-/// A client whose token was made with a key of an enrollment.
+/// A client that proved to be of an enrollment.
 #[derive(Debug, Clone)]
 pub struct Enrollee {
     app: Arc<str>,
@@ -57,7 +64,8 @@ pub struct Enrollee {
     hub_host: String,
     registration_id: String,
     device_id: String,
-    keys: SymmetricKeys,
+    /// The keys it has at the hub, if it does not show its certificate there too.
+    keys: Option<SymmetricKeys>,
     group: Option<EnrollmentGroupRow>,
     /// The device as it was, if it was there.
     known: Option<Known>,
@@ -65,12 +73,26 @@ pub struct Enrollee {
 }
 
 /// What an enrollee proved itself with, to be judged again.
-#[derive(Debug)]
 struct Proof {
     id_scope: String,
-    token: String,
-    expiry_secs: u64,
+    credential: Credential,
+    ends_at_secs: u64,
     at_secs: u64,
+}
+
+/// Credentials stay out of logs.
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proof").field("id_scope", &self.id_scope).finish_non_exhaustive()
+    }
+}
+
+/// What an enrollment says of who proved to be of it.
+struct Found {
+    keys: Option<SymmetricKeys>,
+    group: Option<EnrollmentGroupRow>,
+    /// When a connection under it has to end.
+    ends_at_secs: u64,
 }
 
 /// What was known of a device when somebody enrolled as it.
@@ -88,9 +110,9 @@ impl Enrollee {
         std::iter::once(Ground::device(&self.app, &self.device_id)).chain(group).collect()
     }
 
-    /// When its connection has to end, in Unix seconds: the token's end and the grace after it.
+    /// When its connection has to end, in Unix seconds: the token's end and the grace after it, or the certificate's.
     pub fn ends_at_secs(&self) -> u64 {
-        self.proof.expiry_secs.saturating_add(TOKEN_GRACE.as_secs())
+        self.proof.ends_at_secs
     }
 
     /// Whether a connection that was opened as `before` may go on as this: the same keys of the same enrollment, and neither the
@@ -121,22 +143,18 @@ impl Provisioning {
         }
     }
 
-    /// Finds the enrollment whose key made the token.
+    /// Finds the enrollment that a client is of.
     pub async fn attest(
         &self,
         id_scope: &str,
         registration_id: &str,
-        text: &str,
+        credential: Credential,
         now_secs: u64,
     ) -> Result<Enrollee, DpsError> {
         if !dps::is_registration_id(registration_id) {
             return Err(DpsError::bad_request("the registration id is malformed"));
         }
-        let token = SasToken::parse(text).map_err(|error| DpsError::unauthorized(error.to_string()))?;
-        let fits = token.covers(&dps::audience(id_scope, registration_id));
-        if token.is_expired(now_secs) || !fits || token.policy().is_some_and(|policy| policy != dps::POLICY) {
-            return Err(unauthorized());
-        }
+        let offered = Offered::read(&credential, id_scope, registration_id, now_secs)?;
         let application = self.registry.application_by_scope(id_scope).await.map_err(store_failed)?;
         let application = application.ok_or_else(unauthorized)?;
         let hub_host = self.applications.host_of(&application);
@@ -144,7 +162,8 @@ impl Provisioning {
         let known = self.registry.device_id_of_registration(&app, registration_id).await.map_err(store_failed)?;
         let device_id = known.unwrap_or_else(|| registration_id.to_owned());
         let device = self.registry.device_get(&app, &device_id).await.map_err(store_failed)?;
-        let (keys, group) = self.enrollment(&app, &device_id, registration_id, device.as_ref(), &token).await?;
+        let asked = Asked { app: &app, device_id: &device_id, registration_id, device: device.as_ref(), now_secs };
+        let Found { keys, group, ends_at_secs } = self.enrollment(asked, &offered).await?;
         let known = device.map(|device| Known {
             is_blocked: !device.enabled && !device.awaiting_approval,
             generation: device.generation_id,
@@ -157,47 +176,47 @@ impl Provisioning {
             keys,
             group,
             known,
-            proof: Arc::new(Proof {
-                id_scope: id_scope.to_owned(),
-                token: text.to_owned(),
-                expiry_secs: token.expiry_secs(),
-                at_secs: now_secs,
-            }),
+            proof: Arc::new(Proof { id_scope: id_scope.to_owned(), credential, ends_at_secs, at_secs: now_secs }),
         })
     }
 
     /// The enrollee as its proof, judged again, makes it: a group or device may have changed since.
     pub async fn again(&self, enrollee: &Enrollee) -> Result<Enrollee, DpsError> {
-        let Proof { id_scope, token, at_secs, .. } = &*enrollee.proof;
-        self.attest(id_scope, &enrollee.registration_id, token, *at_secs).await
+        let Proof { id_scope, credential, at_secs, .. } = &*enrollee.proof;
+        self.attest(id_scope, &enrollee.registration_id, credential.clone(), *at_secs).await
     }
 
-    async fn enrollment(
-        &self,
-        app: &str,
-        device_id: &str,
-        registration_id: &str,
-        device: Option<&DeviceRow>,
-        token: &SasToken,
-    ) -> Result<(SymmetricKeys, Option<EnrollmentGroupRow>), DpsError> {
-        // An individual attestation wins over every group.
-        if let Some(own) = self.registry.attestation_get(app, device_id).await.map_err(store_failed)? {
-            let genuine = token.verify(&own.keys.primary) || token.verify(&own.keys.secondary);
-            return if genuine { Ok((own.keys, None)) } else { Err(unauthorized()) };
+    /// An individual attestation wins over every group.
+    async fn enrollment(&self, asked: Asked<'_>, offered: &Offered<'_>) -> Result<Found, DpsError> {
+        if let Some(own) = self.registry.attestation_get(asked.app, asked.device_id).await.map_err(store_failed)? {
+            return offered.individual(own.proof).ok_or_else(unauthorized);
         }
-        let found = self.groups.find(app, registration_id, token).await.map_err(store_failed)?;
-        let (group, derived_for) = found.ok_or_else(unauthorized)?;
-        if let Some(device) = device
-            && !self.may_claim(app, &group, device).await?
+        let found = match offered {
+            Offered::Token(token) => self.group_of_token(&asked, token).await?,
+            Offered::Certificate(certificate) => {
+                let found = self.groups.find_signer(asked.app, certificate, asked.now_secs).await;
+                let found = found.map_err(store_failed)?;
+                found.map(|(group, ends_at_secs)| Found { keys: None, group: Some(group), ends_at_secs })
+            }
+        };
+        let found = found.ok_or_else(unauthorized)?;
+        if let (Some(device), Some(group)) = (asked.device, &found.group)
+            && !self.may_claim(asked.app, group, device).await?
         {
-            tracing::info!(device = device.id, group = group.id, "a key of one group for a device of another");
+            tracing::info!(device = device.id, group = group.id, "a credential of one group for a device of another");
             return Err(unauthorized());
         }
-        let keys = derived(&group, &derived_for).ok_or_else(unauthorized)?;
-        Ok((keys, Some(group)))
+        Ok(found)
     }
 
-    /// Whether a key of the group may register a device that is there. One that registered through a group stays that group's as
+    async fn group_of_token(&self, asked: &Asked<'_>, token: &SasToken) -> Result<Option<Found>, DpsError> {
+        let found = self.groups.find(asked.app, asked.registration_id, token).await.map_err(store_failed)?;
+        let Some((group, derived_for)) = found else { return Ok(None) };
+        let keys = derived(&group, &derived_for);
+        Ok(keys.map(|keys| Found { keys: Some(keys), group: Some(group), ends_at_secs: end_of(token) }))
+    }
+
+    /// Whether a credential of the group may register a device that is there. One that registered through a group stays that group's as
     /// long as there is such a group; one that nobody registered is for any group of its kind.
     async fn may_claim(&self, app: &str, group: &EnrollmentGroupRow, device: &DeviceRow) -> Result<bool, DpsError> {
         let owner = device.enrollment_group.as_deref().filter(|owner| device.provisioned && *owner != group.id);
@@ -268,12 +287,17 @@ impl Provisioning {
     }
 
     fn assigned(&self, enrollee: &Enrollee, device: &DeviceRow) -> Result<RegistrationState, DpsError> {
-        let group = SymmetricKeyResult { enrollment_group_id: enrollee.group.as_ref().map(|group| group.id.clone()) };
+        let enrollment_group_id = enrollee.group.as_ref().map(|group| group.id.clone());
+        let (symmetric_key, x509) = match &enrollee.proof.credential {
+            Credential::Certificate(certificate) => (None, Some(x509_result(certificate, enrollment_group_id))),
+            Credential::Sas(_) | Credential::None => (Some(SymmetricKeyResult { enrollment_group_id }), None),
+        };
         Ok(RegistrationState {
             created_date_time_utc: Some(rfc3339_ms(device.created_ms)),
             last_updated_date_time_utc: Some(rfc3339_ms(device.updated_ms)),
             etag: Some(device.etag.clone()),
-            symmetric_key: Some(group),
+            symmetric_key,
+            x509,
             ..RegistrationState::assigned(&enrollee.registration_id, &enrollee.hub_host, &device.id)
         })
     }
@@ -356,15 +380,15 @@ impl Provisioning {
     async fn provision(&self, enrollee: &Enrollee, device: &DeviceRow) -> Result<(), DpsError> {
         let group = enrollee.group.as_ref();
         let is_done = device.provisioned
-            && device.primary_key.as_deref() == Some(&enrollee.keys.primary)
-            && device.secondary_key.as_deref() == Some(&enrollee.keys.secondary)
+            && device.primary_key.as_deref() == enrollee.keys.as_ref().map(|keys| keys.primary.as_str())
+            && device.secondary_key.as_deref() == enrollee.keys.as_ref().map(|keys| keys.secondary.as_str())
             && device.enrollment_group.as_deref() == group.map(|group| group.id.as_str());
         if is_done {
             return Ok(());
         }
         let registry = &self.registry;
         let marked =
-            registry.device_mark_provisioned(&enrollee.app, &device.id, Some(&enrollee.keys), group, now_ms()).await;
+            registry.device_mark_provisioned(&enrollee.app, &device.id, enrollee.keys.as_ref(), group, now_ms()).await;
         match marked {
             Ok(_) => Ok(()),
             // The device was deleted, or its enrollment changed, a moment ago.
@@ -372,6 +396,75 @@ impl Provisioning {
             Err(error) => Err(store_failed(error)),
         }
     }
+}
+
+/// Whom a credential is offered for.
+struct Asked<'a> {
+    app: &'a str,
+    device_id: &'a str,
+    registration_id: &'a str,
+    device: Option<&'a DeviceRow>,
+    now_secs: u64,
+}
+
+/// A credential that makes sense for the registration it is offered for.
+enum Offered<'a> {
+    Token(SasToken),
+    Certificate(&'a ClientCertificate),
+}
+
+impl<'a> Offered<'a> {
+    fn read(
+        credential: &'a Credential,
+        id_scope: &str,
+        registration_id: &str,
+        now_secs: u64,
+    ) -> Result<Self, DpsError> {
+        match credential {
+            Credential::Sas(text) => {
+                let token = SasToken::parse(text).map_err(|error| DpsError::unauthorized(error.to_string()))?;
+                let fits = token.covers(&dps::audience(id_scope, registration_id))
+                    && token.policy().is_none_or(|policy| policy == dps::POLICY);
+                if token.is_expired(now_secs) || !fits { Err(unauthorized()) } else { Ok(Self::Token(token)) }
+            }
+            Credential::Certificate(certificate) => {
+                let is_its = certificate.common_name().is_some_and(|name| name.eq_ignore_ascii_case(registration_id));
+                if is_its && certificate.is_valid_at(now_secs) {
+                    Ok(Self::Certificate(certificate))
+                } else {
+                    Err(unauthorized())
+                }
+            }
+            Credential::None => Err(unauthorized()),
+        }
+    }
+
+    /// What a device's own attestation makes of it.
+    fn individual(&self, proof: DeviceProof) -> Option<Found> {
+        match (self, proof) {
+            (Self::Token(token), DeviceProof::Keys(keys)) => {
+                let is_genuine = token.verify(&keys.primary) || token.verify(&keys.secondary);
+                is_genuine.then(|| Found { keys: Some(keys), group: None, ends_at_secs: end_of(token) })
+            }
+            (Self::Certificate(certificate), DeviceProof::Certificates(own)) => {
+                let is_its = certificates::thumbprints(&own).iter().any(|own| certificate.is(own));
+                is_its.then(|| Found { keys: None, group: None, ends_at_secs: certificate.ends_at_secs() })
+            }
+            (Self::Token(_), DeviceProof::Certificates(_)) | (Self::Certificate(_), DeviceProof::Keys(_)) => None,
+        }
+    }
+}
+
+fn end_of(token: &SasToken) -> u64 {
+    token.expiry_secs().saturating_add(TOKEN_GRACE.as_secs())
+}
+
+fn x509_result(certificate: &ClientCertificate, enrollment_group_id: Option<String>) -> X509Result {
+    let info = CertificateInfo {
+        sha1_thumbprint: certificate.sha1().to_string(),
+        sha256_thumbprint: certificate.sha256().to_string(),
+    };
+    X509Result { enrollment_group_id, certificate_info: Some(info) }
 }
 
 /// What polls name. Made from the registration itself, so that a poll after a restart, or on another connection, finds it.

@@ -4,8 +4,12 @@ mod filter;
 
 use serde_json::{Map, Value, json};
 
+use super::attestations::{JOIN_OWN, OWN_COLUMNS, OwnColumns};
 use super::engine::{Locks, Statement, Transaction, retried};
-use super::{Act, EnrollmentGroupRow, Registry, StoreError, lifecycle, new_etag, new_generation_id};
+use super::signing_certificates::{CertificateColumns, SigningCertificates};
+use super::{
+    Act, DeviceCertificates, EnrollmentGroupRow, Registry, StoreError, lifecycle, new_etag, new_generation_id,
+};
 use crate::limits::LIST_TEXTS_MAX;
 
 pub use filter::{DeviceField, DeviceFilter, DeviceHead, DevicePage, DeviceQueried};
@@ -108,6 +112,9 @@ pub struct AdmittedDevice {
     /// The group; `None` when it has none, or had one that is gone.
     #[sqlx(flatten, try_from = "GroupColumns")]
     pub group: Option<AdmittingGroup>,
+    /// Certificates of its own; they win over the group.
+    #[sqlx(flatten, try_from = "OwnColumns")]
+    pub certificates: Option<DeviceCertificates>,
 }
 
 /// What a group says of its devices.
@@ -115,13 +122,26 @@ pub struct AdmittedDevice {
 pub struct AdmittingGroup {
     /// Whether they may connect.
     pub enabled: bool,
-    /// What their keys are derived from.
-    pub keys: SymmetricKeys,
+    /// What they prove themselves with.
+    pub proof: GroupProof,
+}
+
+/// What the devices of a group prove themselves with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupProof {
+    /// Tokens signed with keys that are derived from these.
+    Keys(SymmetricKeys),
+    /// Certificates that lead to these.
+    Certificates(SigningCertificates),
 }
 
 /// The columns of a group in a statement that has [`JOIN_GROUP`].
 pub(super) const GROUP_COLUMNS: &str = "enrollment_groups.enabled AS group_enabled, \
-     enrollment_groups.primary_key AS group_primary_key, enrollment_groups.secondary_key AS group_secondary_key";
+     enrollment_groups.primary_key AS group_primary_key, enrollment_groups.secondary_key AS group_secondary_key, \
+     enrollment_groups.attestation, enrollment_groups.primary_certificate, enrollment_groups.primary_verified, \
+     enrollment_groups.primary_code, enrollment_groups.primary_certificate_etag, \
+     enrollment_groups.secondary_certificate, enrollment_groups.secondary_verified, \
+     enrollment_groups.secondary_code, enrollment_groups.secondary_certificate_etag";
 
 /// Joins the groups of the application `$1` to its devices.
 pub(super) const JOIN_GROUP: &str = "LEFT JOIN enrollment_groups ON enrollment_groups.application = $1 \
@@ -139,13 +159,18 @@ pub(super) struct GroupColumns {
     group_enabled: Option<bool>,
     group_primary_key: Option<String>,
     group_secondary_key: Option<String>,
+    #[sqlx(flatten)]
+    certificates: CertificateColumns,
 }
 
 impl From<GroupColumns> for Option<AdmittingGroup> {
     fn from(columns: GroupColumns) -> Self {
         match (columns.group_enabled, columns.group_primary_key, columns.group_secondary_key) {
             (Some(enabled), Some(primary), Some(secondary)) => {
-                Some(AdmittingGroup { enabled, keys: SymmetricKeys { primary, secondary } })
+                let keys = SymmetricKeys { primary, secondary };
+                let certificates = Option::<SigningCertificates>::from(columns.certificates);
+                let proof = certificates.map_or(GroupProof::Keys(keys), GroupProof::Certificates);
+                Some(AdmittingGroup { enabled, proof })
             }
             _ => None,
         }
@@ -216,7 +241,8 @@ impl Registry {
     /// One device with the group its keys are of.
     pub async fn device_admitted(&self, application: &str, id: &str) -> Result<Option<AdmittedDevice>, StoreError> {
         let sql = format!(
-            "SELECT {}, {GROUP_COLUMNS} FROM devices {JOIN_GROUP} WHERE devices.application = $1 AND devices.id = $2",
+            "SELECT {}, {GROUP_COLUMNS}, {OWN_COLUMNS} FROM devices {JOIN_GROUP} {JOIN_OWN} \
+             WHERE devices.application = $1 AND devices.id = $2",
             columns_of(TABLE)
         );
         let statement = Statement::new("read a device and its group", TABLE, sql).bind(application).bind(id);

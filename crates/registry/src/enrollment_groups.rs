@@ -1,11 +1,12 @@
-//! Enrollment groups: one pair of keys for many devices.
+//! Enrollment groups: one pair of keys, or of certificates, for many devices.
 
 use super::engine::{Statement, Value};
 use super::list::NamedField;
 use super::resource::{Acts, Resource};
+use super::signing_certificates::{self, CertificateColumns, SigningCertificates};
 use super::{Ground, Registry, StoreError, SymmetricKeys};
 
-/// One enrollment group with symmetric keys.
+/// One enrollment group.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct EnrollmentGroupRow {
     /// Its id.
@@ -20,9 +21,12 @@ pub struct EnrollmentGroupRow {
     pub is_edge: bool,
     /// Whether a device nobody announced may connect at once.
     pub auto_approve: bool,
-    /// The group's keys, from which each device's are derived.
+    /// The group's keys, from which each device's are derived. When it has certificates, they are nobody's.
     #[sqlx(flatten)]
     pub keys: SymmetricKeys,
+    /// The certificates its devices' lead to, when they have certificates and no keys.
+    #[sqlx(flatten, try_from = "CertificateColumns")]
+    pub certificates: Option<SigningCertificates>,
     /// When it was created.
     pub created_ms: i64,
     /// When it last changed.
@@ -44,6 +48,15 @@ impl Resource for EnrollmentGroupRow {
         "secondary_key",
         "created_ms",
         "updated_ms",
+        signing_certificates::COLUMNS[0],
+        signing_certificates::COLUMNS[1],
+        signing_certificates::COLUMNS[2],
+        signing_certificates::COLUMNS[3],
+        signing_certificates::COLUMNS[4],
+        signing_certificates::COLUMNS[5],
+        signing_certificates::COLUMNS[6],
+        signing_certificates::COLUMNS[7],
+        signing_certificates::COLUMNS[8],
     ];
     const ACTS: Acts = Acts {
         read: "read an enrollment group",
@@ -57,7 +70,7 @@ impl Resource for EnrollmentGroupRow {
     }
 
     fn values(&self) -> Vec<Value<'_>> {
-        vec![
+        let mut values: Vec<Value<'_>> = vec![
             (&self.id).into(),
             (&self.etag).into(),
             (&self.display_name).into(),
@@ -68,7 +81,9 @@ impl Resource for EnrollmentGroupRow {
             (&self.keys.secondary).into(),
             self.created_ms.into(),
             self.updated_ms.into(),
-        ]
+        ];
+        values.extend(signing_certificates::values(self.certificates.as_ref()));
+        values
     }
 
     /// The hub keys of the group's devices were derived from keys that go: they are good no more. Those that come are derived

@@ -31,6 +31,7 @@ mod resource;
 mod scope;
 mod segments;
 mod sessions;
+mod signing_certificates;
 mod survey;
 mod templates;
 mod twins;
@@ -48,11 +49,11 @@ use self::outbox::Relayed;
 pub use access::{AccessMark, ChangedAccess, Ground};
 pub use api_tokens::ApiTokenRow;
 pub use applications::ApplicationRow;
-pub use attestations::AttestationRow;
+pub use attestations::{AttestationRow, DeviceCertificates, DeviceProof};
 pub use commands::{CommandRow, CommandTarget, NewCommand};
 pub use devices::{
     AdmittedDevice, AdmittingGroup, ChangedDevice, CloudPropertyRow, DeviceChange, DeviceField, DeviceFilter,
-    DeviceHead, DevicePage, DeviceQueried, DeviceRow, NewDevice, SymmetricKeys,
+    DeviceHead, DevicePage, DeviceQueried, DeviceRow, GroupProof, NewDevice, SymmetricKeys,
 };
 pub use engine::postgres::{DatabaseUrl, ParseDatabaseUrlError};
 pub use enrollment_groups::EnrollmentGroupRow;
@@ -67,6 +68,7 @@ pub use resource::{Acts, CountMax, Precondition, Resource};
 pub use scope::{ScopePage, ScopedDevice};
 pub use segments::{LastSeenRow, SegmentRow};
 pub use sessions::KeptSession;
+pub use signing_certificates::{SigningCertificate, SigningCertificates};
 pub use survey::{Look, Survey};
 pub use templates::{TemplateField, TemplateRow};
 pub use twins::{OwnedTwin, TwinTransaction};

@@ -8,7 +8,8 @@ use super::engine::{Locks, Statement, Transaction, retried};
 use super::{Registry, StoreError, SymmetricKeys, devices, lifecycle, new_etag, new_generation_id};
 
 const TABLE: &str = "modules";
-const COLUMNS: &str = "device, id, generation_id, etag, managed_by, auth_type, primary_key, secondary_key, created_ms, updated_ms, subscriptions";
+const COLUMNS: &str = "device, id, generation_id, etag, managed_by, auth_type, primary_key, secondary_key, \
+     primary_thumbprint, secondary_thumbprint, created_ms, updated_ms, subscriptions";
 
 /// How a module proves who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,15 @@ pub enum ModuleAuthentication {
     None,
     /// Signed tokens.
     Sas(SymmetricKeys),
+    /// Certificates with these thumbprints, hex digits.
+    SelfSigned {
+        /// Of one it may show.
+        primary: Option<String>,
+        /// Of another one.
+        secondary: Option<String>,
+    },
+    /// A certificate in its name that leads to an authority of its device's.
+    CertificateAuthority,
 }
 
 /// One module identity.
@@ -33,7 +43,7 @@ pub struct ModuleRow {
     /// Who manages it, `IotEdge` for deployed modules.
     pub managed_by: Option<String>,
     /// How it proves who it is.
-    #[sqlx(flatten, try_from = "ModuleKeys")]
+    #[sqlx(flatten, try_from = "ModuleProof")]
     pub authentication: ModuleAuthentication,
     /// When it was created.
     pub created_ms: i64,
@@ -63,26 +73,60 @@ impl ModuleChange {
     }
 }
 
-/// The keys of a module, both or none.
+const SELF_SIGNED: &str = "selfSigned";
+const CERTIFICATE_AUTHORITY: &str = "certificateAuthority";
+
+/// How a module proves who it is: keys both or none.
 #[derive(sqlx::FromRow)]
-struct ModuleKeys {
+struct ModuleProof {
+    auth_type: String,
     primary_key: Option<String>,
     secondary_key: Option<String>,
+    primary_thumbprint: Option<String>,
+    secondary_thumbprint: Option<String>,
 }
 
-impl From<ModuleKeys> for ModuleAuthentication {
-    fn from(keys: ModuleKeys) -> Self {
-        match (keys.primary_key, keys.secondary_key) {
-            (Some(primary), Some(secondary)) => Self::Sas(SymmetricKeys { primary, secondary }),
+impl From<ModuleProof> for ModuleAuthentication {
+    fn from(proof: ModuleProof) -> Self {
+        match (proof.auth_type.as_str(), proof.primary_key, proof.secondary_key) {
+            (SELF_SIGNED, ..) => {
+                Self::SelfSigned { primary: proof.primary_thumbprint, secondary: proof.secondary_thumbprint }
+            }
+            (CERTIFICATE_AUTHORITY, ..) => Self::CertificateAuthority,
+            (_, Some(primary), Some(secondary)) => Self::Sas(SymmetricKeys { primary, secondary }),
             _ => Self::None,
         }
+    }
+}
+
+/// The same, to be written; no type leaves all of it as it is.
+#[derive(Default)]
+struct WrittenProof<'c> {
+    auth_type: Option<&'static str>,
+    keys: Option<&'c SymmetricKeys>,
+    thumbprints: [Option<&'c str>; 2],
+}
+
+impl<'c> From<Option<&'c ModuleAuthentication>> for WrittenProof<'c> {
+    fn from(authentication: Option<&'c ModuleAuthentication>) -> Self {
+        let Some(authentication) = authentication else { return Self::default() };
+        let (auth_type, keys, thumbprints) = match authentication {
+            ModuleAuthentication::None => ("none", None, [None, None]),
+            ModuleAuthentication::Sas(keys) => ("sas", Some(keys), [None, None]),
+            ModuleAuthentication::SelfSigned { primary, secondary } => {
+                (SELF_SIGNED, None, [primary.as_deref(), secondary.as_deref()])
+            }
+            ModuleAuthentication::CertificateAuthority => (CERTIFICATE_AUTHORITY, None, [None, None]),
+        };
+        Self { auth_type: Some(auth_type), keys, thumbprints }
     }
 }
 
 /// The columns of a module in a statement that joins them to devices.
 pub(super) const JOINED_COLUMNS: &str = "modules.device AS module_device, modules.id AS module_id, \
      modules.generation_id AS module_generation_id, modules.etag AS module_etag, modules.managed_by AS module_managed_by, \
-     modules.primary_key AS module_primary_key, modules.secondary_key AS module_secondary_key, \
+     modules.auth_type AS module_auth_type, modules.primary_thumbprint AS module_primary_thumbprint, \
+     modules.secondary_thumbprint AS module_secondary_thumbprint, modules.primary_key AS module_primary_key, modules.secondary_key AS module_secondary_key, \
      modules.created_ms AS module_created_ms, modules.updated_ms AS module_updated_ms, \
      modules.subscriptions AS module_subscriptions";
 
@@ -94,8 +138,11 @@ pub(super) struct JoinedModule {
     module_generation_id: Option<String>,
     module_etag: Option<String>,
     module_managed_by: Option<String>,
+    module_auth_type: Option<String>,
     module_primary_key: Option<String>,
     module_secondary_key: Option<String>,
+    module_primary_thumbprint: Option<String>,
+    module_secondary_thumbprint: Option<String>,
     module_created_ms: Option<i64>,
     module_updated_ms: Option<i64>,
     module_subscriptions: Option<i64>,
@@ -105,17 +152,23 @@ impl TryFrom<JoinedModule> for Option<ModuleRow> {
     type Error = TryFromIntError;
 
     fn try_from(columns: JoinedModule) -> Result<Self, Self::Error> {
-        let keys = ModuleKeys { primary_key: columns.module_primary_key, secondary_key: columns.module_secondary_key };
         // As of a module that is read by itself: out of range is an error, and no session without subscriptions.
         let subscriptions = columns.module_subscriptions.map(u8::try_from).transpose()?;
         let row = || {
+            let proof = ModuleProof {
+                auth_type: columns.module_auth_type?,
+                primary_key: columns.module_primary_key,
+                secondary_key: columns.module_secondary_key,
+                primary_thumbprint: columns.module_primary_thumbprint,
+                secondary_thumbprint: columns.module_secondary_thumbprint,
+            };
             Some(ModuleRow {
                 device: columns.module_device?,
                 id: columns.module_id?,
                 generation_id: columns.module_generation_id?,
                 etag: columns.module_etag?,
                 managed_by: columns.module_managed_by,
-                authentication: keys.into(),
+                authentication: proof.into(),
                 created_ms: columns.module_created_ms?,
                 updated_ms: columns.module_updated_ms?,
                 subscriptions: subscriptions?,
@@ -162,19 +215,19 @@ impl Registry {
         change: ModuleChange,
         now_ms: i64,
     ) -> Result<ModuleRow, StoreError> {
-        let (auth_type, keys) = match &change.authentication {
-            None => (None, None),
-            Some(ModuleAuthentication::None) => (Some("none"), None),
-            Some(ModuleAuthentication::Sas(keys)) => (Some("sas"), Some(keys)),
-        };
+        let WrittenProof { auth_type, keys, thumbprints } = change.authentication.as_ref().into();
+        let kept =
+            |column: &str, new: &str| format!("{column} = CASE WHEN $7 IS NULL THEN modules.{column} ELSE {new} END");
         let sql = format!(
             "INSERT INTO modules (application, {COLUMNS}) \
-             VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, 'none'), $8, $9, $10, $10, 0) \
+             VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, 'none'), $8, $9, $10, $11, $12, $12, 0) \
              ON CONFLICT (application, device, id) DO UPDATE SET etag = $5, managed_by = COALESCE($6, modules.managed_by), \
-             auth_type = COALESCE($7, modules.auth_type), \
-             primary_key = CASE WHEN $7 IS NULL THEN modules.primary_key ELSE $8 END, \
-             secondary_key = CASE WHEN $7 IS NULL THEN modules.secondary_key ELSE $9 END, updated_ms = $10 \
-             WHERE $11 IS NULL OR modules.etag = $11 RETURNING {COLUMNS}"
+             auth_type = COALESCE($7, modules.auth_type), {}, {}, {}, {}, updated_ms = $12 \
+             WHERE $13 IS NULL OR modules.etag = $13 RETURNING {COLUMNS}",
+            kept("primary_key", "$8"),
+            kept("secondary_key", "$9"),
+            kept("primary_thumbprint", "$10"),
+            kept("secondary_thumbprint", "$11"),
         );
         let statement = Statement::new("store a module", TABLE, sql)
             .bind(application)
@@ -186,6 +239,8 @@ impl Registry {
             .bind(auth_type)
             .bind(keys.map(|keys| keys.primary.as_str()))
             .bind(keys.map(|keys| keys.secondary.as_str()))
+            .bind(thumbprints[0])
+            .bind(thumbprints[1])
             .bind(now_ms)
             .bind(&change.if_match);
         let act = statement.act();

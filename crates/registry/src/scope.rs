@@ -1,8 +1,9 @@
 //! The scope of an edge device, page by page: it and its children with their modules, as the hub at the edge needs them.
 
+use super::attestations::{JOIN_OWN, OWN_COLUMNS, OwnColumns};
 use super::devices::{self, GroupColumns};
 use super::engine::Statement;
-use super::{AdmittedDevice, AdmittingGroup, DeviceRow, ModuleRow, Registry, StoreError, modules};
+use super::{AdmittedDevice, AdmittingGroup, DeviceCertificates, DeviceRow, ModuleRow, Registry, StoreError, modules};
 
 /// A device in a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,8 @@ struct ScopeRow {
     device: DeviceRow,
     #[sqlx(flatten, try_from = "GroupColumns")]
     group: Option<AdmittingGroup>,
+    #[sqlx(flatten, try_from = "OwnColumns")]
+    certificates: Option<DeviceCertificates>,
     gateway_generation: Option<String>,
     #[sqlx(flatten, try_from = "modules::JoinedModule")]
     module: Option<ModuleRow>,
@@ -47,10 +50,10 @@ impl Registry {
         page: ScopePage<'_>,
     ) -> Result<(Vec<ScopedDevice>, bool), StoreError> {
         let sql = format!(
-            "SELECT {}, {}, gateways.generation_id AS gateway_generation, {} \
+            "SELECT {}, {}, {OWN_COLUMNS}, gateways.generation_id AS gateway_generation, {} \
              FROM (SELECT * FROM devices WHERE application = $1 AND (gateway = $2 OR id = $2) AND id > $3 \
              ORDER BY id LIMIT $4) AS devices \
-             {} LEFT JOIN devices AS gateways ON gateways.application = $1 AND gateways.id = devices.gateway \
+             {} {JOIN_OWN} LEFT JOIN devices AS gateways ON gateways.application = $1 AND gateways.id = devices.gateway \
              LEFT JOIN modules ON modules.application = $1 AND modules.device = devices.id \
              ORDER BY devices.id, modules.id LIMIT $5",
             devices::columns_of("devices"),
@@ -68,11 +71,11 @@ impl Registry {
         let rows: Vec<ScopeRow> = self.engine.fetch_all(statement).await?;
         let is_cut = rows.len() > page.rows;
         let mut scoped: Vec<ScopedDevice> = Vec::new();
-        for ScopeRow { device, group, gateway_generation, module } in rows {
+        for ScopeRow { device, group, certificates, gateway_generation, module } in rows {
             match scoped.last_mut().filter(|last| last.admitted.device.id == device.id) {
                 Some(last) => last.modules.extend(module),
                 None => scoped.push(ScopedDevice {
-                    admitted: AdmittedDevice { device, group },
+                    admitted: AdmittedDevice { device, group, certificates },
                     gateway_generation,
                     modules: module.into_iter().collect(),
                 }),

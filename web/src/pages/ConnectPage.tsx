@@ -1,4 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
+import type { ReactNode } from 'react'
 
 import type { Schemas } from '../api/client'
 import { enrollmentGroupsQuery, provisioningQuery } from '../api/queries'
@@ -58,7 +59,10 @@ function Copied({ text, label }: { text: string; label: string }) {
 function Groups() {
   const groups = useQuery(enrollmentGroupsQuery)
   return (
-    <Card title="Enrollment groups" hint="A device whose key is derived from a group’s key is admitted by itself, whatever its id.">
+    <Card
+      title="Enrollment groups"
+      hint="A device whose key is derived from a group’s key, or whose certificate leads to one of a group’s, is admitted by itself, whatever its id."
+    >
       {groups.isPending ? <Loading lines={4} /> : null}
       {groups.isError ? <LoadFailure error={groups.error} /> : null}
       {groups.data?.value.length === 0 ? <Empty title="No enrollment groups">Create one with the REST API, and its keys appear here.</Empty> : null}
@@ -68,22 +72,40 @@ function Groups() {
 }
 
 function GroupFacts({ group }: { group: Group }) {
-  const keys = group.attestation.symmetricKey
-  const secret = (which: string, key: string | undefined) =>
-    key ? <Secret label={`${which} key of ${group.displayName}`} value={key} /> : 'not shown to your role'
   return (
     <section className={styles.group} aria-label={group.displayName}>
       <h3 className={styles.name}>
         {group.displayName} <Badge>{group.type === 'iotEdge' ? 'Edge devices' : 'Devices'}</Badge>
         {group.enabled ? null : <Badge tone="bad">Off</Badge>}
       </h3>
-      <Facts
-        facts={[
-          ['Primary key', secret('primary', keys?.primaryKey)],
-          ['Secondary key', secret('secondary', keys?.secondaryKey)],
-        ]}
-      />
+      <Facts facts={attestationFacts(group)} />
     </section>
+  )
+}
+
+function attestationFacts({ attestation, displayName }: Group): [string, ReactNode][] {
+  if (attestation.type === 'x509') {
+    const certificates = attestation.x509?.signingCertificates
+    return [
+      ['Primary certificate', certificateFact(certificates?.primary)],
+      ['Secondary certificate', certificateFact(certificates?.secondary)],
+    ]
+  }
+  const keys = attestation.symmetricKey
+  const secret = (which: string, key: string | undefined) =>
+    key ? <Secret label={`${which} key of ${displayName}`} value={key} /> : 'not shown to your role'
+  return [
+    ['Primary key', secret('primary', keys?.primaryKey)],
+    ['Secondary key', secret('secondary', keys?.secondaryKey)],
+  ]
+}
+
+function certificateFact(certificate: Schemas['SigningX509Certificate'] | undefined) {
+  if (!certificate) return 'none'
+  return (
+    <>
+      <code>{certificate.info?.sha1Thumbprint}</code> {certificate.verified ? null : <Badge tone="bad">Not verified</Badge>}
+    </>
   )
 }
 

@@ -2,6 +2,7 @@
 
 use super::{FILTER, LISTED, MAX_PAGE_SIZE, PAGED};
 use crate::access::{ApiToken, ApiTokenCollection, Role, RoleCollection, User, UserCollection};
+use crate::certificate::{SigningX509Certificate, X509VerificationCertificate, X509VerificationCode};
 use crate::device::MergePatch;
 use crate::endpoint::{Endpoint, Method, Versions};
 use crate::enrollment::{EnrollmentGroup, EnrollmentGroupCollection};
@@ -124,6 +125,46 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "Delete an enrollment group; its devices stay.",
     )
     .needs(Permission::ConnectivityManageGlobal),
+    Endpoint::new(
+        "EnrollmentGroups_GetX509",
+        Get,
+        "/api/enrollmentGroups/{enrollmentGroupId}/certificates/{entry}",
+        "Read one of the certificates of an enrollment group; the certificate itself is not shown.",
+    )
+    .needs(Permission::ConnectivityReadGlobal)
+    .gives::<SigningX509Certificate>(200),
+    Endpoint::new(
+        "EnrollmentGroups_CreateX509",
+        Put,
+        "/api/enrollmentGroups/{enrollmentGroupId}/certificates/{entry}",
+        "Set one of the certificates of an enrollment group.",
+    )
+    .needs(Permission::ConnectivityManageGlobal)
+    .takes::<SigningX509Certificate>()
+    .gives::<SigningX509Certificate>(200),
+    Endpoint::new(
+        "EnrollmentGroups_RemoveX509",
+        Delete,
+        "/api/enrollmentGroups/{enrollmentGroupId}/certificates/{entry}",
+        "Delete one of the certificates of an enrollment group; devices whose certificates lead to it are out.",
+    )
+    .needs(Permission::ConnectivityManageGlobal),
+    Endpoint::new(
+        "EnrollmentGroups_GenerateVerificationCodeX509",
+        Post,
+        "/api/enrollmentGroups/{enrollmentGroupId}/certificates/{entry}/generateVerificationCode",
+        "Generate the name of a certificate that proves possession of a certificate's key.",
+    )
+    .needs(Permission::ConnectivityManageGlobal)
+    .gives::<X509VerificationCode>(200),
+    Endpoint::new(
+        "EnrollmentGroups_VerifyX509",
+        Post,
+        "/api/enrollmentGroups/{enrollmentGroupId}/certificates/{entry}/verify",
+        "Verify a certificate with one that is named by its verification code and signed with its key.",
+    )
+    .needs(Permission::ConnectivityManageGlobal)
+    .takes::<X509VerificationCertificate>(),
     Endpoint::new("DeploymentManifests_List", Get, "/api/deploymentManifests", "List the stored deployment manifests.")
         .in_versions(Versions::NewestPreview)
         .needs(Permission::ManifestsReadGlobal)

@@ -2,12 +2,12 @@
 
 use api::enrollment::{EnrollmentGroup, EnrollmentGroupType, GroupAttestation};
 use events::clock::now_ms;
-use registry::{CountMax, EnrollmentGroupRow, NamedField, Precondition, new_symmetric_keys};
+use registry::{CountMax, EnrollmentGroupRow, NamedField, Precondition, SymmetricKeys, new_symmetric_keys};
 
 use super::devices::credentials::{check_keys, keys_to_api};
 use super::page::Cursor;
 use super::resource::{self, Edited, Managed, named_field};
-use super::{Access, App, AppError};
+use super::{Access, App, AppError, certificates};
 use crate::limits::{DISPLAY_NAME_CHARS_MAX, ENROLLMENT_GROUPS_MAX};
 
 fn check_group_id(id: &str) -> Result<(), AppError> {
@@ -37,7 +37,10 @@ impl Managed for EnrollmentGroups {
             display_name: row.display_name,
             enabled: row.enabled,
             kind: if row.is_edge { EnrollmentGroupType::IotEdge } else { EnrollmentGroupType::Iot },
-            attestation: GroupAttestation::SymmetricKey { symmetric_key: Some(keys_to_api(row.keys)) },
+            attestation: match &row.certificates {
+                Some(certificates) => certificates::group_to_api(certificates)?,
+                None => GroupAttestation::SymmetricKey { symmetric_key: Some(keys_to_api(row.keys)) },
+            },
             etag: Some(row.etag),
             id_scope: Some(access.id_scope().to_owned()),
         })
@@ -53,7 +56,7 @@ impl Managed for EnrollmentGroups {
 }
 
 impl Edited for EnrollmentGroups {
-    /// Keys that are not given are kept, or generated for a new group.
+    /// Keys that are not given are kept, or generated for a new group; certificates that are not given are kept.
     async fn put(
         app: &App,
         access: &Access,
@@ -72,12 +75,8 @@ impl Edited for EnrollmentGroups {
         if known.as_ref().is_some_and(|known| known.is_edge != is_edge) {
             return Err(AppError::fault("/type", "the type of an enrollment group is fixed when it is made"));
         }
-        let GroupAttestation::SymmetricKey { symmetric_key } = &wanted.attestation;
-        let keys = match (symmetric_key, &known) {
-            (Some(keys), _) => check_keys("/attestation/symmetricKey", keys)?,
-            (None, Some(known)) => known.keys.clone(),
-            (None, None) => new_symmetric_keys(),
-        };
+        let certificates = certificates::of_group(&wanted, known.as_ref())?;
+        let keys = keys(&wanted, known.as_ref())?;
         let now_ms = now_ms();
         let row = EnrollmentGroupRow {
             id: id.to_owned(),
@@ -87,10 +86,23 @@ impl Edited for EnrollmentGroups {
             is_edge,
             auto_approve: known.as_ref().is_none_or(|known| known.auto_approve),
             keys,
+            certificates,
             created_ms: known.map_or(now_ms, |known| known.created_ms),
             updated_ms: now_ms,
         };
+        app.require_certificates_are_its_own(access, &row).await?;
         let precondition = resource::precondition(&precondition, wanted.etag.as_deref());
         EnrollmentGroups::to_api(access, app.resource_store::<EnrollmentGroups>(access, &row, &precondition).await?)
+    }
+}
+
+/// The keys a group shall have. When it changes between keys and certificates, what it had before opens nothing afterwards.
+fn keys(wanted: &EnrollmentGroup, known: Option<&EnrollmentGroupRow>) -> Result<SymmetricKeys, AppError> {
+    let is_of_kind = |known: &&EnrollmentGroupRow| {
+        known.certificates.is_some() == matches!(wanted.attestation, GroupAttestation::X509 { .. })
+    };
+    match &wanted.attestation {
+        GroupAttestation::SymmetricKey { symmetric_key: Some(keys) } => check_keys("/attestation/symmetricKey", keys),
+        _ => Ok(known.filter(is_of_kind).map_or_else(new_symmetric_keys, |known| known.keys.clone())),
     }
 }

@@ -32,6 +32,7 @@ fn default_group((id, is_edge): (&str, bool), now_ms: i64) -> EnrollmentGroupRow
         is_edge,
         auto_approve: true,
         keys: new_symmetric_keys(),
+        certificates: None,
         created_ms: now_ms,
         updated_ms: now_ms,
     }

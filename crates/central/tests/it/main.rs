@@ -3,6 +3,7 @@
 
 mod applications;
 mod central;
+mod certificates;
 mod damage;
 mod doctor;
 mod durability;

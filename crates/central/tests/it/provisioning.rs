@@ -4,7 +4,9 @@ use events::clock::now_ms;
 use model::identity::Identity;
 use protocol::auth::sas;
 use protocol::dps::AssignmentStatus;
-use registry::{AttestationRow, CountMax, EnrollmentGroupRow, NewDevice, Precondition, new_symmetric_keys};
+use registry::{
+    AttestationRow, CountMax, DeviceProof, EnrollmentGroupRow, NewDevice, Precondition, new_symmetric_keys,
+};
 use serde_json::json;
 use transport::client::dps::{self, ProvisionError};
 use transport::client::{SharedKey, Way};
@@ -89,7 +91,7 @@ async fn an_individual_key_wins_over_the_group() {
     let device = NewDevice { id: "solo".into(), enabled: true, created_ms: now_ms(), ..NewDevice::default() };
     registry.device_create(central.app(), device).await.unwrap();
     let keys = new_symmetric_keys();
-    let attestation = AttestationRow { keys: keys.clone(), updated_ms: now_ms() };
+    let attestation = AttestationRow { proof: DeviceProof::Keys(keys.clone()), updated_ms: now_ms() };
     registry.attestation_put(central.app(), "solo", &attestation).await.unwrap();
 
     let group = central.group("SAS-IoT-Devices").await;

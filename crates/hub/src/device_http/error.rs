@@ -113,7 +113,7 @@ impl HubHttpError {
             AuthenticateError::Denied(Denied::Disabled(_)) => {
                 Self::new(StatusCode::FORBIDDEN, "DeviceDisabled", "the device is disabled")
             }
-            _ => Self::unauthorized("the token is not valid for this request"),
+            _ => Self::unauthorized("the credentials are not valid for this request"),
         }
     }
 

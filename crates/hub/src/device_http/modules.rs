@@ -5,6 +5,7 @@ use events::clock::now_ms;
 use http::{Response, StatusCode, header};
 use model::identity::Identity;
 use model::module_name::ModuleName;
+use protocol::auth::certificate::Thumbprint;
 use registry::{ModuleAuthentication, ModuleChange, ModuleRow, SymmetricKeys, new_symmetric_keys};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,6 +29,14 @@ struct Authentication {
     #[serde(rename = "type")]
     kind: Option<String>,
     symmetric_key: Option<SymmetricKey>,
+    x509_thumbprint: Option<X509Thumbprint>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct X509Thumbprint {
+    primary_thumbprint: Option<String>,
+    secondary_thumbprint: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,11 +50,11 @@ struct SymmetricKey {
 pub(super) fn module_json(module: &ModuleRow) -> Value {
     let authentication = match &module.authentication {
         ModuleAuthentication::None => json!({ "type": "none" }),
-        ModuleAuthentication::Sas(keys) => json!({
-            "type": "sas",
-            "symmetricKey": { "primaryKey": keys.primary, "secondaryKey": keys.secondary },
-            "x509Thumbprint": { "primaryThumbprint": null, "secondaryThumbprint": null },
-        }),
+        ModuleAuthentication::Sas(keys) => sas_json(&keys.primary, &keys.secondary),
+        ModuleAuthentication::SelfSigned { primary, secondary } => {
+            self_signed_json(primary.as_deref(), secondary.as_deref())
+        }
+        ModuleAuthentication::CertificateAuthority => json!({ "type": "certificateAuthority" }),
     };
     json!({
         "moduleId": module.id,
@@ -54,6 +63,24 @@ pub(super) fn module_json(module: &ModuleRow) -> Value {
         "etag": module.etag.trim_matches('"'),
         "managedBy": module.managed_by,
         "authentication": authentication,
+    })
+}
+
+/// How an identity with keys is shown.
+pub(super) fn sas_json(primary: &str, secondary: &str) -> Value {
+    json!({
+        "type": "sas",
+        "symmetricKey": { "primaryKey": primary, "secondaryKey": secondary },
+        "x509Thumbprint": { "primaryThumbprint": null, "secondaryThumbprint": null },
+    })
+}
+
+/// How an identity with thumbprints is shown.
+pub(super) fn self_signed_json(primary: Option<&str>, secondary: Option<&str>) -> Value {
+    json!({
+        "type": "selfSigned",
+        "symmetricKey": { "primaryKey": null, "secondaryKey": null },
+        "x509Thumbprint": { "primaryThumbprint": primary, "secondaryThumbprint": secondary },
     })
 }
 
@@ -146,8 +173,27 @@ fn authentication(body: Authentication) -> Result<ModuleAuthentication, HubHttpE
                 _ => new_symmetric_keys(),
             }))
         }
+        // The identity service's own word for it is the second.
+        Some("selfSigned" | "x509") => self_signed(body.x509_thumbprint.unwrap_or_default()),
+        Some("certificateAuthority") => Ok(ModuleAuthentication::CertificateAuthority),
         Some(kind) => Err(HubHttpError::bad_request(format!("authentication type {kind} is not supported"))),
     }
+}
+
+/// As it is kept: in one spelling. One that is no thumbprint would be a module nobody can be.
+fn self_signed(thumbprints: X509Thumbprint) -> Result<ModuleAuthentication, HubHttpError> {
+    let read = |text: Option<String>| match text.filter(|text| !text.trim().is_empty()) {
+        None => Ok(None),
+        Some(text) => match Thumbprint::parse(&text) {
+            Some(thumbprint) => Ok(Some(thumbprint.to_string())),
+            None => Err(HubHttpError::bad_request(format!("{text} is no thumbprint: 40 or 64 hex digits"))),
+        },
+    };
+    let (primary, secondary) = (read(thumbprints.primary_thumbprint)?, read(thumbprints.secondary_thumbprint)?);
+    if primary.is_none() && secondary.is_none() {
+        return Err(HubHttpError::bad_request("a module of type selfSigned needs a thumbprint"));
+    }
+    Ok(ModuleAuthentication::SelfSigned { primary, secondary })
 }
 
 enum IfMatch {

@@ -6,13 +6,12 @@ use protocol::dps::{OperationStatus, RETRY_AFTER_SECS};
 use protocol::limits::REGISTER_BYTES_MAX;
 
 use super::error::HubHttpError;
-use super::{Call, HubHttp, authorization, json};
+use super::{Call, HubHttp, credential, json};
 use crate::provisioning::Enrollee;
 
 impl HubHttp {
     async fn enrollee(&self, call: &Call<'_>, scope: &str, registration: &str) -> Result<Enrollee, HubHttpError> {
-        let token = authorization(call)?;
-        let enrollee = self.gateway.attest(scope, registration, token, None).await?;
+        let enrollee = self.gateway.attest(scope, registration, credential(call)?, None).await?;
         call.admit();
         Ok(enrollee)
     }

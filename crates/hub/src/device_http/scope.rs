@@ -7,16 +7,17 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use model::identity::Identity;
 use model::manifest::EDGE_HUB;
-use protocol::auth::judge::SignedBy;
+use protocol::auth::certificate::Thumbprint;
+use protocol::auth::judge::{Authentication, SignedBy};
 use protocol::limits::AUTH_CHAIN_LENGTH_MAX;
 use registry::{DeviceRow, ScopePage, ScopedDevice};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::HubHttpError;
-use super::modules::module_json;
+use super::modules::{module_json, sas_json, self_signed_json};
 use super::{Call, Caller, HubHttp, json, query_parameter};
-use crate::authenticate::{device_keys, may_connect};
+use crate::authenticate::{device_authentication, may_connect};
 use crate::limits::{HUB_HTTP_CALL_BYTES_MAX, SCOPE_PAGE_BYTES_MAX, SCOPE_PAGE_DEVICES_MAX, SCOPE_PAGE_ROWS_MAX};
 
 #[derive(Deserialize)]
@@ -205,13 +206,14 @@ fn device_json(scoped: &ScopedDevice) -> Value {
     // An edge's scope is its own and its parent's is beside it; a leaf's is its parent's.
     let device_scope = if device.is_edge { Some(scope_of(&device.id, &device.generation_id)) } else { parent.clone() };
     let parent_scopes: Vec<String> = if device.is_edge { parent.into_iter().collect() } else { Vec::new() };
-    let authentication = match device_keys(admitted) {
-        [Some(primary), Some(secondary)] => json!({
-            "type": "sas",
-            "symmetricKey": { "primaryKey": primary, "secondaryKey": secondary },
-            "x509Thumbprint": { "primaryThumbprint": null, "secondaryThumbprint": null },
-        }),
-        _ => json!({ "type": "none" }),
+    let authentication = match device_authentication(admitted) {
+        Authentication::Sas(keys) if keys.len() == 2 => sas_json(&keys[0], &keys[1]),
+        Authentication::Thumbprints(known) => {
+            let thumbprint = |n: usize| known.get(n).map(Thumbprint::to_string);
+            self_signed_json(thumbprint(0).as_deref(), thumbprint(1).as_deref())
+        }
+        Authentication::Authorities(_) => json!({ "type": "certificateAuthority" }),
+        Authentication::Sas(_) | Authentication::Held { .. } | Authentication::None => json!({ "type": "none" }),
     };
     json!({
         "deviceId": device.id,

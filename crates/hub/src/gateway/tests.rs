@@ -56,7 +56,8 @@ async fn as_many_may_prove_themselves_at_the_same_time_and_others_wait_for_a_whi
 
     let last = gateway.admission.try_acquire().unwrap();
     let started = Instant::now();
-    let (refused, registration) = tokio::join!(authorize(&gateway), gateway.attest("0ne1", "d", "", None));
+    let (refused, registration) =
+        tokio::join!(authorize(&gateway), gateway.attest("0ne1", "d", Credential::None, None));
     // Timers go by milliseconds.
     assert!((AUTHENTICATION_WAIT..=AUTHENTICATION_WAIT + MILLISECOND).contains(&started.elapsed()));
     assert!(matches!(refused, Err(AuthenticateError::Busy)));

@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use protocol::auth::certificate::{Authority, ClientCertificate};
 use protocol::auth::sas::{GroupKey, SasToken};
 use registry::{EnrollmentGroupRow, Registry, StoreError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::certificates;
 use crate::limits::{GROUP_SEARCHES_MAX, GROUPS_AT_ONCE_MAX, GROUPS_KEPT_FOR, GROUPS_KEPT_MAX};
 
 /// The groups of all applications, as last read.
@@ -28,17 +30,26 @@ struct Kept {
 struct Group {
     row: EnrollmentGroupRow,
     keys: Vec<GroupKey>,
+    authorities: Vec<Arc<Authority>>,
 }
 
 impl Group {
-    /// One with a key that is none belongs to nobody.
+    /// One with a key that is none belongs to nobody, and the keys of one with certificates are nobody's.
     fn new(row: EnrollmentGroupRow) -> Self {
+        if let Some(certificates) = &row.certificates {
+            let authorities = certificates::authorities(certificates);
+            return Self { row, keys: Vec::new(), authorities };
+        }
         let keys = [&row.keys.primary, &row.keys.secondary].map(|key| GroupKey::new(key).ok());
         let keys = match keys {
             [Some(primary), Some(secondary)] => vec![primary, secondary],
             _ => Vec::new(),
         };
-        Self { row, keys }
+        Self { row, keys, authorities: Vec::new() }
+    }
+
+    fn named(&self, subject: &[u8]) -> impl Iterator<Item = &Authority> {
+        self.authorities.iter().map(|authority| &**authority).filter(move |authority| authority.subject() == subject)
     }
 
     fn signed(&self, token: &SasToken, registration_id: &str) -> bool {
@@ -67,6 +78,33 @@ impl Groups {
             for some in kept.groups.chunks(GROUPS_AT_ONCE_MAX) {
                 if let Some(found) = some.iter().find(|group| group.signed(token, text)) {
                     return Ok(Some((found.row.clone(), text.to_owned())));
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The group whose authorities a certificate leads to, and when that will be over. Of two with authorities that lead to one
+    /// another, the one that signed the leaf is meant: the nearer one.
+    pub(super) async fn find_signer(
+        &self,
+        app: &str,
+        certificate: &ClientCertificate,
+        now_secs: u64,
+    ) -> Result<Option<(EnrollmentGroupRow, u64)>, StoreError> {
+        let _turn = self.turns.acquire().await;
+        let kept = self.groups(app).await?;
+        // From the leaf's upwards: nearer ones are tried first.
+        for issuer in certificate.issuers() {
+            for some in kept.groups.chunks(GROUPS_AT_ONCE_MAX) {
+                for group in some {
+                    let named: Vec<&Authority> = group.named(&issuer).collect();
+                    if !named.is_empty()
+                        && let Ok(ends_at_secs) = certificate.leads_to(named, now_secs)
+                    {
+                        return Ok(Some((group.row.clone(), ends_at_secs)));
+                    }
                 }
                 tokio::task::yield_now().await;
             }

@@ -11,10 +11,15 @@ fn enrollee(registration_id: &str) -> Enrollee {
         hub_host: "localhost".into(),
         registration_id: registration_id.into(),
         device_id: registration_id.into(),
-        keys: new_symmetric_keys(),
+        keys: Some(new_symmetric_keys()),
         group: None,
         known: None,
-        proof: Arc::new(Proof { id_scope: "0ne1".into(), token: String::new(), expiry_secs: u64::MAX - 1, at_secs: 0 }),
+        proof: Arc::new(Proof {
+            id_scope: "0ne1".into(),
+            credential: Credential::None,
+            ends_at_secs: u64::MAX,
+            at_secs: 0,
+        }),
     }
 }
 
@@ -28,8 +33,9 @@ fn a_connection_ends_when_its_enrollment_is_another_or_closed_meanwhile() {
     assert!(!Enrollee { known: known("2", false), ..new.clone() }.stands_as(&there), "and made again");
     let blocked = Enrollee { known: known("1", true), ..new.clone() };
     assert!(!blocked.stands_as(&there) && blocked.stands_as(&blocked) && there.stands_as(&blocked));
-    assert!(!Enrollee { keys: new_symmetric_keys(), ..new.clone() }.stands_as(&new));
-    assert_eq!(new.ends_at_secs(), u64::MAX, "a token without an end");
+    assert!(!Enrollee { keys: Some(new_symmetric_keys()), ..new.clone() }.stands_as(&new));
+    let endless = sas::sign("a", "a2V5", u64::MAX, None).unwrap();
+    assert_eq!(end_of(&SasToken::parse(&endless).unwrap()), u64::MAX, "a token without an end");
 }
 
 #[test]
@@ -53,6 +59,7 @@ fn a_devices_keys_come_from_both_keys_of_the_group() {
             primary: "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==".into(),
             secondary: "no base64!".into(),
         },
+        certificates: None,
         created_ms: 0,
         updated_ms: 0,
     };

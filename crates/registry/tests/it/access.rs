@@ -1,9 +1,9 @@
 //! What lets somebody in: every change of it is noted, and keys go with what they are of.
 
 use registry::{
-    AdmittingGroup, ApiTokenRow, AttestationRow, ChangedAccess, EnrollmentGroupRow, Ground, ManifestRow,
-    ModuleAuthentication, ModuleChange, NewDevice, Precondition, RelationshipRow, ScopePage, ScopedDevice, SecretHash,
-    StoreError, UserRow,
+    AdmittingGroup, ApiTokenRow, AttestationRow, ChangedAccess, DeviceCertificates, DeviceProof, EnrollmentGroupRow,
+    Ground, GroupProof, ManifestRow, ModuleAuthentication, ModuleChange, NewDevice, Precondition, RelationshipRow,
+    ScopePage, ScopedDevice, SecretHash, SigningCertificate, SigningCertificates, StoreError, UserRow,
 };
 
 use crate::rig::{APP, Rig, change, keys, on_both_engines, put};
@@ -15,6 +15,7 @@ on_both_engines!(
     keys_of_a_group_go_with_the_keys_they_were_derived_from,
     provisioning_does_not_outlive_what_the_keys_are_of,
     a_scope_is_read_in_pages_of_whole_devices,
+    certificates_are_read_with_what_they_let_in,
 );
 
 /// The grounds of what was done since the last call.
@@ -38,7 +39,10 @@ async fn every_change_of_who_may_come_in_is_noted_under_its_ground(rig: Rig) {
     let mut disabled = change(&row);
     disabled.enabled = false;
     registry.device_update(APP, "d", disabled, None).await.unwrap();
-    registry.attestation_put(APP, "d", &AttestationRow { keys: keys("own"), updated_ms: 7 }).await.unwrap();
+    registry
+        .attestation_put(APP, "d", &AttestationRow { proof: DeviceProof::Keys(keys("own")), updated_ms: 7 })
+        .await
+        .unwrap();
     registry.attestation_delete(APP, "d", 8).await.unwrap();
     registry.device_mark_provisioned(APP, "d", None, None, 8).await.unwrap();
     let sas = ModuleChange { authentication: Some(ModuleAuthentication::Sas(keys("m"))), ..ModuleChange::default() };
@@ -97,7 +101,10 @@ async fn an_attestation_is_the_devices_before_it_was_ever_provisioned(rig: Rig) 
     };
     let made = rig.registry.device_create(APP, made).await.unwrap();
     assert_eq!(made.enrollment_group.as_deref(), Some("g"));
-    rig.registry.attestation_put(APP, "d", &AttestationRow { keys: keys("own"), updated_ms: 7 }).await.unwrap();
+    rig.registry
+        .attestation_put(APP, "d", &AttestationRow { proof: DeviceProof::Keys(keys("own")), updated_ms: 7 })
+        .await
+        .unwrap();
     let row = rig.registry.device_get(APP, "d").await.unwrap().unwrap();
     assert_eq!((row.primary_key.as_deref(), row.secondary_key.as_deref()), (Some("own-1"), Some("own-2")));
     assert_eq!((row.enrollment_group, row.provisioned), (None, false));
@@ -115,7 +122,9 @@ async fn keys_of_a_group_go_with_the_keys_they_were_derived_from(rig: Rig) {
         let admitted = registry.device_admitted(APP, id).await.unwrap().unwrap();
         (admitted.device.primary_key, admitted.device.secondary_key, admitted.group)
     };
-    let of = |group: &EnrollmentGroupRow| Some(AdmittingGroup { enabled: group.enabled, keys: group.keys.clone() });
+    let of = |group: &EnrollmentGroupRow| {
+        Some(AdmittingGroup { enabled: group.enabled, proof: GroupProof::Keys(group.keys.clone()) })
+    };
     let disabled = EnrollmentGroupRow { enabled: false, ..group.clone() };
     put(&rig, APP, &disabled).await.unwrap();
     assert_eq!(known("d").await, (Some("d-1".to_owned()), Some("d-2".to_owned()), of(&disabled)));
@@ -170,6 +179,57 @@ async fn a_scope_is_read_in_pages_of_whole_devices(rig: Rig) {
     assert_eq!((&scoped[3].admitted.device, &scoped[3].gateway_generation), (&edge, &None));
 }
 
+async fn certificates_are_read_with_what_they_let_in(rig: Rig) {
+    let registry = &rig.registry;
+    rig.device("d").await;
+    let group = rig.group("g").await;
+    let signing = SigningCertificates {
+        primary: Some(SigningCertificate {
+            code: Some("CODE".into()),
+            ..SigningCertificate::new("UA==".into(), false)
+        }),
+        secondary: Some(SigningCertificate::new("Uw==".into(), true)),
+    };
+    assert_eq!(signing.verified().collect::<Vec<_>>(), ["Uw=="]);
+    let certified = EnrollmentGroupRow { certificates: Some(signing.clone()), ..group.clone() };
+    let stored = put(&rig, APP, &certified).await.unwrap();
+    assert_eq!(stored.certificates.as_ref(), Some(&signing));
+    registry.device_mark_provisioned(APP, "d", None, Some(&stored), 6).await.unwrap();
+    let admitted = async || registry.device_admitted(APP, "d").await.unwrap().unwrap();
+    let proof = async || admitted().await.group.unwrap().proof;
+    assert_eq!(proof().await, GroupProof::Certificates(signing));
+    let none = EnrollmentGroupRow { certificates: Some(SigningCertificates::default()), ..group.clone() };
+    put(&rig, APP, &none).await.unwrap();
+    assert_eq!(proof().await, GroupProof::Certificates(SigningCertificates::default()));
+    put(&rig, APP, &group).await.unwrap();
+    assert_eq!(proof().await, GroupProof::Keys(group.keys.clone()));
+
+    // Its own win, on every way to the device.
+    let own = DeviceCertificates { primary: "UA==".into(), secondary: None };
+    let attestation = AttestationRow { proof: DeviceProof::Certificates(own.clone()), updated_ms: 7 };
+    registry.attestation_put(APP, "d", &attestation).await.unwrap();
+    assert_eq!(registry.attestation_get(APP, "d").await.unwrap(), Some(attestation));
+    let of_own = admitted().await;
+    assert_eq!((of_own.certificates, of_own.group), (Some(own.clone()), None));
+    rig.device("edge").await;
+    let relationship = RelationshipRow { id: "d".into(), source: "edge".into(), target: "d".into() };
+    registry.relationship_put(APP, &relationship, 9).await.unwrap();
+    let page = ScopePage { after: None, devices: 9, rows: 99 };
+    let self_signed = ModuleAuthentication::SelfSigned { primary: None, secondary: Some("AB".into()) };
+    for authentication in [self_signed, ModuleAuthentication::CertificateAuthority, ModuleAuthentication::None] {
+        let change = ModuleChange { authentication: Some(authentication.clone()), ..ModuleChange::default() };
+        let module = registry.module_put(APP, "d", "m", change, 9).await.unwrap();
+        assert_eq!(module.authentication, authentication);
+        let unchanged = registry.module_put(APP, "d", "m", ModuleChange::default(), 9).await.unwrap();
+        assert_eq!(unchanged.authentication, authentication);
+        let (scoped, _) = registry.scope_page(APP, "edge", page).await.unwrap();
+        assert_eq!(
+            (scoped[0].modules[0].authentication.clone(), &scoped[0].admitted.certificates),
+            (authentication, &Some(own.clone()))
+        );
+    }
+}
+
 async fn provisioning_does_not_outlive_what_the_keys_are_of(rig: Rig) {
     let registry = &rig.registry;
     rig.device("d").await;
@@ -184,8 +244,11 @@ async fn provisioning_does_not_outlive_what_the_keys_are_of(rig: Rig) {
     refused(mark(Some(&group)).await);
     registry.resource_delete::<EnrollmentGroupRow>(APP, "g", &Precondition::None).await.unwrap();
     refused(mark(Some(&group)).await);
-    registry.attestation_put(APP, "d", &AttestationRow { keys: own, updated_ms: 7 }).await.unwrap();
+    registry.attestation_put(APP, "d", &AttestationRow { proof: DeviceProof::Keys(own), updated_ms: 7 }).await.unwrap();
     refused(mark(None).await);
-    registry.attestation_put(APP, "d", &AttestationRow { keys: ours.clone(), updated_ms: 7 }).await.unwrap();
+    registry
+        .attestation_put(APP, "d", &AttestationRow { proof: DeviceProof::Keys(ours.clone()), updated_ms: 7 })
+        .await
+        .unwrap();
     mark(None).await.unwrap();
 }

@@ -3,7 +3,7 @@
 use registry::limits::LIST_TEXTS_MAX;
 use registry::{
     AttestationRow, CommandRow, CommandTarget, Comparison, DeviceField, DeviceFilter, DeviceManifestRow, DevicePage,
-    ManifestRow, NewCommand, NewDevice, Precondition, RelationshipRow, StoreError, TemplateRow, new_id,
+    DeviceProof, ManifestRow, NewCommand, NewDevice, Precondition, RelationshipRow, StoreError, TemplateRow, new_id,
 };
 
 use crate::rig::{APP, MANY, OTHER, Rig, change, keys, list_all, on_both_engines, put};
@@ -282,7 +282,7 @@ async fn an_attestation_wins_and_takes_its_keys_along(rig: Rig) {
     assert!(!rig.registry.attestation_delete(APP, "d", 9).await.unwrap());
     let group = rig.group("g").await;
     rig.registry.device_mark_provisioned(APP, "d", Some(&keys("group")), Some(&group), 6).await.unwrap();
-    let attestation = AttestationRow { keys: keys("own"), updated_ms: 7 };
+    let attestation = AttestationRow { proof: DeviceProof::Keys(keys("own")), updated_ms: 7 };
     rig.registry.attestation_put(APP, "d", &attestation).await.unwrap();
     assert_eq!(rig.registry.attestation_get(APP, "d").await.unwrap(), Some(attestation));
     let row = rig.registry.device_get(APP, "d").await.unwrap().unwrap();
@@ -290,7 +290,10 @@ async fn an_attestation_wins_and_takes_its_keys_along(rig: Rig) {
     assert!(rig.registry.attestation_delete(APP, "d", 9).await.unwrap());
     let row = rig.registry.device_get(APP, "d").await.unwrap().unwrap();
     assert_eq!((row.primary_key, row.provisioned), (None, false));
-    let missing = rig.registry.attestation_put(APP, "none", &AttestationRow { keys: keys("x"), updated_ms: 7 }).await;
+    let missing = rig
+        .registry
+        .attestation_put(APP, "none", &AttestationRow { proof: DeviceProof::Keys(keys("x")), updated_ms: 7 })
+        .await;
     assert!(matches!(missing, Err(StoreError::Missing(..))));
 }
 
@@ -409,7 +412,10 @@ async fn what_belongs_to_a_device_goes_with_it(rig: Rig) {
     rig.device("d").await;
     rig.registry.commands_add(&[of(target("d"), run("r".to_owned(), 1))], 2).await.unwrap();
     rig.registry.cloud_properties_write(APP, "d", &[pair_some("a")], false, 7).await.unwrap();
-    rig.registry.attestation_put(APP, "d", &AttestationRow { keys: keys("x"), updated_ms: 7 }).await.unwrap();
+    rig.registry
+        .attestation_put(APP, "d", &AttestationRow { proof: DeviceProof::Keys(keys("x")), updated_ms: 7 })
+        .await
+        .unwrap();
     assert!(rig.registry.device_delete(APP, "d", 9).await.unwrap());
     assert!(!rig.registry.device_delete(APP, "d", 9).await.unwrap());
     rig.device("d").await;

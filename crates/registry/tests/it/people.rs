@@ -91,6 +91,7 @@ fn group(id: &str) -> EnrollmentGroupRow {
         is_edge: false,
         auto_approve: true,
         keys: keys(id),
+        certificates: None,
         created_ms: 1,
         updated_ms: 1,
     }

@@ -108,6 +108,7 @@ impl Rig {
             is_edge: false,
             auto_approve: true,
             keys: keys(id),
+            certificates: None,
             created_ms: 1,
             updated_ms: 1,
         };

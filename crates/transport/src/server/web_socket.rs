@@ -85,7 +85,7 @@ impl<H: HubHandler, P: ProvisioningHandler> WebSockets<H, P> {
         };
         admission.as_ref().inspect(|admission| admission.expected());
         let Self { handler, provisioning, shutdown, .. } = self.clone();
-        let options = ConnectionOptions { peer, certificates: None, admission, shutdown };
+        let options = ConnectionOptions { peer, certificate: None, admission, shutdown };
         self.tasks.spawn(async move {
             let _place = place;
             let Some(stream) = granted(upgrade, &options).await else { return };

@@ -546,6 +546,59 @@ export interface paths {
         patch: operations["EnrollmentGroups_Update"];
         trace?: never;
     };
+    "/api/enrollmentGroups/{enrollmentGroupId}/certificates/{entry}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read one of the certificates of an enrollment group; the certificate itself is not shown. */
+        get: operations["EnrollmentGroups_GetX509"];
+        /** Set one of the certificates of an enrollment group. */
+        put: operations["EnrollmentGroups_CreateX509"];
+        post?: never;
+        /** Delete one of the certificates of an enrollment group; devices whose certificates lead to it are out. */
+        delete: operations["EnrollmentGroups_RemoveX509"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/enrollmentGroups/{enrollmentGroupId}/certificates/{entry}/generateVerificationCode": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Generate the name of a certificate that proves possession of a certificate's key. */
+        post: operations["EnrollmentGroups_GenerateVerificationCodeX509"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/enrollmentGroups/{enrollmentGroupId}/certificates/{entry}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Verify a certificate with one that is named by its verification code and signed with its key. */
+        post: operations["EnrollmentGroups_VerifyX509"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/ext/v1/deviceTemplates/fromManifest": {
         parameters: {
             query?: never;
@@ -926,12 +979,17 @@ export interface components {
             /** @description What went wrong, when something did. */
             description: string;
         };
-        /** @description With one of two symmetric keys. */
+        /** @description How a device proves by itself who it is. */
         Attestation: {
             /** @description The keys. */
             symmetricKey: components["schemas"]["SymmetricKey"];
             /** @enum {string} */
             type: "symmetricKey";
+        } | {
+            /** @enum {string} */
+            type: "x509";
+            /** @description The certificates. */
+            x509: components["schemas"]["X509"];
         };
         /** @description Components or modules. */
         Collection: {
@@ -1040,6 +1098,8 @@ export interface components {
             idScope: string;
             /** @description Its keys: its own, or derived from its group's. */
             symmetricKey?: components["schemas"]["SymmetricKey"];
+            /** @description Its certificates. */
+            x509?: components["schemas"]["X509"];
         };
         /** @description Property values by name, components under theirs, with `$metadata` at every level. */
         DeviceProperties: {
@@ -1363,12 +1423,17 @@ export interface components {
             /** @description The devices of this page. */
             value: components["schemas"]["FleetDevice"][];
         };
-        /** @description With a key derived from one of the group's two. */
+        /** @description How the devices of a group prove who they are. */
         GroupAttestation: {
             /** @description The keys; generated when absent. */
             symmetricKey?: components["schemas"]["SymmetricKey"];
             /** @enum {string} */
             type: "symmetricKey";
+        } | {
+            /** @enum {string} */
+            type: "x509";
+            /** @description The certificates; they may come later. */
+            x509?: components["schemas"]["SigningX509"];
         };
         /** @description A condition that does not hold. */
         HealthProblem: {
@@ -1639,6 +1704,32 @@ export interface components {
             /** @description The one-time code of the sign-in link. */
             code: string;
         };
+        /** @description What the devices of a group prove themselves with. */
+        SigningX509: {
+            /** @description The certificates theirs lead to. */
+            signingCertificates?: components["schemas"]["SigningX509Certificates"];
+        };
+        /** @description The certificate of an authority whose devices a group lets in. */
+        SigningX509Certificate: {
+            /** @description Base64 of a PEM file. Left out of what is read. */
+            certificate?: string;
+            /** @description Changes with every write; send it back to detect a conflict. */
+            etag?: string;
+            /** @description What tells it from others. */
+            info?: components["schemas"]["X509CertificateInfo"];
+            /**
+             * @description Whether somebody proved to have its key, or vouches for it. Only then does it let devices in.
+             * @default false
+             */
+            verified: boolean;
+        };
+        /** @description The certificates of a group. */
+        SigningX509Certificates: {
+            /** @description One of them. */
+            primary?: components["schemas"]["SigningX509Certificate"];
+            /** @description The other. */
+            secondary?: components["schemas"]["SigningX509Certificate"];
+        };
         /** @description A pair of keys in base64. */
         SymmetricKey: {
             /** @description The key in use. */
@@ -1685,6 +1776,40 @@ export interface components {
          * @enum {string}
          */
         UserType: "email";
+        /** @description What a device with certificates proves itself with. */
+        X509: {
+            /** @description The certificates it may show. */
+            clientCertificates?: components["schemas"]["X509Certificates"];
+        };
+        /** @description A certificate a device may show. */
+        X509Certificate: {
+            /** @description Base64 of a PEM file. Left out of what is read. */
+            certificate?: string;
+            /** @description What tells it from others. */
+            info?: components["schemas"]["X509CertificateInfo"];
+        };
+        /** @description What tells a certificate from others. */
+        X509CertificateInfo: {
+            /** @description SHA-1 of the certificate, hex digits. */
+            sha1Thumbprint: string;
+        };
+        /** @description The certificates a device may show. */
+        X509Certificates: {
+            /** @description One of them. */
+            primary: components["schemas"]["X509Certificate"];
+            /** @description Another one, to change over to. */
+            secondary?: components["schemas"]["X509Certificate"];
+        };
+        /** @description The proof. */
+        X509VerificationCertificate: {
+            /** @description Base64 of a PEM file: a certificate named by the code and signed with the authority's key. */
+            certificate: string;
+        };
+        /** @description What a certificate has to be named that proves possession of an authority's key. */
+        X509VerificationCode: {
+            /** @description The common name it needs. */
+            readonly verificationCode: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -4093,6 +4218,195 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["EnrollmentGroup"];
                 };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    EnrollmentGroups_GetX509: {
+        parameters: {
+            query: {
+                /** @description Version of the interface. */
+                "api-version": "2022-07-31" | "2022-06-30-preview" | "2022-10-31-preview";
+            };
+            header?: never;
+            path: {
+                enrollmentGroupId: string;
+                entry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningX509Certificate"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    EnrollmentGroups_CreateX509: {
+        parameters: {
+            query: {
+                /** @description Version of the interface. */
+                "api-version": "2022-07-31" | "2022-06-30-preview" | "2022-10-31-preview";
+            };
+            header?: never;
+            path: {
+                enrollmentGroupId: string;
+                entry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SigningX509Certificate"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningX509Certificate"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    EnrollmentGroups_RemoveX509: {
+        parameters: {
+            query: {
+                /** @description Version of the interface. */
+                "api-version": "2022-07-31" | "2022-06-30-preview" | "2022-10-31-preview";
+            };
+            header?: never;
+            path: {
+                enrollmentGroupId: string;
+                entry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    EnrollmentGroups_GenerateVerificationCodeX509: {
+        parameters: {
+            query: {
+                /** @description Version of the interface. */
+                "api-version": "2022-07-31" | "2022-06-30-preview" | "2022-10-31-preview";
+            };
+            header?: never;
+            path: {
+                enrollmentGroupId: string;
+                entry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["X509VerificationCode"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    EnrollmentGroups_VerifyX509: {
+        parameters: {
+            query: {
+                /** @description Version of the interface. */
+                "api-version": "2022-07-31" | "2022-06-30-preview" | "2022-10-31-preview";
+            };
+            header?: never;
+            path: {
+                enrollmentGroupId: string;
+                entry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["X509VerificationCertificate"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong. */
             default: {

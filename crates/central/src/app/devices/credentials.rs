@@ -3,10 +3,10 @@
 use api::device::{Attestation, DeviceCredentials, SymmetricKey};
 use events::clock::now_ms;
 use protocol::auth::sas::{self, derive_device_key};
-use registry::{AttestationRow, SymmetricKeys};
+use registry::{AttestationRow, DeviceProof, SymmetricKeys};
 use serde_json::{Map, Value};
 
-use crate::app::{Access, App, AppError, resource};
+use crate::app::{Access, App, AppError, certificates, resource};
 
 /// The keys as the interface shows them.
 pub fn keys_to_api(keys: SymmetricKeys) -> SymmetricKey {
@@ -30,7 +30,12 @@ impl App {
         self.device_row(access, device).await?;
         let row = self.registry().attestation_get(access.application(), device).await?;
         let row = row.ok_or_else(|| AppError::not_found("attestation of its own of device", device))?;
-        Ok(Attestation::SymmetricKey { symmetric_key: keys_to_api(row.keys) })
+        Ok(match row.proof {
+            DeviceProof::Keys(keys) => Attestation::SymmetricKey { symmetric_key: keys_to_api(keys) },
+            DeviceProof::Certificates(certificates) => {
+                Attestation::X509 { x509: certificates::device_to_api(&certificates)? }
+            }
+        })
     }
 
     /// Sets a device's own attestation.
@@ -41,9 +46,19 @@ impl App {
         attestation: &Attestation,
     ) -> Result<Attestation, AppError> {
         self.device_row(access, device).await?;
-        let Attestation::SymmetricKey { symmetric_key } = attestation;
-        let keys = check_keys("/symmetricKey", symmetric_key)?;
-        let row = AttestationRow { keys, updated_ms: now_ms() };
+        let proof = match attestation {
+            Attestation::SymmetricKey { symmetric_key } => {
+                DeviceProof::Keys(check_keys("/symmetricKey", symmetric_key)?)
+            }
+            Attestation::X509 { x509 } => {
+                let known = match self.registry().attestation_get(access.application(), device).await? {
+                    Some(AttestationRow { proof: DeviceProof::Certificates(known), .. }) => Some(known),
+                    _ => None,
+                };
+                DeviceProof::Certificates(certificates::device_from_api(x509, known)?)
+            }
+        };
+        let row = AttestationRow { proof, updated_ms: now_ms() };
         self.registry().attestation_put(access.application(), device, &row).await?;
         tracing::info!(actor = access.actor().id(), device, "attestation set");
         self.attestation(access, device).await
@@ -74,19 +89,21 @@ impl App {
     /// What a device needs to be provisioned.
     pub async fn credentials(&self, access: &Access, device: &str) -> Result<DeviceCredentials, AppError> {
         let row = self.device_row(access, device).await?;
-        let keys = match self.registry().attestation_get(access.application(), device).await? {
-            Some(attestation) => Some(attestation.keys),
+        let own = self.registry().attestation_get(access.application(), device).await?;
+        let (keys, x509) = match own.map(|attestation| attestation.proof) {
+            Some(DeviceProof::Keys(keys)) => (Some(keys), None),
+            Some(DeviceProof::Certificates(certificates)) => (None, Some(certificates::device_to_api(&certificates)?)),
             None => {
                 let derived = self.derived_keys(access, &row.id, row.enrollment_group.as_deref(), row.is_edge).await?;
-                derived.map(|(keys, _)| keys)
+                (derived.map(|(keys, _)| keys), None)
             }
         };
         let id_scope = access.id_scope().to_owned();
-        Ok(DeviceCredentials { id_scope, symmetric_key: keys.map(keys_to_api) })
+        Ok(DeviceCredentials { id_scope, symmetric_key: keys.map(keys_to_api), x509 })
     }
 
     /// The keys of a device without an attestation of its own: derived from the group it registered through, or else from the
-    /// first enabled group of its kind. With the id of the group.
+    /// first enabled group of its kind that has keys. With the id of the group.
     pub(super) async fn derived_keys(
         &self,
         access: &Access,
@@ -95,11 +112,11 @@ impl App {
         is_edge: bool,
     ) -> Result<Option<(SymmetricKeys, String)>, AppError> {
         let groups = self.registry().enrollment_groups_list(access.application()).await?;
-        let group = groups
-            .iter()
-            .find(|group| Some(group.id.as_str()) == registered)
-            .or_else(|| groups.iter().find(|group| group.enabled && group.is_edge == is_edge));
-        let Some(group) = group else { return Ok(None) };
+        let group = groups.iter().find(|group| Some(group.id.as_str()) == registered).or_else(|| {
+            let mut with_keys = groups.iter().filter(|group| group.certificates.is_none());
+            with_keys.find(|group| group.enabled && group.is_edge == is_edge)
+        });
+        let Some(group) = group.filter(|group| group.certificates.is_none()) else { return Ok(None) };
         let derive = |key: &str| {
             derive_device_key(key, device).map_err(|error| AppError::internal("a group's key is not base64", error))
         };

@@ -118,6 +118,7 @@ async fn an_application_has_as_many_of_a_kind_as_it_may() {
         is_edge: false,
         auto_approve: true,
         keys: keys.clone(),
+        certificates: None,
         created_ms: now_ms(),
         updated_ms: now_ms(),
     };

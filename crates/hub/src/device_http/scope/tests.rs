@@ -1,7 +1,7 @@
 //! How much of a scope one answer holds.
 #![allow(clippy::unwrap_used)]
 
-use registry::{AdmittedDevice, ModuleAuthentication, ModuleRow, SymmetricKeys};
+use registry::{AdmittedDevice, GroupProof, ModuleAuthentication, ModuleRow, SymmetricKeys};
 
 use super::*;
 use crate::limits::MODULES_PER_DEVICE_MAX;
@@ -41,7 +41,7 @@ fn scoped(id: &str, modules: usize) -> ScopedDevice {
         subscriptions: 0,
     };
     ScopedDevice {
-        admitted: AdmittedDevice { device, group: None },
+        admitted: AdmittedDevice { device, group: None, certificates: None },
         gateway_generation: Some("1".into()),
         modules: (0..modules).map(module).collect(),
     }
@@ -70,7 +70,7 @@ fn keys_of_a_group_that_got_others_are_derived_and_those_of_a_closed_group_are_n
     assert_eq!(device_json(&scoped)["authentication"]["type"], "none");
     assert_eq!(device_json(&scoped)["status"], "disabled", "its group is gone");
     let keys = SymmetricKeys { primary: "cHJpbWFyeQ==".into(), secondary: "c2Vjb25kYXJ5".into() };
-    scoped.admitted.group = Some(registry::AdmittingGroup { enabled: true, keys: keys.clone() });
+    scoped.admitted.group = Some(registry::AdmittingGroup { enabled: true, proof: GroupProof::Keys(keys.clone()) });
     scoped.admitted.device.primary_key = None;
     let shown = device_json(&scoped);
     let derived = protocol::auth::sas::derive_device_key(&keys.primary, "d").unwrap();
@@ -78,6 +78,6 @@ fn keys_of_a_group_that_got_others_are_derived_and_those_of_a_closed_group_are_n
     assert_eq!(shown_keys["primaryKey"], derived);
     assert_eq!(shown_keys["secondaryKey"], "k".repeat(88));
     assert_eq!(shown["status"], "enabled");
-    scoped.admitted.group = Some(registry::AdmittingGroup { enabled: false, keys });
+    scoped.admitted.group = Some(registry::AdmittingGroup { enabled: false, proof: GroupProof::Keys(keys) });
     assert_eq!(device_json(&scoped)["status"], "disabled");
 }

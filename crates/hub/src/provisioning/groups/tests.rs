@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use protocol::auth::sas;
-use registry::{ApplicationRow, CountMax, Precondition, new_symmetric_keys};
+use registry::{ApplicationRow, CountMax, Precondition, SigningCertificate, SigningCertificates, new_symmetric_keys};
 use tempfile::TempDir;
+use testkit::certificates::TestCertificate;
 
 use super::*;
 
@@ -29,6 +30,7 @@ async fn put(groups: &Groups, app: &str, id: &str) -> EnrollmentGroupRow {
         is_edge: false,
         auto_approve: true,
         keys: new_symmetric_keys(),
+        certificates: None,
         created_ms: 0,
         updated_ms: 0,
     };
@@ -111,4 +113,40 @@ async fn searches_take_turns() {
     assert!(futures_util::poll!(&mut search).is_pending());
     drop(turn);
     assert_eq!(search.await.unwrap().map(drop), None);
+}
+
+#[tokio::test]
+async fn a_certificate_is_of_the_group_whose_verified_authority_signed_it_and_of_the_nearer_one() {
+    let (_dir, groups) = groups().await;
+    for n in 0..GROUPS_AT_ONCE_MAX {
+        put(&groups, APP, &format!("g{n}")).await;
+    }
+    let root = TestCertificate::root("root");
+    let middle = root.authority("middle");
+    let certified = async |id: &str, primary: Option<&TestCertificate>, verified| {
+        let certificate = |made: &TestCertificate| {
+            let text = Authority::read(made.der()).unwrap().to_text();
+            SigningCertificate::new(text, verified)
+        };
+        let row = put(&groups, APP, id).await;
+        let certificates = SigningCertificates { primary: None, secondary: primary.map(certificate) };
+        let row = EnrollmentGroupRow { certificates: Some(certificates), ..row };
+        groups.registry.resource_put(APP, &row, &Precondition::None, CountMax(9_999)).await.unwrap();
+    };
+    let found = async |certificate: &TestCertificate| {
+        let certificate = ClientCertificate::read(certificate.chain()).unwrap();
+        let found = groups.find_signer(APP, &certificate, events::clock::now_secs()).await.unwrap();
+        found.map(|(group, _)| group.id)
+    };
+    let (near, deep) = (root.leaf("d"), middle.leaf("d"));
+    certified("of-root", Some(&root), false).await;
+    assert_eq!(found(&near).await, None, "nobody has verified it");
+    certified("of-root", Some(&root), true).await;
+    assert_eq!((found(&near).await, found(&deep).await), (Some("of-root".into()), Some("of-root".into())));
+    certified("z-middle", Some(&middle), true).await;
+    assert_eq!((found(&near).await, found(&deep).await), (Some("of-root".into()), Some("z-middle".into())));
+    assert_eq!(found(&TestCertificate::root("root").leaf("d")).await, None);
+    // The keys of a group with certificates are nobody's.
+    let row: EnrollmentGroupRow = groups.registry.resource_get(APP, "of-root").await.unwrap().unwrap();
+    assert_eq!(self::found(&groups, &row.keys.primary, "d", "d").await, None);
 }
