@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 use transport::server::gave_way::is_many;
 use x509_parser::pem::Pem;
 
-use crate::config::{Config, LoadConfigError, Provisioning};
+use crate::config::{Config, DeviceProof, LoadConfigError, Provisioning};
 use crate::daemon::Layout;
-use crate::identity::{self, Device};
+use crate::identity::{self, Device, check_identity};
 use crate::limits::CLOCK_MIN_SECS;
 use crate::management::{GAVE_WAY, UPTIME_SECS};
 use crate::runtime::process::resolve;
@@ -162,9 +162,14 @@ fn clock(now: SystemTime) -> CheckResult {
 }
 
 fn key_readable(config: &Config) -> CheckResult {
-    let secret = match &config.provisioning {
-        Provisioning::Manual(manual) => &manual.key,
-        Provisioning::Dps(enrollment) => &enrollment.key,
+    let secret = match config.provisioning.proof() {
+        DeviceProof::Key(secret) => secret,
+        DeviceProof::Certificate(files) => {
+            return match check_identity(files) {
+                Ok(()) => certificate("key-pairs-read", &files.certificate),
+                Err(error) => result("key-pairs-read", Outcome::Failed, crate::error_chain(&error)),
+            };
+        }
     };
     match secret.check_readable() {
         Ok(()) => result("key-pairs-read", Outcome::Ok, "the device key can be read"),

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 #[cfg(test)]
 pub use processes::Process;
 pub use processes::Processes;
-pub use provisioning::{DpsEnrollment, HubIdentity, Provisioning, ReadSecretError};
+pub use provisioning::{DeviceProof, DpsEnrollment, HubIdentity, IdentityCertificate, Provisioning, ReadSecretError};
 pub use upstream::{UpstreamLink, UpstreamProtocol};
 
 use tracing_subscriber::filter::LevelFilter;

@@ -31,6 +31,7 @@ use crate::hub::{EdgeHub, HubMethods, HubOptions, OpenHubError, UpstreamScope};
 use crate::identity::hub_api::HubApi;
 use crate::identity::{
     FileSigner, IdentityFolder, OpenIdentityError, ProvisionDeviceError, Provisioned, SignError, Signer,
+    UpstreamTlsError, upstream_tls,
 };
 use crate::lifecycle::agent::{Agent, AgentInputs, AgentOptions};
 use crate::lifecycle::clock::Clock;
@@ -87,6 +88,9 @@ impl Layout {
 /// The daemon cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
+    /// There is no way to speak TLS with what is above.
+    #[error(transparent)]
+    UpstreamTls(#[from] UpstreamTlsError),
     /// A folder cannot be made.
     #[error("cannot use the data folder {}", path.display())]
     Folder {
@@ -505,17 +509,16 @@ fn lock(data_dir: &Path) -> Result<File, DaemonError> {
 fn trust(config: &Config, authority_pem: &str) -> Result<(Arc<rustls::ClientConfig>, String), DaemonError> {
     let mut bundle = authority_pem.to_owned();
     let Some(path) = &config.trust_bundle_cert else {
-        let tls = transport::tls::client_config(None).map_err(|error| DaemonError::TrustBundle {
-            path: PathBuf::from("(the machine's roots)"),
-            what: crate::error_chain(&error),
-        })?;
-        return Ok((tls, bundle));
+        return Ok((upstream_tls(None, config.provisioning.certificate())?, bundle));
     };
     let failed = |what: String| DaemonError::TrustBundle { path: path.clone(), what };
     let pem =
         storage::state_file::read(path, KEY_FILE_BYTES_MAX).map_err(|error| failed(crate::error_chain(&error)))?;
     let pem = pem.ok_or_else(|| failed("it is not there".to_owned()))?;
-    let tls = transport::tls::client_config(Some(&pem)).map_err(|error| failed(crate::error_chain(&error)))?;
+    let tls = upstream_tls(Some(&pem), config.provisioning.certificate()).map_err(|error| match error {
+        UpstreamTlsError::Roots(error) => failed(crate::error_chain(&error)),
+        error => error.into(),
+    })?;
     bundle.push_str(&String::from_utf8_lossy(&pem));
     Ok((tls, bundle))
 }

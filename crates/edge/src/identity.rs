@@ -27,6 +27,7 @@ mod secret;
 mod signer;
 #[cfg(test)]
 pub(crate) mod testing;
+mod upstream_tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use device::{Device, Provisioned};
 pub use file_signer::FileSigner;
 pub use provisioning::ProvisionDeviceError;
 pub use signer::{HubCertificate, KeyOf, ModuleCertificate, ModuleTokens, SecretOf, SignError, Signer};
+pub use upstream_tls::{UpstreamTlsError, check_identity, upstream_tls};
 
 use transport::client::Proxies;
 

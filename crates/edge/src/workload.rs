@@ -228,7 +228,7 @@ impl WorkloadApi {
         let status = match error {
             SignError::NoIdentity { .. } => StatusCode::NOT_FOUND,
             SignError::ForeignSecret => StatusCode::BAD_REQUEST,
-            SignError::NotBase64 | SignError::Encrypt | SignError::Issue(_) => {
+            SignError::NoDeviceKey | SignError::NotBase64 | SignError::Encrypt | SignError::Issue(_) => {
                 let error = error as &dyn std::error::Error;
                 tracing::error!(module = %self.module, error, "a call of the workload API failed");
                 StatusCode::INTERNAL_SERVER_ERROR

@@ -321,6 +321,36 @@ async def test_a_device_with_a_certificate_behind_an_edge(shared_central, tmp_pa
         edge.stop()
 
 
+@pytest.mark.parametrize("source", ["dps", "manual"])
+async def test_an_edge_with_a_certificate(shared_central, tmp_path, source):
+    """It registers, makes its module identities and connects; its modules have keys as ever."""
+    central, device = shared_central, f"edge-x509-{source}"
+    certificate = Certificate.self_signed(tmp_path, device)
+    central.call("PUT", f"/api/devices/{device}", {"displayName": device, "type": ["iotEdge"]})
+    central.call("PUT", f"/api/devices/{device}/attestation",
+                 {"type": "x509", "x509": {"clientCertificates": {"primary": {"certificate": certificate.base64()}}}})
+    apply_manifest(central, device, manifest({"up": "FROM /messages/* INTO $upstream"}, {}, {}))
+    edge = Edge(tmp_path, central, device_id=device, registration={"idScope": central.id_scope(), "symmetricKey": ""})
+    proof = [
+        'method = "x509"', f'identity_cert = "file://{certificate.chain}"', f'identity_pk = "file://{certificate.key}"'
+    ]
+    if source == "dps":
+        section = ['source = "dps"', f'global_endpoint = "https://{central.HOST}"', f'id_scope = "{central.id_scope()}"',
+                   "[provisioning.attestation]", f'registration_id = "{device}"', *proof]
+    else:
+        section = ['source = "manual"', f'iothub_hostname = "{central.HOST}"', f'device_id = "{device}"',
+                   "[provisioning.authentication]", *proof]
+    before, rest = edge.config.read_text().split("[provisioning]\n")
+    after = rest[rest.index("[tidegate]"):]
+    edge.config.write_text("\n".join([before, "[provisioning]", *section, after]))
+    edge.start()
+    try:
+        wait_until(lambda: "routes in force" in edge.output(), "the edge to have its deployment")
+    finally:
+        edge.stop()
+    assert central.call("GET", f"/api/devices/{device}")["provisioned"] is (source == "dps")
+
+
 def test_the_guide_makes_certificates_that_are_taken(shared_central, tmp_path):
     """Its commands, run as they stand."""
     central = shared_central

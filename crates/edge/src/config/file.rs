@@ -19,7 +19,7 @@ pub(super) struct ConfigFile {
     pub parent_hostname: Option<String>,
     /// File with the certificates modules and the edge trust, as `file:///…`.
     pub trust_bundle_cert: Option<String>,
-    /// `source` and what goes with it: `manual` with `connection_string`, or `dps` with `global_endpoint`, `id_scope` and `[provisioning.attestation]`.
+    /// `source` and what goes with it: `manual` with `connection_string`, or with `iothub_hostname`, `device_id` and `[provisioning.authentication]` (`method` `sas` or `x509`); `dps` with `global_endpoint`, `id_scope` and `[provisioning.attestation]` (`method` `symmetric_key` or `x509`). With `x509`, `identity_cert` and `identity_pk` are files, as `file:///…`.
     pub provisioning: ProvisioningSection,
     pub tidegate: Option<TidegateSection>,
     /// Known, and without effect yet.

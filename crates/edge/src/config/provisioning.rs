@@ -29,7 +29,6 @@ pub(super) struct ProvisioningSection {
 struct AuthenticationSection {
     method: String,
     device_id_pk: Option<SecretEntry>,
-    // Accepted so that the message can say what is missing instead of "unknown key".
     identity_cert: Option<toml::Value>,
     identity_pk: Option<toml::Value>,
     #[serde(flatten)]
@@ -102,6 +101,24 @@ impl Secret {
     }
 }
 
+/// A certificate that this device shows, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityCertificate {
+    /// File with the certificate and those between it and its authority, its own first.
+    pub certificate: PathBuf,
+    /// File with its private key.
+    pub key: PathBuf,
+}
+
+/// What this device proves itself with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceProof {
+    /// Tokens signed with this key, base64.
+    Key(Secret),
+    /// A certificate.
+    Certificate(IdentityCertificate),
+}
+
 /// An identity written down by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubIdentity {
@@ -109,8 +126,8 @@ pub struct HubIdentity {
     pub hub_host: String,
     /// This device.
     pub device_id: String,
-    /// Its key, base64.
-    pub key: Secret,
+    /// What it proves itself with.
+    pub proof: DeviceProof,
 }
 
 /// An enrollment in a provisioning service.
@@ -122,8 +139,8 @@ pub struct DpsEnrollment {
     pub id_scope: String,
     /// Registration id.
     pub registration_id: String,
-    /// The registration's own key (for a group: the derived one), base64.
-    pub key: Secret,
+    /// What it proves itself with: the registration's own key (for a group: the derived one), or its certificate.
+    pub proof: DeviceProof,
     /// File with a JSON payload for the provisioning service.
     pub payload: Option<PathBuf>,
 }
@@ -135,6 +152,83 @@ pub enum Provisioning {
     Manual(HubIdentity),
     /// It is asked for.
     Dps(DpsEnrollment),
+}
+
+impl Provisioning {
+    /// What this device proves itself with.
+    pub fn proof(&self) -> &DeviceProof {
+        match self {
+            Self::Manual(manual) => &manual.proof,
+            Self::Dps(enrollment) => &enrollment.proof,
+        }
+    }
+
+    /// The certificate it shows, if it has one.
+    pub fn certificate(&self) -> Option<&IdentityCertificate> {
+        match self.proof() {
+            DeviceProof::Key(_) => None,
+            DeviceProof::Certificate(certificate) => Some(certificate),
+        }
+    }
+}
+
+/// The names of a method's keys, for messages.
+struct ProofKeys {
+    section: &'static str,
+    method: &'static str,
+    key: &'static str,
+    certificate: &'static str,
+    private_key: &'static str,
+}
+
+const MANUAL_KEYS: ProofKeys = ProofKeys {
+    section: "provisioning.authentication",
+    method: "sas",
+    key: "provisioning.authentication.device_id_pk",
+    certificate: "provisioning.authentication.identity_cert",
+    private_key: "provisioning.authentication.identity_pk",
+};
+
+const DPS_KEYS: ProofKeys = ProofKeys {
+    section: "provisioning.attestation",
+    method: "symmetric_key",
+    key: "provisioning.attestation.symmetric_key",
+    certificate: "provisioning.attestation.identity_cert",
+    private_key: "provisioning.attestation.identity_pk",
+};
+
+/// What a section says of the proof.
+struct ProofSection {
+    method: String,
+    key: Option<SecretEntry>,
+    certificate: Option<toml::Value>,
+    private_key: Option<toml::Value>,
+}
+
+impl ProofSection {
+    fn check(self, keys: &ProofKeys) -> Result<DeviceProof, BadValue> {
+        if self.method == keys.method {
+            if self.certificate.is_some() || self.private_key.is_some() {
+                return Err(BadValue::new(keys.section, format!("is {} but names a certificate", keys.method)));
+            }
+            return Ok(DeviceProof::Key(need(keys.key, self.key)?.check(keys.key, true)?));
+        }
+        if self.method != "x509" {
+            let what = format!("has the method {:?}; {:?} and \"x509\" are known", self.method, keys.method);
+            return Err(BadValue::new(keys.section, what));
+        }
+        if self.key.is_some() {
+            return Err(BadValue::new(keys.section, "is x509 but names a key to sign with"));
+        }
+        let file = |key: &'static str, value: Option<toml::Value>| match need(key, value)? {
+            toml::Value::String(uri) => file_of_uri(key, &uri),
+            _ => Err(BadValue::new(key, "is no text; only file:///PATH is supported")),
+        };
+        Ok(DeviceProof::Certificate(IdentityCertificate {
+            certificate: file(keys.certificate, self.certificate)?,
+            key: file(keys.private_key, self.private_key)?,
+        }))
+    }
 }
 
 impl ProvisioningSection {
@@ -168,17 +262,17 @@ impl ProvisioningSection {
             return parse_connection_string(&text);
         }
         let authentication = need("provisioning.authentication", self.authentication)?;
-        if authentication.method != "sas" {
-            return Err(unsupported("provisioning.authentication.method", &authentication.method, "sas"));
-        }
-        if authentication.identity_cert.is_some() || authentication.identity_pk.is_some() {
-            return Err(BadValue::new("provisioning.authentication", "is sas but names a certificate"));
-        }
+        let proof = ProofSection {
+            method: authentication.method,
+            key: authentication.device_id_pk,
+            certificate: authentication.identity_cert,
+            private_key: authentication.identity_pk,
+        };
+        let proof = proof.check(&MANUAL_KEYS)?;
         Ok(HubIdentity {
             hub_host: need("provisioning.iothub_hostname", self.iothub_hostname)?,
             device_id: need("provisioning.device_id", self.device_id)?,
-            key: need("provisioning.authentication.device_id_pk", authentication.device_id_pk)?
-                .check("provisioning.authentication.device_id_pk", true)?,
+            proof,
         })
     }
 
@@ -190,12 +284,13 @@ impl ProvisioningSection {
             ));
         }
         let attestation = need("provisioning.attestation", self.attestation)?;
-        if attestation.method != "symmetric_key" {
-            return Err(unsupported("provisioning.attestation.method", &attestation.method, "symmetric_key"));
-        }
-        if attestation.identity_cert.is_some() || attestation.identity_pk.is_some() {
-            return Err(BadValue::new("provisioning.attestation", "is symmetric_key but names a certificate"));
-        }
+        let proof = ProofSection {
+            method: attestation.method,
+            key: attestation.symmetric_key,
+            certificate: attestation.identity_cert,
+            private_key: attestation.identity_pk,
+        };
+        let proof = proof.check(&DPS_KEYS)?;
         let endpoint =
             self.global_endpoint.unwrap_or_else(|| "https://global.azure-devices-provisioning.net".to_owned());
         if !endpoint.starts_with("https://") || endpoint.len() <= "https://".len() {
@@ -215,8 +310,7 @@ impl ProvisioningSection {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             id_scope: need("provisioning.id_scope", self.id_scope)?,
             registration_id: need("provisioning.attestation.registration_id", attestation.registration_id)?,
-            key: need("provisioning.attestation.symmetric_key", attestation.symmetric_key)?
-                .check("provisioning.attestation.symmetric_key", true)?,
+            proof,
             payload,
         })
     }
@@ -259,7 +353,8 @@ fn parse_connection_string(text: &str) -> Result<HubIdentity, BadValue> {
     let needed = |name: &str| part(name).ok_or_else(|| BadValue::new(KEY, format!("has no {name}")));
     let key = needed("SharedAccessKey")?;
     check_base64(KEY, &key)?;
-    Ok(HubIdentity { hub_host: needed("HostName")?, device_id: needed("DeviceId")?, key: Secret(Place::Value(key)) })
+    let proof = DeviceProof::Key(Secret(Place::Value(key)));
+    Ok(HubIdentity { hub_host: needed("HostName")?, device_id: needed("DeviceId")?, proof })
 }
 
 fn check_base64(key: &'static str, value: &str) -> Result<(), BadValue> {
@@ -271,8 +366,4 @@ fn check_base64(key: &'static str, value: &str) -> Result<(), BadValue> {
 
 fn need<T>(key: &'static str, value: Option<T>) -> Result<T, BadValue> {
     value.ok_or_else(|| BadValue::new(key, "is missing"))
-}
-
-fn unsupported(key: &'static str, method: &str, supported: &str) -> BadValue {
-    BadValue::new(key, format!("is {method:?}; this version supports {supported:?} only"))
 }

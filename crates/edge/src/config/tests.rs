@@ -133,8 +133,8 @@ fn a_key_file_of_the_largest_size_is_read_and_one_byte_more_is_refused() {
         )
     };
     let key = |uri: &str| match Config::parse(Path::new("config.toml"), &text(uri)).unwrap().provisioning {
-        Provisioning::Manual(manual) => manual.key,
-        Provisioning::Dps(_) => panic!("it is manual"),
+        Provisioning::Manual(HubIdentity { proof: DeviceProof::Key(key), .. }) => key,
+        other => panic!("{other:?}"),
     };
     let mut contents = b"c2VjcmV0\n".to_vec();
     contents.resize(limits::KEY_FILE_BYTES_MAX as usize, b'\n');
@@ -147,6 +147,44 @@ fn a_key_file_of_the_largest_size_is_read_and_one_byte_more_is_refused() {
         let error = crate::error_chain(&key(path).check_readable().unwrap_err());
         assert_eq!(error, format!("cannot read the key file {path}: it has more than the 1048576 bytes allowed"));
     }
+}
+
+#[test]
+fn a_certificate_takes_the_place_of_a_key() {
+    let manual = |rest: &str| {
+        format!(
+            "hostname = \"h\"\n[provisioning]\nsource = \"manual\"\niothub_hostname = \"hub\"\ndevice_id = \"d\"\n\
+             [provisioning.authentication]\n{rest}\n"
+        )
+    };
+    let dps = |rest: &str| {
+        format!(
+            "hostname = \"h\"\n[provisioning]\nsource = \"dps\"\nid_scope = \"s\"\n\
+             [provisioning.attestation]\nregistration_id = \"d\"\n{rest}\n"
+        )
+    };
+    let read = |text: &str| Config::parse(Path::new("config.toml"), text).map(|config| config.provisioning);
+    let files = "method = \"x509\"\nidentity_cert = \"file:///c.pem\"\nidentity_pk = \"file:///k.pem\"";
+    let certificate = IdentityCertificate { certificate: "/c.pem".into(), key: "/k.pem".into() };
+    for text in [manual(files), dps(files)] {
+        assert_eq!(read(&text).unwrap().certificate(), Some(&certificate), "{text}");
+    }
+    for (rest, said) in [
+        ("method = \"x509\"\nidentity_pk = \"file:///k.pem\"", "identity_cert is missing"),
+        ("method = \"x509\"\nidentity_cert = \"file:///c.pem\"", "identity_pk is missing"),
+        ("method = \"x509\"\nidentity_cert = { method = \"est\" }\nidentity_pk = \"file:///k\"", "only file:///PATH"),
+        ("method = \"x509\"\nidentity_cert = \"file:///c\"\nidentity_pk = \"pkcs11:a\"", "only file:///PATH"),
+        ("method = \"tpm\"", "are known"),
+    ] {
+        for text in [manual(rest), dps(rest)] {
+            let error = crate::error_chain(&read(&text).unwrap_err());
+            assert!(error.contains(said), "{rest}: {error}");
+        }
+    }
+    let both = format!("{files}\nsymmetric_key = {{ value = \"c2VjcmV0\" }}");
+    assert!(crate::error_chain(&read(&dps(&both)).unwrap_err()).contains("names a key"));
+    let mixed = "method = \"sas\"\ndevice_id_pk = { value = \"c2VjcmV0\" }\nidentity_cert = \"file:///c\"";
+    assert!(crate::error_chain(&read(&manual(mixed)).unwrap_err()).contains("names a certificate"));
 }
 
 #[test]

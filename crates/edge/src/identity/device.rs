@@ -23,11 +23,12 @@ impl Device {
     }
 }
 
-/// The outcome of provisioning: who this device is, and the key that proves it, which nobody outside can read.
+/// The outcome of provisioning: who this device is, and the key that proves it, which nobody outside can read. A device with a
+/// certificate has none.
 #[derive(PartialEq, Eq)]
 pub struct Provisioned {
     pub(super) device: Device,
-    pub(super) key: SharedAccessKey,
+    pub(super) key: Option<SharedAccessKey>,
     /// What the configuration said when this was obtained: another text makes the record void.
     pub(super) source: String,
 }
@@ -37,7 +38,8 @@ pub struct Provisioned {
 struct Stored {
     hub_host: String,
     device_id: String,
-    key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     source: String,
 }
 
@@ -64,14 +66,15 @@ impl Provisioned {
     fn from_stored(stored: Stored, source: &str) -> Option<Self> {
         let Stored { hub_host, device_id, key, source: obtained_from } = stored;
         let device = Device { hub_host, device_id };
-        (obtained_from == source).then(|| Self { device, key: SharedAccessKey::new(key), source: obtained_from })
+        let key = key.map(SharedAccessKey::new);
+        (obtained_from == source).then_some(Self { device, key, source: obtained_from })
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<(), StateError> {
         let stored = Stored {
             hub_host: self.device.hub_host.clone(),
             device_id: self.device.device_id.clone(),
-            key: self.key.text().to_owned(),
+            key: self.key.as_ref().map(|key| key.text().to_owned()),
             source: self.source.clone(),
         };
         state::write(path, &stored)

@@ -43,7 +43,7 @@ impl FileSigner {
 
     fn primary_key(&self, key: KeyOf<'_>) -> Result<SharedAccessKey, SignError> {
         match key {
-            KeyOf::Device => Ok(self.provisioned.key.clone()),
+            KeyOf::Device => self.provisioned.key.clone().ok_or(SignError::NoDeviceKey),
             KeyOf::Module(module) => match self.modules.keys(module) {
                 Some([primary, _]) => Ok(primary),
                 None => Err(SignError::NoIdentity { module: module.to_owned() }),
@@ -57,13 +57,17 @@ impl Signer for FileSigner {
         &self.provisioned.device
     }
 
+    fn shows_certificate(&self) -> bool {
+        self.provisioned.key.is_none()
+    }
+
     fn token<'a>(&'a self, key: KeyOf<'a>, audience: &'a str, expiry_secs: u64) -> Signed<'a, String> {
         Box::pin(ready(self.primary_key(key).and_then(|key| key.token(audience, expiry_secs))))
     }
 
     fn verifies(&self, key: KeyOf<'_>, token: &SasToken) -> bool {
         match key {
-            KeyOf::Device => self.provisioned.key.verifies(token),
+            KeyOf::Device => self.provisioned.key.as_ref().is_some_and(|key| key.verifies(token)),
             KeyOf::Module(module) => {
                 self.modules.keys(module).is_some_and(|keys| keys.iter().any(|key| key.verifies(token)))
             }

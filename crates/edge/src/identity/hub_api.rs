@@ -153,12 +153,15 @@ impl HubApi {
     async fn call(&self, ask: HubRequest<'_>, audience: &str, key: KeyOf<'_>) -> Result<Value, HubApiError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let expiry_secs = (now + TOKEN_LIFETIME).as_secs();
-        let token = self.signer.token(key, audience, expiry_secs).await.map_err(HubApiError::Token)?;
         let mut request = Request::builder()
             .method(ask.method)
             .uri(format!("{}?api-version={}", ask.path, ask.version))
-            .header(header::AUTHORIZATION, token)
             .header(header::CONTENT_TYPE, "application/json");
+        // A certificate is shown by the connection.
+        if !(key == KeyOf::Device && self.signer.shows_certificate()) {
+            let token = self.signer.token(key, audience, expiry_secs).await.map_err(HubApiError::Token)?;
+            request = request.header(header::AUTHORIZATION, token);
+        }
         if ask.if_match {
             request = request.header(header::IF_MATCH, "*");
         }

@@ -7,14 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use protocol::dps::POLICY;
-use transport::client::Proxies;
-use transport::client::SharedKey;
+use transport::client::{Proxies, SharedKey, TokenSource};
 use transport::client::dps::{ProvisionError, register_at};
 use transport::client::https::HttpsClient;
 
 use super::device::{Device, Provisioned};
 use super::key::SharedAccessKey;
-use crate::config::{DpsEnrollment, HubIdentity, Provisioning};
+use crate::config::{DeviceProof, DpsEnrollment, HubIdentity, Provisioning, ReadSecretError};
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::state::StateError;
 
@@ -23,7 +22,7 @@ use crate::state::StateError;
 pub enum ProvisionDeviceError {
     /// The key named in the configuration cannot be read.
     #[error(transparent)]
-    Secret(#[from] crate::config::ReadSecretError),
+    Secret(#[from] ReadSecretError),
     /// The payload file named in the configuration cannot be used.
     #[error("cannot use the provisioning payload {}: {what}", path.display())]
     Payload {
@@ -96,9 +95,16 @@ pub(super) async fn provision(
 fn from_configuration(manual: &HubIdentity) -> Result<Provisioned, ProvisionDeviceError> {
     Ok(Provisioned {
         device: Device { hub_host: manual.hub_host.clone(), device_id: manual.device_id.clone() },
-        key: SharedAccessKey::new(manual.key.reveal()?),
+        key: key_of(&manual.proof)?,
         source: source_of_manual(manual),
     })
+}
+
+fn key_of(proof: &DeviceProof) -> Result<Option<SharedAccessKey>, ReadSecretError> {
+    match proof {
+        DeviceProof::Key(secret) => secret.reveal().map(SharedAccessKey::new).map(Some),
+        DeviceProof::Certificate(_) => Ok(None),
+    }
 }
 
 async fn register(
@@ -107,8 +113,7 @@ async fn register(
     proxies: &Proxies,
 ) -> Result<Provisioned, ProvisionDeviceError> {
     let DpsEnrollment { endpoint, id_scope, registration_id, .. } = enrollment;
-    let key = SharedAccessKey::new(enrollment.key.reveal()?);
-    let tokens = SharedKey::new(key.text()).with_policy(POLICY);
+    let key = key_of(&enrollment.proof)?;
     let payload = match &enrollment.payload {
         Some(path) => Some(read_payload(path)?),
         None => None,
@@ -120,7 +125,9 @@ async fn register(
         source: Box::new(source),
     };
     let client = HttpsClient::from_url(endpoint, tls).map_err(|error| failed(error.into()))?.through(proxies.clone());
-    let state = register_at(&client, id_scope, registration_id, &tokens, payload).await.map_err(failed)?;
+    let tokens = key.as_ref().map(|key| SharedKey::new(key.text()).with_policy(POLICY));
+    let tokens = tokens.as_ref().map(|tokens| tokens as &dyn TokenSource);
+    let state = register_at(&client, id_scope, registration_id, tokens, payload).await.map_err(failed)?;
     Ok(Provisioned {
         device: Device {
             hub_host: state.assigned_hub.ok_or(ProvisionDeviceError::Incomplete("hub"))?,
@@ -146,11 +153,20 @@ fn source_of(provisioning: &Provisioning) -> String {
 }
 
 fn source_of_manual(manual: &HubIdentity) -> String {
-    format!("manual {} {}", manual.hub_host, manual.device_id)
+    format!("manual {} {}{}", manual.hub_host, manual.device_id, kind_of(&manual.proof))
 }
 
 fn source_of_dps(enrollment: &DpsEnrollment) -> String {
-    format!("dps {} {} {}", enrollment.endpoint, enrollment.id_scope, enrollment.registration_id)
+    let DpsEnrollment { endpoint, id_scope, registration_id, proof, .. } = enrollment;
+    format!("dps {endpoint} {id_scope} {registration_id}{}", kind_of(proof))
+}
+
+/// A device that gets a certificate in place of a key does not go on with the key.
+fn kind_of(proof: &DeviceProof) -> &'static str {
+    match proof {
+        DeviceProof::Key(_) => "",
+        DeviceProof::Certificate(_) => " x509",
+    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,9 @@ pub trait Signer: Send + Sync + 'static {
     /// The device whose keys these are.
     fn device(&self) -> &Device;
 
+    /// Whether the device has a certificate, which its connections show, and no key to sign with.
+    fn shows_certificate(&self) -> bool;
+
     /// A shared access signature for an audience (unescaped, e.g. `{hub}/devices/{d}`) that ends at that Unix second.
     fn token<'a>(&'a self, key: KeyOf<'a>, audience: &'a str, expiry_secs: u64) -> Signed<'a, String>;
 
@@ -102,6 +105,9 @@ pub enum SignError {
         /// The module.
         module: String,
     },
+    /// The device proves itself otherwise.
+    #[error("the device has a certificate and no key to sign with")]
+    NoDeviceKey,
     /// The key cannot be used.
     #[error("the key to sign with is not base64")]
     NotBase64,

@@ -30,7 +30,7 @@ pub(crate) fn signer(dir: &Path, device_id: &str, modules: &[(&str, &str)]) -> A
     }
     let provisioned = Provisioned {
         device: Device { hub_host: HUB_HOST.to_owned(), device_id: device_id.to_owned() },
-        key: base64_key("key of the device"),
+        key: Some(base64_key("key of the device")),
         source: String::new(),
     };
     let authority = Arc::new(Authority::open(dir).unwrap());
@@ -67,6 +67,10 @@ impl Recorded {
 impl Signer for Recorded {
     fn device(&self) -> &Device {
         self.signer.device()
+    }
+
+    fn shows_certificate(&self) -> bool {
+        self.signer.shows_certificate()
     }
 
     fn token<'a>(&'a self, key: KeyOf<'a>, audience: &'a str, expiry_secs: u64) -> Signed<'a, String> {

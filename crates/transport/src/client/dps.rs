@@ -105,24 +105,37 @@ enum Next {
     Done(Box<RegistrationState>),
 }
 
-/// Registers over HTTPS, as the client connects.
+/// Registers over HTTPS, as the client connects: with tokens, or else with the certificate that the client's TLS shows.
 pub async fn register_at(
     client: &HttpsClient,
     id_scope: &str,
     registration_id: &str,
-    tokens: &dyn TokenSource,
+    tokens: Option<&dyn TokenSource>,
     payload: Option<Value>,
 ) -> Result<RegistrationState, ProvisionError> {
-    let token = tokens.token(&audience(id_scope, registration_id), token_expiry_secs()).await?;
+    let token = match tokens {
+        Some(tokens) => Some(tokens.token(&audience(id_scope, registration_id), token_expiry_secs()).await?),
+        None => None,
+    };
+    register(client, id_scope, registration_id, token.as_deref(), payload).await
+}
+
+async fn register(
+    client: &HttpsClient,
+    id_scope: &str,
+    registration_id: &str,
+    token: Option<&str>,
+    payload: Option<Value>,
+) -> Result<RegistrationState, ProvisionError> {
     let registration = format!("/{}/registrations/{}", bag::encode(id_scope), bag::encode(registration_id));
     let register = RegisterRequest { payload, tpm: None }.to_json(registration_id);
     let mut operation: Option<String> = None;
     for _ in 0..REGISTRATION_POLLS_MAX {
         let request = match &operation {
-            None => https_request(Method::PUT, &format!("{registration}/register"), &token, register.clone().into()),
+            None => https_request(Method::PUT, &format!("{registration}/register"), token, register.clone().into()),
             Some(id) => {
                 let path = format!("{registration}/operations/{}", bag::encode(id));
-                https_request(Method::GET, &path, &token, Bytes::new())
+                https_request(Method::GET, &path, token, Bytes::new())
             }
         }?;
         let (head, body) = client.request(request).await?.into_parts();
@@ -139,11 +152,17 @@ pub async fn register_at(
     Err(ProvisionError::Timeout)
 }
 
-fn https_request(method: Method, path: &str, token: &str, body: Bytes) -> Result<Request<Bytes>, ProvisionError> {
-    Request::builder()
-        .method(method)
-        .uri(format!("{path}?api-version={API_VERSION}"))
-        .header(header::AUTHORIZATION, token)
+fn https_request(
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    body: Bytes,
+) -> Result<Request<Bytes>, ProvisionError> {
+    let mut request = Request::builder().method(method).uri(format!("{path}?api-version={API_VERSION}"));
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, token);
+    }
+    request
         .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
         .body(body)
         .map_err(|_| ProvisionError::Answer("the request cannot be built from it"))

@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use protocol::auth::certificate::ClientCertificate;
 use protocol::mqtt::HubConnection;
 use protocol::web_socket::{PATH, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -85,7 +86,9 @@ impl<H: HubHandler, P: ProvisioningHandler> WebSockets<H, P> {
         };
         admission.as_ref().inspect(|admission| admission.expected());
         let Self { handler, provisioning, shutdown, .. } = self.clone();
-        let options = ConnectionOptions { peer, certificate: None, admission, shutdown };
+        // The listener left it there, from the handshake below.
+        let certificate = request.extensions().get::<Arc<ClientCertificate>>().cloned();
+        let options = ConnectionOptions { peer, certificate, admission, shutdown };
         self.tasks.spawn(async move {
             let _place = place;
             let Some(stream) = granted(upgrade, &options).await else { return };

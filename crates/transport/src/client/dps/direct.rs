@@ -18,5 +18,5 @@ pub async fn register_https(
     payload: Option<Value>,
     tls: Arc<rustls::ClientConfig>,
 ) -> Result<RegistrationState, ProvisionError> {
-    register_at(&HttpsClient::from_url(endpoint_url, tls)?, id_scope, registration_id, tokens, payload).await
+    register_at(&HttpsClient::from_url(endpoint_url, tls)?, id_scope, registration_id, Some(tokens), payload).await
 }
