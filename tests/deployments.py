@@ -51,3 +51,24 @@ def device_key(central: Central, device_id: str) -> str:
 
 def attach(central: Central, gateway: str, leaf: str):
     central.call("PUT", f"/api/devices/{gateway}/relationships/{leaf}", {"source": gateway, "target": leaf})
+
+
+# A device with one command, which waits for it.
+QUEUED_TEMPLATE = {
+    "@type": ["ModelDefinition", "DeviceModel"],
+    "@context": ["dtmi:iotcentral:context;2", "dtmi:dtdl:context;2"],
+    "displayName": "Queued",
+    "capabilityModel": {
+        "@id": "dtmi:com:example:Queued;1",
+        "@type": "Interface",
+        "displayName": "Queued",
+        "contents": [
+            {
+                "@type": "Command",
+                "name": "restart",
+                "durable": True,
+                "request": {"@type": "CommandPayload", "name": "delay", "schema": "integer"},
+            }
+        ],
+    },
+}

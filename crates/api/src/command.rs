@@ -40,6 +40,69 @@ collection! {
     DeviceCommandCollection of DeviceCommand
 }
 
+/// A command that waits for its device, or did.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuedCommand {
+    /// Id of the run.
+    pub id: String,
+    /// The component, if it is a component's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// The command's name.
+    pub name: String,
+    /// What is sent to the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Value>,
+    /// `queued`, `sent`, `answered`, `refused`, `expired` or `purged`.
+    pub state: String,
+    /// When it was asked for.
+    #[schema(format = DateTime)]
+    pub requested: String,
+    /// Since when it has this state.
+    #[schema(format = DateTime)]
+    pub changed: String,
+}
+
+/// Queued commands of a device.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QueuedCommands {
+    /// Newest first.
+    pub value: Vec<QueuedCommand>,
+    /// Messages that wait for the device, commands among them.
+    pub waiting: u64,
+}
+
+/// What became of a message for a device.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageOutcome {
+    /// Id of the message.
+    pub message_id: String,
+    /// `Success`, `Expired`, `DeliveryCountExceeded`, `Rejected` or `Purged`.
+    pub outcome: String,
+    /// When it was put into the queue.
+    #[schema(format = DateTime)]
+    pub enqueued: String,
+    /// When it left the queue.
+    #[schema(format = DateTime)]
+    pub ended: String,
+}
+
+/// What became of messages whose sender asked for it, for two days.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct MessageOutcomes {
+    /// Oldest first.
+    pub value: Vec<MessageOutcome>,
+}
+
+/// How many messages a queue had that was emptied.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PurgedMessages {
+    /// In words, as the command line extension shows them.
+    pub message: String,
+}
+
 /// A direct method to call, as the command line extension sends it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

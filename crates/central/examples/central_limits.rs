@@ -7,8 +7,8 @@ use hub::limits::*;
 use model::limits::{TWIN_SECTION_BYTES_MAX, TWIN_TAGS_BYTES_MAX};
 use model::message::MESSAGE_BYTES_MAX;
 use protocol::limits::{
-    CLIENT_CHAIN_BYTES_MAX, CLIENT_CHAIN_CERTIFICATES_MAX, CLIENT_CHAIN_SIGNATURES_MAX, CONNECT_BYTES_MAX,
-    METHOD_PAYLOAD_BYTES_MAX, PACKET_BYTES_MAX, REGISTER_BYTES_MAX,
+    CLIENT_CHAIN_BYTES_MAX, CLIENT_CHAIN_CERTIFICATES_MAX, CLIENT_CHAIN_SIGNATURES_MAX, CLOUD_TO_DEVICE_BYTES_MAX,
+    CONNECT_BYTES_MAX, METHOD_PAYLOAD_BYTES_MAX, PACKET_BYTES_MAX, REGISTER_BYTES_MAX,
 };
 use testkit::limits_page::{size, table};
 use transport::limits::*;
@@ -18,6 +18,7 @@ fn main() {
     strangers();
     device();
     module();
+    messages();
 }
 
 fn strangers() {
@@ -146,6 +147,43 @@ fn device() {
                      what is stored stays until somebody deletes it",
                     size(usize::try_from(log).unwrap_or(usize::MAX))
                 ),
+            ),
+        ],
+    );
+}
+
+fn messages() {
+    let hours = |life: std::time::Duration| format!("{} hours", life.as_secs() / 3600);
+    table(
+        "Messages that wait for devices",
+        "Commands that are queued, and other cloud-to-device messages.",
+        &[
+            (
+                "for one device",
+                DEVICE_MESSAGES_MAX.to_string(),
+                format!("{} each, properties included", size(CLOUD_TO_DEVICE_BYTES_MAX)),
+            ),
+            (
+                "for the devices of one application",
+                APPLICATION_MESSAGES_MAX.to_string(),
+                format!("{} together", size(usize::try_from(APPLICATION_MESSAGES_BYTES_MAX).unwrap_or(usize::MAX))),
+            ),
+            (
+                "for all devices",
+                PLATFORM_MESSAGES_MAX.to_string(),
+                format!("{} together", size(usize::try_from(PLATFORM_MESSAGES_BYTES_MAX).unwrap_or(usize::MAX))),
+            ),
+            ("how long", hours(DEVICE_MESSAGE_LIFE_MAX), format!("a queued command {}", hours(QUEUED_COMMAND_LIFE))),
+            ("deliveries", DEVICE_MESSAGE_DELIVERIES_MAX.to_string(), "then it has ended".into()),
+            (
+                "memory, on the way to one device",
+                size(DEVICE_MESSAGES_UNDER_WAY_MAX * CLOUD_TO_DEVICE_BYTES_MAX),
+                format!("{DEVICE_MESSAGES_UNDER_WAY_MAX} without its acknowledgement"),
+            ),
+            (
+                "disk, what became of them",
+                format!("{FEEDBACK_KEPT_MAX} of an application"),
+                format!("where the sender asked for it, for {}", hours(FEEDBACK_LIFE)),
             ),
         ],
     );

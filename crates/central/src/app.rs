@@ -39,6 +39,7 @@ pub use access::{Access, Actor, ActorKind, Proof, Resource, authorize};
 pub use error::AppError;
 use events::last_seen::LastSeen;
 use events::live::Live;
+use hub::device_messages::DeviceMessages;
 use hub::sessions::Sessions;
 use hub::twins::Twins;
 use readers::timeseries::TimeSeries;
@@ -102,6 +103,10 @@ impl App {
 
     fn command_runs(&self) -> &CommandRuns {
         &self.inner.core.command_runs
+    }
+
+    fn device_messages(&self) -> &DeviceMessages {
+        &self.inner.core.messages
     }
 
     fn last_seen(&self) -> &LastSeen {

@@ -12,6 +12,7 @@ use events::last_seen::LastSeen;
 use events::live::Live;
 use events::queue::EventQueue;
 use hub::applications::Applications;
+use hub::device_messages::DeviceMessages;
 use hub::kept_sessions::KeptSessions;
 use hub::metrics::HubMetrics;
 use hub::provisioning::Provisioning;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub kept_sessions: KeptSessions,
     /// Where runs of commands are stored.
     pub command_runs: CommandRuns,
+    /// What waits for devices.
+    pub messages: DeviceMessages,
     /// Telemetry.
     pub telemetry: TimeSeries,
     /// Provisioning.

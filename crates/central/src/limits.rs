@@ -140,6 +140,12 @@ pub const COMMAND_RUNS_PER_COMMIT_MAX: usize = 64;
 /// Runs of one command of one device that are kept.
 pub const COMMAND_RUNS_KEPT: u32 = 10;
 
+/// Messages of which is told at once what became of them.
+pub const MESSAGE_OUTCOMES_PER_ANSWER_MAX: u32 = 100;
+
+/// How long a command waits in the queue of its device.
+pub const QUEUED_COMMAND_LIFE: Duration = Duration::from_secs(24 * 3600);
+
 /// Wait for a command's answer, when the caller does not say.
 pub const COMMAND_RESPONSE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 

@@ -32,9 +32,10 @@ use events::metrics::{EventMetrics, LogGauges, ReadyGauge};
 use events::queue::EventQueue;
 use hub::applications::Applications;
 use hub::device_http::HubHttp;
+use hub::device_messages::{DeviceMessages, MessageWriter, QueueLimits};
 use hub::gateway::Gateway;
 use hub::kept_sessions::KeptSessions;
-use hub::metrics::{HubGauges, HubMetrics};
+use hub::metrics::{HubGauges, HubMetrics, MessageMetrics};
 use hub::provisioning::Provisioning;
 use hub::relay::{Relay, StartRelayError};
 use hub::revocation::Revocation;
@@ -270,10 +271,8 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
     let applications = Applications::new(registry.clone(), &config.hostname, application);
     let (last_seen, live, health) = (LastSeen::default(), Live::default(), Health::default());
     let sessions = Sessions::new(last_seen.clone());
-    let mut metrics = prometheus_client::registry::Registry::default();
-    metrics.register_collector(Box::new(ReadyGauge(health.clone())));
-    metrics.register_collector(Box::new(LogGauges(log.clone())));
-    metrics.register_collector(Box::new(HubGauges { sessions: sessions.clone(), registry: registry.clone() }));
+    let mut metrics = gauges(&health, &log);
+    let (messages, message_writer) = open_messages(&registry, &sessions, &mut metrics).await?;
     let hub_metrics = HubMetrics::register(&mut metrics);
     let events = Events::new(log.clone(), live.clone(), EventMetrics::register(&mut metrics), &health);
     let (connections, queue_writer) = EventQueue::new(events.clone());
@@ -302,6 +301,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
     background.watch("revocation", revoker.run(stop()));
     background.watch("kept sessions", kept_session_writer.run(stop()));
     background.watch("command runs", command_run_writer.run(stop()));
+    background.watch("messages to devices", message_writer.run(stop()));
     background.watch("twin writer", twin_writer.run(stop()));
     telemetry.catalog().tell(health.condition("telemetry files"));
     start_readers(&runner, &background, last_seen_reader, telemetry_reader);
@@ -321,6 +321,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
         twins,
         kept_sessions,
         command_runs,
+        messages,
         telemetry,
         provisioning,
         health,
@@ -332,6 +333,29 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
     });
     start_watches(&core, &background);
     Ok((core, background))
+}
+
+/// The metrics there are, beginning with what is looked at when asked for.
+fn gauges(health: &Health, log: &Log) -> prometheus_client::registry::Registry {
+    let mut metrics = prometheus_client::registry::Registry::default();
+    metrics.register_collector(Box::new(ReadyGauge(health.clone())));
+    metrics.register_collector(Box::new(LogGauges(log.clone())));
+    metrics
+}
+
+/// What waits for devices, with its gauges and those of the sessions it goes to.
+async fn open_messages(
+    registry: &Registry,
+    sessions: &Sessions,
+    metrics: &mut prometheus_client::registry::Registry,
+) -> Result<(DeviceMessages, MessageWriter), ServeError> {
+    let counters = MessageMetrics::register(metrics);
+    let (limits, clock) = (QueueLimits::default(), Arc::new(events::clock::now_ms));
+    let opened = DeviceMessages::open(registry.clone(), sessions.clone(), counters, limits, clock).await;
+    let (messages, writer) = opened.map_err(OpenPositionsError::from)?;
+    let gauges = HubGauges { sessions: sessions.clone(), registry: registry.clone(), messages: messages.clone() };
+    metrics.register_collector(Box::new(gauges));
+    Ok((messages, writer))
 }
 
 /// Starts what looks at the parts from time to time.
@@ -471,6 +495,7 @@ fn gateway(core: &Core, config: &Config) -> Gateway {
         sessions: core.sessions.clone(),
         twins: core.twins.clone(),
         kept_sessions: core.kept_sessions.clone(),
+        messages: core.messages.clone(),
         events: core.events.clone(),
         connections: core.connections.clone(),
         metrics: core.hub_metrics.clone(),

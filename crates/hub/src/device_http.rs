@@ -8,10 +8,12 @@
 //! | [`route`] | which call a path is |
 //! | [`modules`] | `/devices/{d}/modules[/{m}]` |
 //! | [`scope`] | `/devices/{edge}/modules/$edgeHub/…` |
-//! | [`messages`] | `/devices/{d}/messages/…` |
+//! | [`messages`] | `/devices/{d}/messages/events` |
+//! | [`device_bound`] | `/devices/{d}/messages/deviceBound…` |
 //! | [`registrations`] | `/{scope}/registrations/{reg}/…` |
 //! | [`error`] | error bodies of both dialects |
 
+mod device_bound;
 pub mod error;
 mod messages;
 mod modules;
@@ -126,7 +128,8 @@ impl HubHttp {
             Asked::ModuleDelete => self.module_delete(&call, device, module).await,
             Asked::MessagePost => self.message_post(&call, &identity(&ids)).await,
             Asked::MessageNext => self.message_next(&call, device).await,
-            Asked::MessageSettle => self.message_settle(&call, device, ids.get("lock")).await,
+            Asked::MessageEnd => self.message_end(&call, device, ids.get("lock")).await,
+            Asked::MessageAbandon => self.message_abandon(&call, device, ids.get("lock")).await,
             Asked::ScopeOfTarget => self.scope_of_target(&call, device).await,
             Asked::OnBehalfOf => self.on_behalf_of(&call, device).await,
             Asked::OwnScope => self.own_scope(&call, device).await,

@@ -35,6 +35,7 @@ use transport::server::{
 
 use crate::applications::Applications;
 use crate::authenticate::{AuthenticateError, Authenticator, KeysMark, KnownDevices, Principal};
+use crate::device_messages::DeviceMessages;
 use crate::group_commit::GroupCommitError;
 use crate::kept_sessions::KeptSessions;
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
@@ -72,6 +73,8 @@ pub struct Gateway {
     pub twins: Twins,
     /// What sessions are subscribed to, over a restart too.
     pub kept_sessions: KeptSessions,
+    /// What waits for devices.
+    pub messages: DeviceMessages,
     /// The log.
     pub events: Events,
     /// Where connections tell of themselves.
@@ -225,6 +228,7 @@ impl HubHandler for Gateway {
             }
         }
         let session_present = kept != Subscriptions::default();
+        self.deliver_messages(&session);
         Ok(Accepted { session, session_present, expires_at_secs: Some(ends_at_secs) })
     }
 
@@ -262,6 +266,7 @@ impl HubHandler for Gateway {
             kept.store(subscriptions.to_bits(), Ordering::Release);
         }
         self.sessions.subscriptions_changed();
+        self.deliver_messages(session);
         Ok(())
     }
 
@@ -431,6 +436,14 @@ impl Gateway {
             link: request.link.clone(),
         };
         Ok(AdmittedSession { speaker, ends_at_secs, subscriptions, grounds, claim })
+    }
+
+    /// Delivers what waits for the session's device, if it takes messages.
+    fn deliver_messages(&self, session: &HubSession) {
+        let Source { application, identity, .. } = &session.speaker.source;
+        if session.link.subscriptions().cloud_to_device && identity.module_id().is_none() {
+            self.messages.wake(application, identity.device_id());
+        }
     }
 
     /// Ends a session and tells of it, unless another one has taken its place. Answers whether it told.

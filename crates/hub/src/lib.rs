@@ -17,6 +17,7 @@ pub mod applications;
 mod authenticate;
 mod certificates;
 pub mod device_http;
+pub mod device_messages;
 pub mod gateway;
 pub mod group_commit;
 pub mod kept_sessions;

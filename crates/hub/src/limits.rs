@@ -80,3 +80,52 @@ pub const SCOPE_PAGE_BYTES_MAX: usize = 768 * 1024;
 
 /// Applications looked up by host name that are remembered; when there are more, remembering starts over.
 pub const APPLICATIONS_REMEMBERED_MAX: usize = 256;
+
+/// Cloud-to-device messages that wait for one device.
+pub const DEVICE_MESSAGES_MAX: u32 = 50;
+
+/// Those that wait for the devices of one application, and their bytes.
+pub const APPLICATION_MESSAGES_MAX: u64 = 250_000;
+/// See [`APPLICATION_MESSAGES_MAX`].
+pub const APPLICATION_MESSAGES_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Those that wait for the devices of all applications, and their bytes. Of each device that has any, a row is kept in memory.
+pub const PLATFORM_MESSAGES_MAX: u64 = 1_000_000;
+/// See [`PLATFORM_MESSAGES_MAX`].
+pub const PLATFORM_MESSAGES_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+
+/// How long a cloud-to-device message waits, when its sender does not say.
+pub const DEVICE_MESSAGE_LIFE_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// How long one may wait.
+pub const DEVICE_MESSAGE_LIFE_MAX: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// How often one is delivered; when the last delivery is not settled either, it ends.
+pub const DEVICE_MESSAGE_DELIVERIES_MAX: u32 = 10;
+
+/// How long whoever fetched one over HTTPS may take to settle it. One that was sent to a session does not expire as long.
+pub const DEVICE_MESSAGE_LOCK: Duration = Duration::from_secs(60);
+
+/// Cloud-to-device messages, 64 KiB each at most, that are on the way to one session without its acknowledgement.
+pub const DEVICE_MESSAGES_UNDER_WAY_MAX: usize = 16;
+
+/// Changes of queues that wait for the writer; beyond it the callers wait.
+pub const QUEUE_CHANGES_QUEUED_MAX: usize = 1_024;
+
+/// Changes of queues committed with one `fsync`.
+pub const QUEUE_CHANGES_PER_COMMIT_MAX: usize = 128;
+
+/// Messages that expire with one commit.
+pub const EXPIRIES_PER_COMMIT_MAX: u32 = 256;
+
+/// How often is looked for messages whose time is over.
+pub const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Pause before a device's queue is read again after the registry failed.
+pub const QUEUE_RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Records an application keeps of what became of messages, until they are read; the oldest go first.
+pub const FEEDBACK_KEPT_MAX: u32 = 100_000;
+
+/// How long they are kept.
+pub const FEEDBACK_LIFE: Duration = Duration::from_secs(2 * 24 * 3600);

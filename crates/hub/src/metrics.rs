@@ -4,11 +4,14 @@ use std::fmt;
 
 use events::metrics::counter;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use registry::EndOfMessage;
 
+use crate::device_messages::DeviceMessages;
 use crate::sessions::Sessions;
 
 /// Counters of the device plane. Cheap to clone.
@@ -52,12 +55,50 @@ impl HubMetrics {
     }
 }
 
+/// Counters of cloud-to-device messages. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct MessageMetrics {
+    queued: Counter,
+    ended: Family<EndLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabels {
+    outcome: &'static str,
+}
+
+impl MessageMetrics {
+    /// Makes them known.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let Self { queued, ended } = metrics.clone();
+        counter("tidegate_device_messages_queued", "Messages put into queues of devices", queued, registry);
+        for end in EndOfMessage::ALL {
+            drop(ended.get_or_create(&EndLabels { outcome: end.as_str() }));
+        }
+        counter("tidegate_device_messages_ended", "Messages that left queues of devices", ended, registry);
+        metrics
+    }
+
+    /// A message waits.
+    pub fn queued(&self) {
+        self.queued.inc();
+    }
+
+    /// A message waits no more.
+    pub fn ended(&self, end: EndOfMessage) {
+        self.ended.get_or_create(&EndLabels { outcome: end.as_str() }).inc();
+    }
+}
+
 /// Live sessions and events that wait in the registry, looked at when asked for.
 pub struct HubGauges {
     /// Sessions.
     pub sessions: Sessions,
     /// Outbox.
     pub registry: registry::Registry,
+    /// Queues of devices.
+    pub messages: DeviceMessages,
 }
 
 impl fmt::Debug for HubGauges {
@@ -70,6 +111,7 @@ impl Collector for HubGauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let gauges = [
             ("tidegate_sessions", "Live device sessions", self.sessions.count() as u64),
+            ("tidegate_device_messages_waiting", "Messages in queues of devices", self.messages.waiting_for_all()),
             ("tidegate_outbox_events", "Events of changes not yet in the log", self.registry.outbox_waiting()),
         ];
         for (name, help, value) in gauges {

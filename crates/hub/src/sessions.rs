@@ -235,6 +235,11 @@ impl Sessions {
         }
     }
 
+    /// The session of a device that takes cloud-to-device messages.
+    pub fn takes_messages(&self, app: &str, device: &Identity) -> Option<SessionLink> {
+        self.link(app, device).filter(|link| link.subscriptions().cloud_to_device && !link.is_closed())
+    }
+
     /// Forgets a deleted device and its modules: it was never seen. Its sessions end as everything that rests on it does.
     pub fn forget_device(&self, app: &str, device_id: &str) {
         self.inner.last_seen.forget_device(app, device_id);

@@ -294,6 +294,11 @@ pub trait Face: Send {
     /// acknowledge and the delivery is done.
     fn deliver_input(&mut self, input: &str, message: &Message) -> Result<Option<Receipt>, DeliverError>;
 
+    /// Delivers a cloud-to-device message, as [`deliver_input`](Self::deliver_input) does to an input. `number` is what the queue
+    /// calls the message: the same each time it is delivered, on whatever connection, and never that of another message, so that
+    /// an acknowledgement that comes late on the next connection means the message it was given for.
+    fn deliver_cloud_to_device(&mut self, number: u64, message: &Message) -> Result<Option<Receipt>, DeliverError>;
+
     /// What the client wants said when the connection ends without its leave: to be treated as telemetry. Once.
     fn take_will(&mut self) -> Option<Message>;
 

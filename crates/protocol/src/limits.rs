@@ -72,5 +72,8 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Device role: how long the oldest unacknowledged publish may wait before the connection counts as dead.
 pub const PUBACK_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Largest cloud-to-device message: body and properties together, in bytes (64 KiB).
+pub const CLOUD_TO_DEVICE_BYTES_MAX: usize = 64 * 1024;
+
 /// Most deliveries (inputs, cloud-to-device messages) a hub has on the way to one client without PUBACK.
 pub const DELIVERIES_IN_FLIGHT_MAX: usize = 64;

@@ -13,6 +13,7 @@ mod api_tokens;
 mod applications;
 mod attestations;
 mod commands;
+mod device_messages;
 mod devices;
 mod engine;
 mod enrollment_groups;
@@ -51,6 +52,10 @@ pub use api_tokens::ApiTokenRow;
 pub use applications::ApplicationRow;
 pub use attestations::{AttestationRow, DeviceCertificates, DeviceProof};
 pub use commands::{CommandRow, CommandTarget, NewCommand};
+pub use device_messages::{
+    Ack, DeviceMessageRow, EndOfMessage, EndedMessage, FeedbackRow, MessageTransaction, NewDeviceMessage, PutMessage,
+    QueueLength, QueuedCommandRow, QueuedCommandState, Settlement, TakeMessages, TakenMessages, WhichMessage,
+};
 pub use devices::{
     AdmittedDevice, AdmittingGroup, ChangedDevice, CloudPropertyRow, DeviceChange, DeviceField, DeviceFilter,
     DeviceHead, DevicePage, DeviceQueried, DeviceRow, GroupProof, NewDevice, SymmetricKeys,

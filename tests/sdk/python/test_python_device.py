@@ -1,13 +1,20 @@
 """The unmodified Python device SDK, directly against Central."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
+import time
+import urllib.parse
 
 from azure.iot.device import Message, MethodResponse
 from azure.iot.device.aio import IoTHubDeviceClient, ProvisioningDeviceClient
 import pytest
+import requests
 
 from conftest import Central, ServedForGood, derive_key, wait_until
+from deployments import QUEUED_TEMPLATE
 
 MODEL_ID = "dtmi:com:example:Thermostat;1"
 
@@ -173,3 +180,110 @@ async def test_everything_still_arrives_when_central_was_started_again(shared_ce
     await reconnected
     await served.check()
     await client.shutdown()
+
+
+async def with_queue(central: Central, device_id: str):
+    """A device with a template that has a queued command, and what it gets."""
+    template = "dtmi:com:example:QueuedTemplate;1"
+    central.call("PUT", f"/api/deviceTemplates/{template}", QUEUED_TEMPLATE)
+    central.call("PUT", f"/api/devices/{device_id}", {"template": template})
+    key = derive_key(central.group_key(), device_id)
+    await provision(central, device_id, key)
+    return key, asyncio.Queue()
+
+
+async def listen(central: Central, device_id: str, key: str, received: asyncio.Queue, **options):
+    client = await connect(central, device_id, key, **options)
+    loop = asyncio.get_running_loop()
+    client.on_message_received = lambda message: loop.call_soon_threadsafe(received.put_nowait, message)
+    return client
+
+
+def restart(central: Central, device_id: str, delay: int) -> str:
+    run = central.call("POST", f"/api/devices/{device_id}/commands/restart", {"request": delay}, 201)
+    assert "response" not in run and "responseCode" not in run
+    return run["id"]
+
+
+def states(central: Central, device_id: str) -> list[str]:
+    runs = central.call("GET", f"/api/ext/v1/devices/{device_id}/queuedCommands", version=None)
+    return [run["state"] for run in reversed(runs["value"])]
+
+
+async def test_queued_commands_wait_for_the_device_and_are_gone_once_it_has_them(shared_central):
+    central = shared_central
+    key, received = await with_queue(central, "py-queued")
+    ids = [restart(central, "py-queued", delay) for delay in (1, 2)]
+    assert states(central, "py-queued") == ["queued", "queued"]
+    client = await listen(central, "py-queued", key, received)
+    for delay in (1, 2):
+        message = await asyncio.wait_for(received.get(), 20)
+        assert json.loads(message.data) == delay
+        assert message.custom_properties["method-name"] == "restart"
+        assert message.message_id == ids[delay - 1]
+        assert message.content_type == "application/json"
+    await asyncio.to_thread(wait_until, lambda: states(central, "py-queued") == ["answered"] * 2, "both runs answered")
+    ids.append(restart(central, "py-queued", 3))
+    assert (await asyncio.wait_for(received.get(), 20)).message_id == ids[2]
+    await client.shutdown()
+    history = central.call("GET", "/api/devices/py-queued/commands/restart")["value"]
+    assert [run["id"] for run in history] == list(reversed(ids))
+
+
+async def test_queued_commands_arrive_after_a_reconnect_and_after_a_restart_of_central(shared_central):
+    central = shared_central
+    key, received = await with_queue(central, "py-queue-restart")
+    client = await listen(central, "py-queue-restart", key, received, connection_retry_interval=1)
+    restart(central, "py-queue-restart", 1)
+    assert json.loads((await asyncio.wait_for(received.get(), 20)).data) == 1
+    # Whoever connects under the same name takes the place; the SDK comes back and subscribes to nothing.
+    other = await connect(central, "py-queue-restart", key)
+    await other.disconnect()
+    await other.shutdown()
+    restart(central, "py-queue-restart", 2)
+    assert json.loads((await asyncio.wait_for(received.get(), 30)).data) == 2
+    await client.disconnect()
+    restart(central, "py-queue-restart", 3)
+    await asyncio.to_thread(central.kill)
+    await asyncio.to_thread(central.start)
+    await client.connect()
+    assert json.loads((await asyncio.wait_for(received.get(), 30)).data) == 3
+    done = ["answered"] * 3
+    await asyncio.to_thread(wait_until, lambda: states(central, "py-queue-restart") == done, "all runs answered")
+    await client.shutdown()
+
+
+def device_token(central: Central, device_id: str, key: str) -> str:
+    audience, expiry = f"{central.HOST}%2Fdevices%2F{device_id}", int(time.time()) + 600
+    mac = hmac.new(base64.b64decode(key), f"{audience}\n{expiry}".encode(), hashlib.sha256).digest()
+    signature = urllib.parse.quote(base64.b64encode(mac), safe="")
+    return f"SharedAccessSignature sr={audience}&sig={signature}&se={expiry}"
+
+
+async def test_queued_commands_over_https_are_locked_abandoned_rejected_and_completed(shared_central):
+    central = shared_central
+    key, _ = await with_queue(central, "py-queue-https")
+    for delay in (1, 2):
+        restart(central, "py-queue-https", delay)
+    path = f"https://{central.HOST}/devices/py-queue-https/messages/deviceBound"
+
+    def call(method: str, suffix: str = "", query: str = "", expect: int = 204) -> requests.Response:
+        url = f"{path}{suffix}?api-version=2021-04-12{query}"
+        headers = {"Authorization": device_token(central, "py-queue-https", key)}
+        answer = requests.request(method, url, headers=headers, verify=str(central.data / "ca.pem"), timeout=20)
+        assert answer.status_code == expect, f"{method} {url}: {answer.status_code} {answer.text}"
+        return answer
+
+    first = call("GET", expect=200)
+    assert first.json() == 1 and first.headers["iothub-app-method-name"] == "restart"
+    lock = first.headers["ETag"].strip('"')
+    call("POST", f"/{lock}/abandon")
+    call("DELETE", f"/{lock}", expect=412)
+    again = call("GET", expect=200)
+    assert again.json() == 1 and again.headers["iothub-deliverycount"] == "2"
+    second = call("GET", expect=200)
+    assert second.json() == 2
+    call("GET")
+    call("DELETE", "/" + again.headers["ETag"].strip('"'), "&reject")
+    call("DELETE", "/" + second.headers["ETag"].strip('"'))
+    assert states(central, "py-queue-https") == ["refused", "answered"]

@@ -14,6 +14,8 @@ import { SchemaField } from './SchemaField'
 import { draftOf, Problem, valueOf, type Draft } from './value'
 
 const TIMEOUT_SECS_DEFAULT = '30'
+/** What is shown of a command that waits for its device: accepted, and no answer. */
+const QUEUED_CODE = 202
 /** What the API takes as response timeout. */
 const TIMEOUT_SECS = { min: 5, max: 30 }
 
@@ -55,7 +57,7 @@ export function CommandForm({ place, source, command, onRun }: Props) {
     try {
       const body = { responseTimeout: timeoutSecs, ...(payload === undefined ? {} : { request: payload }) }
       const answer = await runCommand(place, command.name, body)
-      onRun({ ...run, outcome: { tookMs: Date.now() - run.startedMs, code: answer.responseCode ?? 200, answer: answer.response } })
+      onRun({ ...run, outcome: { tookMs: Date.now() - run.startedMs, code: answer.responseCode ?? QUEUED_CODE, answer: answer.response } })
     } catch (error) {
       setProblem(problemWith(error, 'request'))
       onRun({ ...run, outcome: { tookMs: Date.now() - run.startedMs, error: whyFailed(error, timeoutSecs) } })

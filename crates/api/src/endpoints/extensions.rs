@@ -77,6 +77,22 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         .needs(Permission::DevicesView)
         .with(&[MODULE])
         .gives_open_json(),
+    extension(
+        "Fleet_GetQueuedCommands",
+        Get,
+        "/api/ext/v1/devices/{deviceId}/queuedCommands",
+        "List the commands that wait for a device, or did, and what became of them.",
+    )
+    .needs(Permission::DevicesView)
+    .gives::<crate::command::QueuedCommands>(200),
+    extension(
+        "Fleet_GetMessageOutcomes",
+        Get,
+        "/api/ext/v1/devices/{deviceId}/messageOutcomes",
+        "List what became of messages for a device whose sender asked for feedback.",
+    )
+    .needs(Permission::DevicesView)
+    .gives::<crate::command::MessageOutcomes>(200),
     extension("Live_Stream", Get, "/api/ext/v1/live", "Follow what happens, as server-sent events.")
         .needs(Permission::DevicesView)
         .with(&[text("device", "Id of a device; connection events of the fleet when absent.")])
@@ -114,6 +130,14 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     )
     .needs(Permission::DevicesView)
     .gives_open_json(),
+    extension(
+        "Private_PurgeMessages",
+        Delete,
+        "/system/iothub/devices/{deviceId}/c2d",
+        "Empty the queue of messages that wait for a device.",
+    )
+    .needs(Permission::DevicesExecuteCommands)
+    .gives::<crate::command::PurgedMessages>(200),
     extension(
         "Private_RunModuleMethod",
         Post,

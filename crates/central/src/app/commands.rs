@@ -6,8 +6,10 @@
 //! | component | `component*name` | the device's |
 //! | module, and its component | the same | the module's |
 //!
-//! The request value itself is the payload. A command that is modeled as durable is meant to wait for the device in a queue
-//! without an answer; such queues are not there yet, so it is refused instead of being run as something else.
+//! The request value itself is the payload. A command that is modeled as durable waits for the device in its queue of messages
+//! ([`queued`]), and has no answer.
+
+mod queued;
 
 use std::time::Duration;
 
@@ -112,10 +114,6 @@ fn declared<'t>(
 }
 
 fn check_request(command: &Command, request: Option<&Value>) -> Result<(), AppError> {
-    if command.durable {
-        let message = "Commands that wait in a queue while the device is offline are not supported.";
-        return Err(AppError::NotSupported(message.to_owned()));
-    }
     let (Some(payload), Some(request)) = (&command.request, request) else { return Ok(()) };
     let checked = payload.schema.validate(request);
     checked.map_err(|error| AppError::fault(format!("/request{}", error.pointer), format!("request {}", error.message)))
@@ -149,12 +147,16 @@ impl App {
         name: &str,
     ) -> Result<Vec<DeviceCommand>, AppError> {
         let template = self.template_with(access, place).await?;
-        declared(template.as_deref(), place, name)?;
+        let command = declared(template.as_deref(), place, name)?;
+        if command.is_some_and(|command| command.durable) {
+            return self.queued_runs(access, &target(place, name)).await;
+        }
         let rows = self.registry().command_history(access.application(), &target(place, name)).await?;
         rows.iter().map(to_api).collect()
     }
 
-    /// Runs a command and waits for its answer. A run that got none is in the history too.
+    /// Runs a command and waits for its answer; one that is modeled as durable is put into the device's queue. A run that got no
+    /// answer is in the history too.
     pub async fn command_run(
         &self,
         access: &Access,
@@ -163,7 +165,8 @@ impl App {
         wanted: &DeviceCommand,
     ) -> Result<DeviceCommand, AppError> {
         let template = self.template_with(access, place).await?;
-        if let Some(command) = declared(template.as_deref(), place, name)? {
+        let command = declared(template.as_deref(), place, name)?;
+        if let Some(command) = command {
             check_request(command, wanted.request.as_ref())?;
         }
         check_texts(place, name)?;
@@ -173,6 +176,9 @@ impl App {
             Some(component) => format!("{component}*{name}"),
             None => name.to_owned(),
         };
+        if command.is_some_and(|command| command.durable) {
+            return self.command_queue(access, place, name, &method, wanted).await;
+        }
         let identity = Self::identity(place.device, place.module);
         let payload = Bytes::from(wanted.request.as_ref().unwrap_or(&Value::Null).to_string());
         let requested_ms = now_ms();

@@ -260,6 +260,7 @@ impl App {
             return Err(AppError::not_found("device", id));
         }
         self.sessions().forget_device(access.application(), id);
+        self.device_messages().forget_device(access.application(), id);
         self.telemetry().forget_device(access.application(), id);
         tracing::info!(actor = access.actor().id(), device = id, "device deleted");
         Ok(())

@@ -2,6 +2,7 @@
 
 use api::error::ErrorContext;
 use api::permission::Permission;
+use hub::device_messages::QueueError;
 use hub::group_commit::GroupCommitError;
 use hub::twins::ChangeTwinError;
 use registry::StoreError;
@@ -59,6 +60,9 @@ pub enum AppError {
     /// The device did not answer in time.
     #[error("the device did not answer in time")]
     DeviceTimeout,
+    /// The queue of a device has no room.
+    #[error("{0}")]
+    QueueFull(&'static str),
     /// It is part of the interface and not offered here.
     #[error("{0}")]
     NotSupported(String),
@@ -127,6 +131,15 @@ impl From<GroupCommitError> for AppError {
         match error {
             GroupCommitError::Store(error) => Self::of_store(&error)(error.into()),
             error @ GroupCommitError::Stopping => Self::internal("the change could not be made", error),
+        }
+    }
+}
+
+impl From<QueueError> for AppError {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Store(error) => Self::of_store(&error)(error.into()),
+            error @ QueueError::Stopping => Self::internal("the queue of a device could not be changed", error),
         }
     }
 }

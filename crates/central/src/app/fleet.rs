@@ -279,6 +279,7 @@ impl App {
             let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms.unwrap_or(0)) * 1_000_000);
             format_time(at.unwrap_or(OffsetDateTime::UNIX_EPOCH))
         };
+        let waiting = module.map_or_else(|| self.device_messages().waiting(application, device), |_| 0);
         let mut document = json!({
             "deviceId": device,
             "etag": format!("{}-{}", twin.desired.version, twin.reported.version),
@@ -286,7 +287,7 @@ impl App {
             "status": if row.enabled { "enabled" } else { "disabled" },
             "connectionState": if connection.connected { "Connected" } else { "Disconnected" },
             "lastActivityTime": time(connection.last_seen_ms),
-            "cloudToDeviceMessageCount": 0,
+            "cloudToDeviceMessageCount": waiting,
             "authenticationType": "sas",
             "version": twin.desired.version + twin.reported.version,
             "properties": twin.to_service_json(),

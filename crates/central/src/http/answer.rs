@@ -35,6 +35,7 @@ fn status_and_code(error: &AppError) -> (StatusCode, &'static str) {
         AppError::TooManyRequests | AppError::Busy => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
         AppError::DeviceNotConnected => (StatusCode::NOT_FOUND, "DeviceNotConnected"),
         AppError::DeviceTimeout => (StatusCode::GATEWAY_TIMEOUT, "DeviceTimeout"),
+        AppError::QueueFull(_) => (StatusCode::FORBIDDEN, "DeviceMaximumQueueDepthExceeded"),
         AppError::NotSupported(_) => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
         AppError::DiskFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
         AppError::Unavailable(_) | AppError::InDoubt(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
@@ -60,6 +61,7 @@ fn message(error: &AppError) -> String {
         AppError::TooManyRequests | AppError::Busy => "Too many requests; try again later.".to_owned(),
         AppError::DeviceNotConnected => "The device is not connected.".to_owned(),
         AppError::DeviceTimeout => "The device did not answer in time.".to_owned(),
+        AppError::QueueFull(message) => (*message).to_owned(),
         AppError::DiskFull(_) => "The disk of the server is full: nothing was changed.".to_owned(),
         AppError::Unavailable(_) => {
             "The database cannot be used just now: nothing was changed; try again later.".to_owned()

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use api::command::{DirectMethodAnswer, DirectMethodRequest};
+use api::command::{DirectMethodAnswer, DirectMethodRequest, MessageOutcomes, PurgedMessages, QueuedCommands};
 use api::edge::EdgeView;
 use api::fleet::{DeviceStatus, FleetDeviceDetails, FleetPage};
 use api::health::InstallationHealth;
@@ -49,12 +49,15 @@ pub(super) fn add(routes: Routes) -> Routes {
         .serve("Fleet_GetMessages", messages)
         .serve("Fleet_GetSeries", series)
         .serve("Fleet_GetTwin", twin)
+        .serve("Fleet_GetQueuedCommands", queued_commands)
+        .serve("Fleet_GetMessageOutcomes", message_outcomes)
         .serve("Live_Stream", live::stream)
         .serve("Provisioning_Get", provisioning)
         .serve("Health_Get", health)
         .serve("Document_Get", document)
         .serve("Private_GetTwin", twin)
         .serve("Private_ListModules", edge_modules)
+        .serve("Private_PurgeMessages", purge_messages)
         .serve("Private_RunModuleMethod", module_method)
 }
 
@@ -179,6 +182,18 @@ async fn health(State(app): State<App>, Caller(access): Caller) -> Answer<Instal
 async fn document(Caller(_): Caller) -> Response {
     static TEXT: LazyLock<String> = LazyLock::new(|| document_text(Scope::Extensions));
     ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
+}
+
+async fn queued_commands(State(app): State<App>, Caller(access): Caller, path: DevicePath) -> Answer<QueuedCommands> {
+    Ok(Json(app.queued_commands(&access, path.name("deviceId")).await?))
+}
+
+async fn message_outcomes(State(app): State<App>, Caller(access): Caller, path: DevicePath) -> Answer<MessageOutcomes> {
+    Ok(Json(app.message_outcomes(&access, path.name("deviceId")).await?))
+}
+
+async fn purge_messages(State(app): State<App>, Caller(access): Caller, path: DevicePath) -> Answer<PurgedMessages> {
+    Ok(Json(app.messages_purge(&access, path.name("deviceId")).await?))
 }
 
 async fn edge_modules(State(app): State<App>, Caller(access): Caller, path: DevicePath) -> Answer<Value> {

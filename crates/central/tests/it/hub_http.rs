@@ -36,7 +36,7 @@ impl Caller {
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Bytes> {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{path}?api-version=2021-04-12"))
+            .uri(format!("{path}{}api-version=2021-04-12", if path.contains('?') { '&' } else { '?' }))
             .header(header::AUTHORIZATION, &self.token);
         for (name, value) in headers {
             request = request.header(*name, *value);

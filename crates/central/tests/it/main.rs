@@ -10,6 +10,7 @@ mod durability;
 mod gateway;
 mod hub_http;
 mod impersonation;
+mod messages;
 mod older_registry;
 mod postgres;
 mod provisioning;

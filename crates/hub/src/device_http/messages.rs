@@ -21,7 +21,7 @@ const BATCH_TYPE: &str = "application/vnd.microsoft.iothub.json";
 pub const APPLICATION_PREFIX: &str = "iothub-app-";
 
 /// Header names and the properties they stand for.
-const SYSTEM_HEADERS: [(&str, &str); 13] = [
+pub(super) const SYSTEM_HEADERS: [(&str, &str); 13] = [
     ("iothub-messageid", bag::MESSAGE_ID),
     ("iothub-correlationid", bag::CORRELATION_ID),
     ("iothub-userid", bag::USER_ID),
@@ -82,26 +82,6 @@ impl HubHttp {
             _ => HubHttpError::unavailable(),
         })?;
         Ok(no_content())
-    }
-}
-
-impl HubHttp {
-    /// The next message for a device: none, since nothing sends messages to devices yet.
-    pub(super) async fn message_next(&self, call: &Call<'_>, device: &str) -> Result<Response<Body>, HubHttpError> {
-        self.caller(call, &Identity::device(device)).await?;
-        Ok(no_content())
-    }
-
-    /// Settles a message for a device; no message is ever locked, so no lock is held.
-    pub(super) async fn message_settle(
-        &self,
-        call: &Call<'_>,
-        device: &str,
-        lock: &str,
-    ) -> Result<Response<Body>, HubHttpError> {
-        self.caller(call, &Identity::device(device)).await?;
-        tracing::debug!(device, lock, "a message was settled that is not locked");
-        Err(HubHttpError::lock_lost())
     }
 }
 

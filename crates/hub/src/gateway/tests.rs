@@ -11,6 +11,8 @@ use storage::log::{Log, LogOptions};
 use tokio::time::{Duration, Instant};
 
 use super::*;
+use crate::device_messages::QueueLimits;
+use crate::metrics::MessageMetrics;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -22,7 +24,10 @@ async fn gateway(folder: &std::path::Path) -> Gateway {
     let metrics = EventMetrics::register(&mut prometheus_client::registry::Registry::default());
     let events = Events::new(log, Live::default(), metrics, &Health::default());
     let (sessions, metrics) = (Sessions::default(), HubMetrics::default());
+    let (limits, clock) = (QueueLimits::default(), Arc::new(now_ms));
+    let messages = DeviceMessages::open(registry.clone(), sessions.clone(), MessageMetrics::default(), limits, clock);
     Gateway {
+        messages: messages.await.unwrap().0,
         kept_sessions: KeptSessions::new(registry.clone()).0,
         twins: Twins::new(registry.clone(), sessions.clone()).0,
         connections: EventQueue::new(events.clone()).0,

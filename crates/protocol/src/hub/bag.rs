@@ -78,6 +78,11 @@ const SYSTEM_NAMES: &[(&str, &str)] = &[
     (CONNECTION_MODULE_ID, "connectionModuleId"),
 ];
 
+/// Whether a property is one of those hubs and SDKs know, rather than the application's.
+pub fn is_system_name(name: &str) -> bool {
+    name.starts_with("$.")
+}
+
 /// The long name (`contentType`) of a wire name (`$.ct`), if it names a system property.
 pub fn system_name(wire_name: &str) -> Option<&'static str> {
     SYSTEM_NAMES.iter().find(|(wire, _)| *wire == wire_name).map(|(_, long)| *long)

@@ -8,7 +8,7 @@ use model::identity::Identity;
 use model::message::{MESSAGE_BYTES_MAX, Message};
 
 use super::topic;
-use crate::limits::TEXT_BYTES_MAX;
+use crate::limits::{CLOUD_TO_DEVICE_BYTES_MAX, TEXT_BYTES_MAX};
 
 /// Why a message cannot be delivered, now or ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +16,12 @@ pub enum Undeliverable {
     /// Body and properties together.
     #[error("it has {bytes} bytes, a message has at most {MESSAGE_BYTES_MAX}")]
     Message {
+        /// So many.
+        bytes: usize,
+    },
+    /// Body and properties of a cloud-to-device message together.
+    #[error("it has {bytes} bytes, a message to a device has at most {CLOUD_TO_DEVICE_BYTES_MAX}")]
+    CloudToDevice {
         /// So many.
         bytes: usize,
     },
@@ -48,6 +54,15 @@ pub fn to_input(module: &Identity, input: &str, message: &Message) -> Result<(),
         false => topic::input(module, input, &message.bag).len(),
     };
     fits(message.body.len(), topic_bytes)
+}
+
+/// Whether a message can be delivered to this device.
+pub fn to_device(device: &Identity, message: &Message) -> Result<(), Undeliverable> {
+    let bytes = message.bag.len() + message.body.len();
+    if bytes > CLOUD_TO_DEVICE_BYTES_MAX {
+        return Err(Undeliverable::CloudToDevice { bytes });
+    }
+    fits(bytes, topic::cloud_to_device(device, &message.bag).len())
 }
 
 fn fits(message_bytes: usize, topic_bytes: usize) -> Result<(), Undeliverable> {

@@ -346,12 +346,32 @@ pub fn input(identity: &Identity, input: &str, bag: &[u8]) -> String {
     topic
 }
 
+/// A message for a device, with a bag that SDKs can read: begun with where it goes (C# fails on a missing bag), system names as
+/// `%24.` and those only that go to inputs, no `/` in it.
+pub fn cloud_to_device(device: &Identity, bag: &[u8]) -> String {
+    let to = format!("/devices/{}/messages/devicebound", device.device_id());
+    let mut topic = format!("{}/messages/devicebound/%24.to={}", of_identity(device), bag::encode(&to));
+    for (name, value) in bag::iter(bag) {
+        let is_other_hubs = bag::is_system_name(&name) && !INPUT_SYSTEM_NAMES.contains(&&*name);
+        if is_other_hubs || name == bag::TO {
+            continue;
+        }
+        topic.push('&');
+        topic.push_str(&bag::encode(&name));
+        if let Some(value) = value {
+            topic.push('=');
+            topic.push_str(&bag::encode(&value));
+        }
+    }
+    topic
+}
+
 /// Appends the pairs every SDK can read; says whether there was one.
 fn push_readable_bag(topic: &mut String, bag: &[u8]) -> bool {
     let start = topic.len();
     for (name, value) in bag::iter(bag) {
         let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
-        if name.starts_with("$.") && !INPUT_SYSTEM_NAMES.contains(&&*name) {
+        if bag::is_system_name(&name) && !INPUT_SYSTEM_NAMES.contains(&&*name) {
             continue;
         }
         if topic.len() > start {

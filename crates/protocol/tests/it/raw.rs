@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use model::message::{MESSAGE_BYTES_MAX, Message};
-use protocol::event::{Face, HubEvent, Subscriptions};
+use protocol::event::{DeliverError, Face, HubEvent, Subscriptions};
 use protocol::hub::bag;
 use protocol::hub::delivery::Undeliverable;
 use protocol::hub::topic::ParseTopicError;
 use protocol::hub::username::ParseUserNameError;
-use protocol::limits::{KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX};
+use protocol::limits::{DELIVERIES_IN_FLIGHT_MAX, KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX};
 use protocol::mqtt::encode::encode;
 use protocol::mqtt::{CloseHub, HubConnection};
 use protocol::mqtt::{Connect, DecodeError, Packet, Publish, QoS, Will, decode};
@@ -308,4 +308,75 @@ fn silence_is_allowed_for_one_and_a_half_keep_alives() {
         assert_eq!(raw.hub.handle_timeout(deadline - Duration::from_millis(1)), Ok(()));
         assert_eq!(raw.hub.handle_timeout(deadline), Err(CloseHub::KeepAlive));
     }
+}
+
+/// A client that is there, subscribed to cloud-to-device messages.
+fn listening(qos: QoS) -> Raw {
+    let mut raw = Raw::accepted(connect());
+    let filters = vec![("devices/dev1/messages/devicebound/#".into(), qos)];
+    raw.send(Packet::Subscribe { packet_id: 9, filters }).unwrap();
+    raw.answers();
+    raw
+}
+
+fn to_device(number: u8) -> Message {
+    Message {
+        bag: "%24.mid=m&$.exp=later&k=a/b&flag&$.cdid=x&$.to=elsewhere&$.diagid=1".into(),
+        body: vec![number].into(),
+    }
+}
+
+fn packet_ids(raw: &mut Raw) -> Vec<Option<u16>> {
+    let packets = raw.answers().into_iter().map(|packet| match packet {
+        Packet::Publish(publish) => publish.packet_id,
+        other => panic!("{other:?}"),
+    });
+    packets.collect()
+}
+
+#[test]
+fn a_message_to_a_device_has_a_topic_that_every_sdk_reads() {
+    let mut raw = listening(QoS::AtMostOnce);
+    assert_eq!(raw.hub.deliver_cloud_to_device(7, &to_device(1)), Ok(None), "done when it is written");
+    let [Packet::Publish(publish)] = &raw.answers()[..] else { panic!("one message") };
+    let topic = "devices/dev1/messages/devicebound/%24.to=%2Fdevices%2Fdev1%2Fmessages%2Fdevicebound\
+                 &%24.mid=m&%24.exp=later&k=a%2Fb&flag&%24.cdid=x";
+    assert_eq!((&*publish.topic, publish.packet_id), (topic, None));
+    let mut raw = Raw::accepted(connect());
+    assert_eq!(raw.hub.deliver_cloud_to_device(7, &to_device(1)), Err(DeliverError::NotSubscribed));
+}
+
+#[test]
+fn a_late_acknowledgement_of_an_earlier_connection_acknowledges_no_other_message() {
+    let mut first = listening(QoS::AtLeastOnce);
+    for number in [41, 42] {
+        first.hub.deliver_cloud_to_device(number, &to_device(1)).unwrap();
+    }
+    let [Some(one), Some(two)] = packet_ids(&mut first)[..] else { panic!("both at QoS 1") };
+    assert!(matches!(first.send(Packet::PubAck(one)).unwrap()[..], [HubEvent::Delivered(_)]));
+    // The connection breaks; on the next one 42 comes again, behind it 43. Then come acknowledgements from before.
+    let mut second = listening(QoS::AtLeastOnce);
+    let receipts: Vec<_> =
+        [42, 43].map(|number| second.hub.deliver_cloud_to_device(number, &to_device(1)).unwrap().unwrap()).into();
+    assert_eq!(packet_ids(&mut second)[0], Some(two), "the same message has the same packet id");
+    assert_eq!(second.send(Packet::PubAck(one)).unwrap(), [], "41 is settled and nothing else has its id");
+    assert_eq!(second.send(Packet::PubAck(two)).unwrap(), [HubEvent::Delivered(receipts[0])]);
+    assert_eq!(second.send(Packet::PubAck(two)).unwrap(), [], "twice is once");
+}
+
+#[test]
+fn packet_ids_wrap_around_and_are_never_on_the_way_twice() {
+    let mut raw = listening(QoS::AtLeastOnce);
+    for number in [65_535, 65_536, 1, u64::from(u16::MAX) * 3 + 1] {
+        raw.hub.deliver_cloud_to_device(number, &to_device(1)).unwrap();
+    }
+    let mut ids = packet_ids(&mut raw);
+    assert_eq!(ids[..2], [Some(65_535), Some(1)]);
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+    for number in 5..=DELIVERIES_IN_FLIGHT_MAX as u64 {
+        raw.hub.deliver_cloud_to_device(100 + number, &to_device(1)).unwrap();
+    }
+    assert_eq!(raw.hub.deliver_cloud_to_device(99, &to_device(1)), Err(DeliverError::Window));
 }

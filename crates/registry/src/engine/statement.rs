@@ -22,6 +22,8 @@ pub enum Value<'q> {
     Number(Option<i64>),
     /// Yes or no.
     Flag(bool),
+    /// Bytes of any meaning.
+    Bytes(&'q [u8]),
 }
 
 /// SQL text with `$1` parameters that both engines take, the parameters, and what it is for.
@@ -93,6 +95,7 @@ where
     for<'a> Option<&'a str>: Encode<'a, A::Database> + Type<A::Database>,
     for<'a> Option<i64>: Encode<'a, A::Database> + Type<A::Database>,
     for<'a> bool: Encode<'a, A::Database> + Type<A::Database>,
+    for<'a> &'a [u8]: Encode<'a, A::Database> + Type<A::Database>,
 {
     let mut arguments = A::default();
     for value in values {
@@ -100,6 +103,7 @@ where
             Value::Text(text) => arguments.add(text.as_deref()),
             Value::Number(number) => arguments.add(*number),
             Value::Flag(flag) => arguments.add(*flag),
+            Value::Bytes(bytes) => arguments.add(*bytes),
         };
         added.map_err(sqlx::Error::Encode)?;
     }
@@ -151,6 +155,12 @@ impl From<Option<i64>> for Value<'_> {
 impl From<u64> for Value<'_> {
     fn from(number: u64) -> Self {
         Self::from(i64::try_from(number).expect("offsets, sizes and versions stay below 2^63"))
+    }
+}
+
+impl<'q> From<&'q [u8]> for Value<'q> {
+    fn from(bytes: &'q [u8]) -> Self {
+        Self::Bytes(bytes)
     }
 }
 

@@ -82,6 +82,32 @@ impl Transaction {
         row
     }
 
+    /// Runs a statement and answers every row.
+    pub(crate) async fn fetch_all<T: FromEitherRow>(
+        &mut self,
+        statement: &Statement<'_>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.prepare(statement)?;
+        let act = statement.act;
+        let rows = match &mut self.inner {
+            Inner::Sqlite(inner) => {
+                let rows = async {
+                    query_as_with(statement.sql(), statement.sqlite_arguments()?).fetch_all(&mut **inner).await
+                };
+                rows.await.map_err(|error| sqlite::classify(act, error))
+            }
+            Inner::Postgres(inner) => {
+                let (connection, home) = inner.parts();
+                let rows = async {
+                    query_as_with(statement.sql(), statement.postgres_arguments()?).fetch_all(connection).await
+                };
+                postgres::in_time(home, act, rows).await
+            }
+        };
+        self.has_failed = rows.is_err();
+        rows
+    }
+
     fn prepare(&self, statement: &Statement<'_>) -> Result<(), StoreError> {
         if self.has_failed {
             return Err(StoreError::RolledBack(statement.act));

@@ -6,6 +6,7 @@ mod at_once;
 mod devices;
 mod failures;
 mod hub;
+mod messages;
 mod outbox;
 mod people;
 mod postgres;

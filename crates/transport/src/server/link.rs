@@ -112,6 +112,15 @@ pub enum LinkCommand {
         /// Takes the answer.
         done: oneshot::Sender<Result<MethodResponse, InvokeError>>,
     },
+    /// Deliver a cloud-to-device message.
+    CloudToDevice {
+        /// What its queue calls it.
+        number: u64,
+        /// What to deliver.
+        message: Message,
+        /// Told when the client acknowledged.
+        done: oneshot::Sender<()>,
+    },
     /// Deliver a message to a module's input.
     Input {
         /// The input's name.
@@ -228,12 +237,36 @@ impl SessionLink {
         }
     }
 
+    /// Sends a cloud-to-device message after those sent before; what comes back waits until it is acknowledged, where the client
+    /// does that. At most `DELIVERIES_IN_FLIGHT_MAX` are on the way at a time; further ones wait. `number` is what the queue of
+    /// the device calls the message, each time it is delivered.
+    pub async fn send_to_device(&self, number: u64, message: &Message) -> Result<Delivery, DeliverError> {
+        self.require(self.subscriptions().cloud_to_device)?;
+        let permit = self.shared.deliveries.acquire().await.map_err(|_| DeliverError::Closed)?;
+        let (done, acknowledged) = oneshot::channel();
+        let command = Box::new(LinkCommand::CloudToDevice { number, message: message.clone(), done });
+        self.shared.commands.send(command).await.map_err(|_| DeliverError::Closed)?;
+        permit.forget();
+        Ok(Delivery(acknowledged))
+    }
+
     fn require(&self, subscribed: bool) -> Result<(), DeliverError> {
         match (self.is_closed(), subscribed) {
             (true, _) => Err(DeliverError::Closed),
             (false, false) => Err(DeliverError::NotSubscribed),
             (false, true) => Ok(()),
         }
+    }
+}
+
+/// A message on its way to a client.
+#[derive(Debug)]
+pub struct Delivery(oneshot::Receiver<()>);
+
+impl Delivery {
+    /// Waits until the client has acknowledged it.
+    pub async fn acknowledged(self) -> Result<(), DeliverError> {
+        self.0.await.map_err(|_| DeliverError::Closed)
     }
 }
 

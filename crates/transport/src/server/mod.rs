@@ -17,7 +17,9 @@ pub use handler::{
     Accepted, ConnectRequest, Credential, DpsConnectRequest, Enrolled, HubError, HubHandler, NoProvisioning,
     ProvisioningHandler, Refusal, TelemetryBatch,
 };
-pub use link::{CloseReason, DeliverError, InvokeError, MethodResponse, SessionLink, Subscriptions};
+pub use link::{
+    CloseReason, DeliverError, Delivery, DetachedLink, InvokeError, MethodResponse, SessionLink, Subscriptions,
+};
 pub use listener::{BindError, HubServer};
 pub use web_socket::{WebSockets, asks_for_web_socket, is_web_socket_path};
 

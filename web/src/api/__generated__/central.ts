@@ -667,6 +667,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ext/v1/devices/{deviceId}/messageOutcomes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what became of messages for a device whose sender asked for feedback. */
+        get: operations["Fleet_GetMessageOutcomes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/ext/v1/devices/{deviceId}/messages": {
         parameters: {
             query?: never;
@@ -676,6 +693,23 @@ export interface paths {
         };
         /** Read the newest messages as sent. */
         get: operations["Fleet_GetMessages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ext/v1/devices/{deviceId}/queuedCommands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the commands that wait for a device, or did, and what became of them. */
+        get: operations["Fleet_GetQueuedCommands"];
         put?: never;
         post?: never;
         delete?: never;
@@ -922,6 +956,23 @@ export interface paths {
         /** Call a direct method of a module. */
         post: operations["Private_RunModuleMethod"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/system/iothub/devices/{deviceId}/c2d": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Empty the queue of messages that wait for a device. */
+        delete: operations["Private_PurgeMessages"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1533,6 +1584,28 @@ export interface components {
         MergePatch: {
             [key: string]: unknown;
         };
+        /** @description What became of a message for a device. */
+        MessageOutcome: {
+            /**
+             * Format: date-time
+             * @description When it left the queue.
+             */
+            ended: string;
+            /**
+             * Format: date-time
+             * @description When it was put into the queue.
+             */
+            enqueued: string;
+            /** @description Id of the message. */
+            messageId: string;
+            /** @description `Success`, `Expired`, `DeliveryCountExceeded`, `Rejected` or `Purged`. */
+            outcome: string;
+        };
+        /** @description What became of messages whose sender asked for it, for two days. */
+        MessageOutcomes: {
+            /** @description Oldest first. */
+            value: components["schemas"]["MessageOutcome"][];
+        };
         /** @description The newest messages of a device. */
         MessagePage: {
             /** @description Newest first. */
@@ -1550,6 +1623,11 @@ export interface components {
             /** @description Scope to register in. */
             idScope: string;
         };
+        /** @description How many messages a queue had that was emptied. */
+        PurgedMessages: {
+            /** @description In words, as the command line extension shows them. */
+            message: string;
+        };
         /** @description A query. */
         QueryRequest: {
             /** @description `SELECT … FROM dtmi:… WHERE …`. */
@@ -1559,6 +1637,39 @@ export interface components {
         QueryResponse: {
             /** @description One flat object a row. */
             results: Record<string, unknown>[];
+        };
+        /** @description A command that waits for its device, or did. */
+        QueuedCommand: {
+            /**
+             * Format: date-time
+             * @description Since when it has this state.
+             */
+            changed: string;
+            /** @description The component, if it is a component's. */
+            component?: string;
+            /** @description Id of the run. */
+            id: string;
+            /** @description The command's name. */
+            name: string;
+            /** @description What is sent to the device. */
+            request?: unknown;
+            /**
+             * Format: date-time
+             * @description When it was asked for.
+             */
+            requested: string;
+            /** @description `queued`, `sent`, `answered`, `refused`, `expired` or `purged`. */
+            state: string;
+        };
+        /** @description Queued commands of a device. */
+        QueuedCommands: {
+            /** @description Newest first. */
+            value: components["schemas"]["QueuedCommand"][];
+            /**
+             * Format: int64
+             * @description Messages that wait for the device, commands among them.
+             */
+            waiting: number;
         };
         /** @description One message. */
         RawMessage: {
@@ -4564,6 +4675,39 @@ export interface operations {
             };
         };
     };
+    Fleet_GetMessageOutcomes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deviceId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageOutcomes"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     Fleet_GetMessages: {
         parameters: {
             query?: {
@@ -4589,6 +4733,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MessagePage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    Fleet_GetQueuedCommands: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deviceId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueuedCommands"];
                 };
             };
             /** @description What went wrong. */
@@ -5257,6 +5434,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DirectMethodAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    Private_PurgeMessages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deviceId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurgedMessages"];
                 };
             };
             /** @description What went wrong. */

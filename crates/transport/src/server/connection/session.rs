@@ -277,18 +277,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
                 let _ = self.wire.face.desired_patch(version, &patch);
             }
             LinkCommand::Method { name, payload, done } => self.invoke(&name, &payload, done),
-            LinkCommand::Input { input, message, done } => match self.wire.face.deliver_input(&input, &message) {
-                Ok(Some(receipt)) => drop(self.deliveries.insert(receipt, done)),
-                Ok(None) => {
-                    let _ = done.send(());
-                    self.far.delivered();
-                }
-                // Dropping `done` tells the caller that it was not delivered.
-                Err(error) => {
-                    tracing::debug!(%error, "an input message was not delivered");
-                    self.far.delivered();
-                }
-            },
+            LinkCommand::Input { input, message, done } => {
+                let sent = self.wire.face.deliver_input(&input, &message);
+                self.sent(sent, done);
+            }
+            LinkCommand::CloudToDevice { number, message, done } => {
+                let sent = self.wire.face.deliver_cloud_to_device(number, &message);
+                self.sent(sent, done);
+            }
+        }
+    }
+
+    /// A message went out, or did not.
+    fn sent(&mut self, sent: Result<Option<Receipt>, DeliverError>, done: oneshot::Sender<()>) {
+        match sent {
+            Ok(Some(receipt)) => drop(self.deliveries.insert(receipt, done)),
+            Ok(None) => {
+                let _ = done.send(());
+                self.far.delivered();
+            }
+            // Dropping `done` tells the caller that it was not delivered.
+            Err(error) => {
+                tracing::debug!(%error, "a message was not delivered");
+                self.far.delivered();
+            }
         }
     }
 
