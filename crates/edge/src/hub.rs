@@ -23,6 +23,7 @@ mod handler;
 mod ingest;
 mod links;
 mod losses;
+mod messages;
 mod methods;
 mod parked;
 mod pumps;

@@ -229,3 +229,7 @@ const _: () = assert!(MODULE_LOGS_ANSWER_BYTES_MAX <= protocol::limits::METHOD_P
 const _: () = assert!(ROUTE_QUEUES_MAX <= u8::MAX as usize);
 // Every queue's position fits the one file.
 const _: () = assert!(CURSORS_MAX <= storage::limits::CHECKPOINTS_MAX);
+
+/// Cloud-to-device messages of one device, 64 KiB each at most, that came from the hub above and wait for the device; that hub has
+/// no more on the way to us.
+pub const MESSAGES_FROM_ABOVE_MAX: usize = 64;

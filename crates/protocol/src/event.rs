@@ -24,6 +24,13 @@ use crate::hub::username::{DpsUserName, HubUserName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Receipt(pub(crate) u64);
 
+impl Receipt {
+    /// What it is called where it came from: the same when the message is delivered once more, by a hub that numbers its messages.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Names one method call on its way until it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallId(pub(crate) u32);

@@ -10,7 +10,7 @@ from azure.iot.device.aio import IoTHubDeviceClient
 import pytest
 
 from conftest import Central, Edge, ServedForGood, wait_until
-from deployments import apply_manifest, device_key, manifest
+from deployments import QUEUED_TEMPLATE, apply_manifest, device_key, manifest
 
 HERE = pathlib.Path(__file__).parent
 ECHO_IMAGE = "example.test/echo"
@@ -146,4 +146,41 @@ async def test_everything_still_arrives_when_the_leaf_renewed_its_token_and_the_
     edge.start()
     await reconnected
     await served.check()
+    await client.shutdown()
+
+
+async def test_queued_commands_reach_the_leaf_and_wait_while_it_or_the_edge_is_away(site):
+    central, edge = site
+    template = "dtmi:com:example:QueuedLeaf;1"
+    central.call("PUT", f"/api/deviceTemplates/{template}", QUEUED_TEMPLATE)
+    central.call("PATCH", "/api/devices/leaf-1", {"template": template})
+    client = await connect_leaf(central, edge, connection_retry_interval=1)
+    received: asyncio.Queue = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    client.on_message_received = lambda message: loop.call_soon_threadsafe(received.put_nowait, message)
+
+    def restart(delay: int):
+        central.call("POST", "/api/devices/leaf-1/commands/restart", {"request": delay}, 201)
+
+    async def arrives(delay: int):
+        message = await asyncio.wait_for(received.get(), 60)
+        assert json.loads(message.data) == delay
+        assert message.custom_properties["method-name"] == "restart"
+
+    restart(1)
+    await arrives(1)
+    await client.disconnect()
+    restart(2)
+    await client.connect()
+    await arrives(2)
+    await asyncio.to_thread(edge.stop)
+    restart(3)
+    edge.start()
+    await arrives(3)
+
+    def states():
+        runs = central.call("GET", "/api/ext/v1/devices/leaf-1/queuedCommands", version=None)["value"]
+        return [run["state"] for run in runs]
+
+    await asyncio.to_thread(wait_until, lambda: states() == ["answered"] * 3, "all runs answered")
     await client.shutdown()

@@ -17,7 +17,7 @@ pub struct Session {
     clean: bool,
     link: SessionLink,
     /// Keeps the client's upstream link open.
-    _upstream: LinkUse,
+    upstream: LinkUse,
 }
 
 impl HubHandler for EdgeHub {
@@ -47,8 +47,8 @@ impl HubHandler for EdgeHub {
         self.options.metrics.hub.connected(&identity);
         self.report();
         let upstream = self.link_with_model(&identity, request.model_id);
-        let session =
-            Session { identity, number, clean: request.clean_session, link: request.link, _upstream: upstream };
+        let session = Session { identity, number, clean: request.clean_session, link: request.link, upstream };
+        self.listen_for(&session.identity, &session.upstream);
         Ok(Accepted { session, session_present: kept.is_some(), expires_at_secs })
     }
 
@@ -69,7 +69,9 @@ impl HubHandler for EdgeHub {
         self.sessions.keep(&session.identity, subscriptions).await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "cannot keep subscriptions");
             HubError { status: 503, message: "the subscriptions could not be kept".into() }
-        })
+        })?;
+        self.listen_for(&session.identity, &session.upstream);
+        Ok(())
     }
 
     async fn disconnected(&self, session: Session, graceful: bool) {
@@ -77,6 +79,7 @@ impl HubHandler for EdgeHub {
         self.options.metrics.hub.disconnected(&session.identity);
         if self.sessions.remove(&session.identity, session.number) {
             self.clients.disconnected(&session.identity);
+            self.listen_for(&session.identity, &session.upstream);
             self.report();
         }
     }

@@ -70,7 +70,7 @@ impl LinkOptions {
             tls: Arc::clone(&self.tls),
             way: self.way.clone(),
             keep_alive: KEEP_ALIVE,
-            // Cloud-to-device messages are not relayed yet: not asked for, the hub keeps them.
+            // Cloud-to-device messages are asked for while the client here takes them (`messages.rs`).
             subscribe: Subscriptions { cloud_to_device: false, ..Subscriptions::device() },
             reconnection: Some(self.reconnection.clone()),
         }
@@ -148,6 +148,10 @@ impl Links {
             return (LinkUse { link: Arc::clone(link) }, None);
         }
         let (client, events) = HubClient::start(self.options.client_options(identity, model_id));
+        if identity.module_id().is_none() {
+            // The hub above may have kept a session that listens: not before the device does.
+            client.listen_to_messages(false);
+        }
         let link = Arc::new(Link { identity: identity.clone(), client, users: watch::channel(1).0 });
         open.insert(identity.clone(), Arc::clone(&link));
         (LinkUse { link }, Some(events))

@@ -16,6 +16,7 @@ use transport::server::{HubError, InvokeError};
 use super::EdgeHub;
 use super::ingest::TWIN_CHANGES;
 use super::links::{Link, LinkUse};
+use super::messages::Messages;
 use super::twins::CachedTwin;
 use crate::limits::{LINK_IDLE_TIMEOUT, METHOD_TIMEOUT_MAX, UPSTREAM_CALL_TIMEOUT};
 use crate::metrics::Peer;
@@ -208,6 +209,7 @@ async fn follow(hub: Arc<EdgeHub>, link: Arc<Link>, mut events: mpsc::Receiver<C
     let mut users = link.users();
     let mut state = link.client.state();
     let mut unused_since: Option<tokio::time::Instant> = None;
+    let mut messages = Messages::default();
     loop {
         unused_since = match *users.borrow_and_update() {
             0 => unused_since.or_else(|| Some(tokio::time::Instant::now())),
@@ -215,7 +217,7 @@ async fn follow(hub: Arc<EdgeHub>, link: Arc<Link>, mut events: mpsc::Receiver<C
         };
         tokio::select! {
             event = events.recv() => match event {
-                Some(event) => take(&hub, &link, event).await,
+                Some(event) => take(&hub, &link, event, &mut messages).await,
                 None => break,
             },
             Ok(()) = state.changed() => {
@@ -239,7 +241,7 @@ async fn follow(hub: Arc<EdgeHub>, link: Arc<Link>, mut events: mpsc::Receiver<C
     }
 }
 
-async fn take(hub: &Arc<EdgeHub>, link: &Arc<Link>, event: ClientEvent) {
+async fn take(hub: &Arc<EdgeHub>, link: &Arc<Link>, event: ClientEvent, messages: &mut Messages) {
     match event {
         ClientEvent::Connected { .. } => {
             tracing::info!(identity = %link.identity, "upstream link connected");
@@ -249,6 +251,7 @@ async fn take(hub: &Arc<EdgeHub>, link: &Arc<Link>, event: ClientEvent) {
         }
         ClientEvent::Disconnected { reason } => {
             tracing::info!(identity = %link.identity, reason, "upstream link ended");
+            messages.clear();
             hub.doubt(&link.identity);
         }
         ClientEvent::Desired { version, patch } => hub.desired_changed(link, version, patch).await,
@@ -256,8 +259,9 @@ async fn take(hub: &Arc<EdgeHub>, link: &Arc<Link>, event: ClientEvent) {
             let (hub, identity) = (Arc::clone(hub), link.identity.clone());
             tokio::spawn(async move { hub.relay_method(&identity, call).await });
         }
-        // Neither is subscribed to.
-        ClientEvent::Input(_) | ClientEvent::CloudToDevice(_) => {}
+        ClientEvent::CloudToDevice(message) => messages.hand_on(hub, &link.identity, message),
+        // Not subscribed to.
+        ClientEvent::Input(_) => {}
     }
 }
 

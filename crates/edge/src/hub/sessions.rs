@@ -163,12 +163,26 @@ impl Sessions {
         self.with(|live| live.links.len())
     }
 
+    /// Whether an identity is connected and takes cloud-to-device messages.
+    pub(super) fn takes_messages(&self, identity: &Identity) -> bool {
+        self.get(identity).is_some_and(|link| link.subscriptions().cloud_to_device && !link.is_closed())
+    }
+
+    /// Waits until an identity is connected and takes cloud-to-device messages.
+    pub(super) async fn with_messages(&self, identity: &Identity) -> SessionLink {
+        self.with_subscription(identity, |subscriptions| subscriptions.cloud_to_device).await
+    }
+
     /// Waits until an identity is connected and takes inputs.
     pub(super) async fn with_inputs(&self, identity: &Identity) -> SessionLink {
+        self.with_subscription(identity, |subscriptions| subscriptions.inputs).await
+    }
+
+    async fn with_subscription(&self, identity: &Identity, wanted: impl Fn(Subscriptions) -> bool) -> SessionLink {
         let mut changes = self.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            if let Some(link) = self.get(identity).filter(|link| link.subscriptions().inputs && !link.is_closed()) {
+            if let Some(link) = self.get(identity).filter(|link| wanted(link.subscriptions()) && !link.is_closed()) {
                 return link;
             }
             if changes.changed().await.is_err() {

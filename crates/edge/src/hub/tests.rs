@@ -3,6 +3,7 @@
 
 pub(super) mod alone;
 mod limits;
+mod messages;
 mod revoked;
 mod site;
 mod undeliverable;

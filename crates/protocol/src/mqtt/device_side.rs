@@ -150,7 +150,7 @@ pub struct DeviceConnection {
     output: BytesMut,
 }
 
-/// The only SUBSCRIBE of a connection.
+/// The first SUBSCRIBE of a connection.
 const SUBSCRIBE_ID: u16 = 1;
 
 impl DeviceConnection {
@@ -219,6 +219,8 @@ impl DeviceConnection {
                 self.take_publish(publish).map(Some)
             }
             (Packet::PubAck(id), Phase::Ready) => Ok(self.take_puback(id)),
+            // A hub that grants no messages sends none.
+            (Packet::SubAck { .. } | Packet::UnsubAck(_), Phase::Ready) => Ok(None),
             (Packet::PingResp, Phase::Subscribing { .. } | Phase::Ready) => Ok(None),
             _ => Err(CloseDevice::Unexpected),
         }
@@ -338,6 +340,19 @@ impl DeviceConnection {
     /// Polls a registration.
     pub fn dps_status(&mut self, request_id: &str, operation_id: &str) -> Result<(), PublishError> {
         self.publish_plain(&[topic::dps_status(request_id, operation_id).as_bytes()], b" ")
+    }
+
+    /// Asks for cloud-to-device messages from now on, or for no more.
+    pub fn listen_to_messages(&mut self, wanted: bool) -> Result<(), PublishError> {
+        let identity = self.options.identity.as_ref().filter(|_| self.phase == Phase::Ready);
+        let filter = topic::filter(Filter::CloudToDevice, identity.ok_or(PublishError::NotReady)?);
+        let filter = Text::from(filter.as_str());
+        let packet_id = self.next_packet_id();
+        let packet = match wanted {
+            true => Packet::Subscribe { packet_id, filters: vec![(filter, QoS::AtLeastOnce)] },
+            false => Packet::Unsubscribe { packet_id, filters: vec![filter] },
+        };
+        Ok(encode::encode(&packet, &mut self.output)?)
     }
 
     /// Requests and answers go at QoS 0: what answers them, or the end of the connection, is acknowledgement enough.

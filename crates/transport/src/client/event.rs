@@ -72,6 +72,11 @@ pub struct InputMessage {
 }
 
 impl InputMessage {
+    /// What the hub calls the message, as long as it is on the way; 0 when it wants no acknowledgement.
+    pub fn number(&self) -> u64 {
+        self.receipt.map_or(0, Receipt::number)
+    }
+
     /// Settles the message: the hub will not deliver it again. Nothing happens when the connection it came by has ended;
     /// the hub then delivers it again.
     pub async fn acknowledge(self) {

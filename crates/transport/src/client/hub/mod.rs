@@ -71,6 +71,8 @@ pub struct HubClient {
     sends: mpsc::Sender<SendCall>,
     requests: mpsc::Sender<Request>,
     state: watch::Receiver<LinkState>,
+    /// Whether cloud-to-device messages are asked for; nothing until somebody says so.
+    messages: Arc<watch::Sender<Option<bool>>>,
     stop: CancellationToken,
 }
 
@@ -93,6 +95,7 @@ impl HubClient {
         let (requests, requests_receiver) = mpsc::channel(CLIENT_REQUESTS_MAX);
         let (events, events_receiver) = mpsc::channel(CLIENT_EVENTS_MAX);
         let (state_sender, state) = watch::channel(LinkState::Connecting);
+        let (messages, messages_wanted) = watch::channel(None);
         let stop = CancellationToken::new();
         let identity = options.identity.clone();
         let client = run::Client {
@@ -102,10 +105,12 @@ impl HubClient {
             requests: requests_receiver,
             events,
             state: state_sender,
+            messages: messages_wanted,
             stop: stop.clone(),
         };
         tokio::spawn(client.run());
-        (HubClient { identity, sends, requests, state, stop }, events_receiver)
+        let messages = Arc::new(messages);
+        (HubClient { identity, sends, requests, state, messages, stop }, events_receiver)
     }
 
     /// Sends telemetry at QoS 1, in order, and returns when every message was acknowledged. Waits for a connection if there
@@ -151,6 +156,12 @@ impl HubClient {
             answer.await.unwrap_or(Err(RequestError::Stopped))
         };
         tokio::time::timeout(REQUEST_TIMEOUT, answered).await.unwrap_or(Err(RequestError::Timeout))
+    }
+
+    /// Asks for cloud-to-device messages from now on, on this connection and the next ones, or for no more, whatever was subscribed
+    /// to and a session before this one may have left.
+    pub fn listen_to_messages(&self, wanted: bool) {
+        self.messages.send_if_modified(|listens| listens.replace(wanted) != Some(wanted));
     }
 
     /// Where the client stands, and every change of it.

@@ -35,6 +35,8 @@ pub(super) struct Client {
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) events: mpsc::Sender<ClientEvent>,
     pub(super) state: watch::Sender<LinkState>,
+    /// Whether cloud-to-device messages are asked for.
+    pub(super) messages: watch::Receiver<Option<bool>>,
     pub(super) stop: CancellationToken,
     pub(super) member: Option<Member>,
 }
@@ -118,6 +120,9 @@ impl Client {
     async fn attempt(&mut self) -> (End, bool) {
         let expiry_secs = unix_secs() + TOKEN_LIFETIME.as_secs();
         let renew_at = tokio::time::Instant::now() + TOKEN_LIFETIME - TOKEN_RENEWAL_MARGIN;
+        if let Some(wanted) = *self.messages.borrow_and_update() {
+            self.options.subscribe.cloud_to_device = wanted;
+        }
         let opened = {
             let opening = open(&self.options, expiry_secs);
             tokio::pin!(opening);

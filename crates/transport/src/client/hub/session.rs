@@ -40,6 +40,7 @@ enum Happened {
     Reply(Reply),
     Request(Request),
     Send(SendCall),
+    Messages,
     Moved(Moved),
     Room,
     Alarm,
@@ -158,6 +159,7 @@ impl<'a> Session<'a> {
             request = client.requests.recv(), if taking && self.waiting.len() < CLIENT_REQUESTS_MAX => {
                 Happened::Request(request.ok_or(End::Stopped)?)
             }
+            Ok(()) = client.messages.changed(), if taking => Happened::Messages,
             call = client.sends.recv(), if taking && self.outbox.is_empty() => Happened::Send(call.ok_or(End::Stopped)?),
             moved = exchange(&mut self.stream, &mut self.output, &mut self.input, room) => Happened::Moved(moved),
             _ = client.events.reserve(), if !room => Happened::Room,
@@ -167,6 +169,10 @@ impl<'a> Session<'a> {
             Happened::Reply(reply) => self.answer(reply),
             Happened::Request(request) => self.ask(request),
             Happened::Send(call) => self.begin(call),
+            Happened::Messages => {
+                let wanted = *self.client.messages.borrow_and_update();
+                wanted.into_iter().for_each(|wanted| self.listen_to_messages(wanted));
+            }
             Happened::Moved(Moved::Written(written)) => {
                 written?;
                 self.written_at = Instant::now();
@@ -231,6 +237,10 @@ impl<'a> Session<'a> {
                 if let Some(member) = &self.client.member {
                     member.connected();
                 }
+                // A session the hub kept may listen where this connection did not ask to.
+                if session_present && *self.client.messages.borrow() == Some(false) {
+                    self.listen_to_messages(false);
+                }
                 self.tell(ClientEvent::Connected { session_present });
             }
             DeviceEvent::Acknowledged(receipt) => self.acknowledged(receipt),
@@ -259,6 +269,12 @@ impl<'a> Session<'a> {
             }
             // Only a provisioning connection gets these.
             DeviceEvent::DpsReply { .. } => {}
+        }
+    }
+
+    fn listen_to_messages(&mut self, wanted: bool) {
+        if let Err(error) = self.connection.listen_to_messages(wanted) {
+            tracing::debug!(%error, "cloud-to-device messages were not asked for");
         }
     }
 

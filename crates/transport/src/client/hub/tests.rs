@@ -16,7 +16,8 @@ fn idle() -> (HubClient, mpsc::Receiver<SendCall>, mpsc::Receiver<Request>) {
     let (requests, requests_receiver) = mpsc::channel(CLIENT_REQUESTS_MAX);
     let (_, state) = watch::channel(LinkState::Connecting);
     let identity = Identity::device("d");
-    (HubClient { identity, sends, requests, state, stop: CancellationToken::new() }, sends_receiver, requests_receiver)
+    let (messages, stop) = (Arc::new(watch::channel(None).0), CancellationToken::new());
+    (HubClient { identity, sends, requests, state, messages, stop }, sends_receiver, requests_receiver)
 }
 
 /// Futures are polled outside of tokio's budget, which is smaller than the queues.
