@@ -60,9 +60,12 @@ pub enum AppError {
     /// The device did not answer in time.
     #[error("the device did not answer in time")]
     DeviceTimeout,
-    /// The queue of a device has no room.
-    #[error("{0}")]
-    QueueFull(&'static str),
+    /// As many messages wait for the device as may.
+    #[error("the queue of the device is full")]
+    QueueFull,
+    /// As many messages wait for devices as may.
+    #[error("the queues of devices are full")]
+    QueuesFull,
     /// It is part of the interface and not offered here.
     #[error("{0}")]
     NotSupported(String),

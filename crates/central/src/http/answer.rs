@@ -35,7 +35,8 @@ fn status_and_code(error: &AppError) -> (StatusCode, &'static str) {
         AppError::TooManyRequests | AppError::Busy => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
         AppError::DeviceNotConnected => (StatusCode::NOT_FOUND, "DeviceNotConnected"),
         AppError::DeviceTimeout => (StatusCode::GATEWAY_TIMEOUT, "DeviceTimeout"),
-        AppError::QueueFull(_) => (StatusCode::FORBIDDEN, "DeviceMaximumQueueDepthExceeded"),
+        AppError::QueueFull => (StatusCode::FORBIDDEN, "DeviceMaximumQueueDepthExceeded"),
+        AppError::QueuesFull => (StatusCode::FORBIDDEN, "IotHubQuotaExceeded"),
         AppError::NotSupported(_) => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
         AppError::DiskFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
         AppError::Unavailable(_) | AppError::InDoubt(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
@@ -61,7 +62,8 @@ fn message(error: &AppError) -> String {
         AppError::TooManyRequests | AppError::Busy => "Too many requests; try again later.".to_owned(),
         AppError::DeviceNotConnected => "The device is not connected.".to_owned(),
         AppError::DeviceTimeout => "The device did not answer in time.".to_owned(),
-        AppError::QueueFull(message) => (*message).to_owned(),
+        AppError::QueueFull => "As many messages wait for the device as may; it has to take some first.".to_owned(),
+        AppError::QueuesFull => "As many messages wait for devices as may; devices have to take some first.".to_owned(),
         AppError::DiskFull(_) => "The disk of the server is full: nothing was changed.".to_owned(),
         AppError::Unavailable(_) => {
             "The database cannot be used just now: nothing was changed; try again later.".to_owned()
@@ -110,7 +112,20 @@ impl IntoResponse for AppError {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use hub::device_messages::SendError;
+
     use super::*;
+
+    #[test]
+    fn a_full_queue_is_told_from_an_application_whose_queues_are_full() {
+        for (full, code) in [
+            (SendError::DeviceFull, "DeviceMaximumQueueDepthExceeded"),
+            (SendError::ApplicationFull, "IotHubQuotaExceeded"),
+            (SendError::PlatformFull, "IotHubQuotaExceeded"),
+        ] {
+            assert_eq!(status_and_code(&full.into()), (StatusCode::FORBIDDEN, code));
+        }
+    }
 
     #[test]
     fn failures_of_ours_are_not_told() {

@@ -74,11 +74,8 @@ fn to_queued(row: &QueuedCommandRow) -> Result<QueuedCommand, AppError> {
 impl From<SendError> for AppError {
     fn from(error: SendError) -> Self {
         match error {
-            SendError::DeviceFull => Self::QueueFull("As many messages wait for the device as may."),
-            SendError::ApplicationFull => {
-                Self::QueueFull("As many messages wait for the devices of this application as may.")
-            }
-            SendError::PlatformFull => Self::QueueFull("As many messages wait for devices as may."),
+            SendError::DeviceFull => Self::QueueFull,
+            SendError::ApplicationFull | SendError::PlatformFull => Self::QueuesFull,
             SendError::NoDevice => Self::NotFound("The device is not there any more.".to_owned()),
             SendError::Undeliverable(cause) => Self::fault("/request", format!("cannot be sent: {cause}")),
             SendError::Queue(error) => error.into(),
