@@ -1,4 +1,4 @@
-// The unmodified Node device SDK: provisions, sends, answers a method, works with its twin; one JSON line an event.
+// The unmodified Node device SDK: provisions, sends, answers a method, takes messages, works with its twin; one JSON line an event.
 const { readFileSync } = require('fs')
 const { createHmac } = require('crypto')
 const { MqttBase } = require('azure-iot-mqtt-base')
@@ -27,6 +27,10 @@ async function main() {
   await hub.setOptions({ ca, modelId: MODEL_ID })
   await hub.open()
   hub.onDeviceMethod('greet', (request, response) => response.send(200, { hello: request.payload }))
+  hub.on('message', (message) => {
+    const command = message.properties.getValue('method-name')
+    hub.complete(message, (error) => tell('message', error ? String(error) : { command, request: JSON.parse(message.getData()) }))
+  })
   const twin = await hub.getTwin()
   twin.on('properties.desired.target', (target) => {
     const version = twin.properties.desired.$version

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from conftest import wait_until
+from deployments import QUEUED_TEMPLATE
 
 HERE = pathlib.Path(__file__).parent
 
@@ -65,6 +66,15 @@ def test_whole_scenario(shared_central, device):
     assert device.expect("acknowledged") == 5
     twin = central.call("GET", f"/api/ext/v1/devices/{device.id}/twin", version=None)
     assert twin["properties"]["reported"]["firmware"] == "node"
+
+    template = "dtmi:com:example:QueuedNode;1"
+    central.call("PUT", f"/api/deviceTemplates/{template}", QUEUED_TEMPLATE)
+    central.call("PATCH", "/api/devices/node-1", {"template": template})
+    for delay in (1, 2):
+        central.call("POST", "/api/devices/node-1/commands/restart", {"request": delay}, 201)
+        assert device.expect("message") == {"command": "restart", "request": delay}
+    runs = lambda: central.call("GET", "/api/devices/node-1/commands/restart")["value"]
+    wait_until(lambda: [run.get("responseCode") for run in runs()] == [200, 200], "both runs to be answered")
     device.close()
     assert device.process.returncode == 0
 

@@ -2,12 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 use central::database::Database;
+use hub::device_messages::CloudToDevice;
 use hub::sessions::MethodTimeouts;
 use model::identity::Identity;
+use model::message::Message;
 use protocol::auth::sas;
 use protocol::mqtt::encode::encode;
 use protocol::mqtt::{Connect, Packet, QoS, decode};
-use registry::{ModuleAuthentication, ModuleChange, new_symmetric_keys};
+use registry::{Ack, ModuleAuthentication, ModuleChange, new_symmetric_keys};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -70,7 +72,10 @@ async fn a_client_that_never_subscribes_again_gets_all_it_asked_for_once(databas
 }
 
 /// A client written by hand.
-struct RawClient(TlsStream<TcpStream>);
+struct RawClient {
+    stream: TlsStream<TcpStream>,
+    input: BytesMut,
+}
 
 impl RawClient {
     /// Connects as `d1`; answers whether the hub says that it knows the session.
@@ -78,7 +83,7 @@ impl RawClient {
         let stream = TcpStream::connect(("localhost", central.mqtts_port())).await.unwrap();
         let stream = TlsConnector::from(central.tls()).connect("localhost".try_into().unwrap(), stream).await.unwrap();
         let token = sas::sign("localhost/devices/d1", key, 4_000_000_000, None).unwrap();
-        let mut client = Self(stream);
+        let mut client = Self { stream, input: BytesMut::new() };
         let connect = Connect {
             clean_session,
             keep_alive_secs: 60,
@@ -94,18 +99,41 @@ impl RawClient {
     }
 
     async fn ask(&mut self, packet: Packet) -> Packet {
-        let (mut out, mut answer) = (BytesMut::new(), BytesMut::new());
+        self.tell(packet).await;
+        self.next().await
+    }
+
+    async fn tell(&mut self, packet: Packet) {
+        let mut out = BytesMut::new();
         encode(&packet, &mut out).unwrap();
-        self.0.write_all(&out).await.unwrap();
+        self.stream.write_all(&out).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Packet {
         let answered = async {
             loop {
-                self.0.read_buf(&mut answer).await.unwrap();
-                if let Some(packet) = decode(&mut answer).unwrap() {
+                if let Some(packet) = decode(&mut self.input).unwrap() {
                     return packet;
                 }
+                self.stream.read_buf(&mut self.input).await.unwrap();
             }
         };
         tokio::time::timeout(PATIENCE, answered).await.expect("an answer comes in time")
+    }
+
+    /// Asks for cloud-to-device messages; answers the packet ids and bodies of so many that come.
+    async fn messages(&mut self, count: usize) -> Vec<(u16, Bytes)> {
+        let filters = vec![("devices/d1/messages/devicebound/#".into(), QoS::AtLeastOnce)];
+        self.tell(Packet::Subscribe { packet_id: 1, filters }).await;
+        let mut messages = Vec::new();
+        // A message may come before the answer.
+        for _ in 0..=count {
+            match self.next().await {
+                Packet::Publish(publish) => messages.push((publish.packet_id.unwrap(), publish.payload)),
+                answer => assert!(matches!(answer, Packet::SubAck { .. }), "{answer:?}"),
+            }
+        }
+        messages
     }
 
     async fn subscribe(&mut self, filter: &str) {
@@ -145,5 +173,51 @@ async fn a_session_is_present_when_it_was_kept_and_never_after_a_clean_one() {
     assert_eq!(kept().await, Subscriptions::default(), "it ends with its connection");
     let (_client, present) = RawClient::connect(&central, &key, false).await;
     assert!(!present, "nothing was kept of the clean session");
+    central.stop().await;
+}
+
+#[tokio::test]
+async fn a_clean_session_leaves_the_queue_and_a_late_acknowledgement_means_its_own_message_only() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let key = central.provision("d1").await.key;
+    let queues = &central.running.core.messages;
+    for body in ["one", "two"] {
+        let message = Message { bag: Bytes::new(), body: Bytes::from(body) };
+        let message = CloudToDevice { id: None, message, ack: Ack::None, life: None, command: None };
+        queues.send(central.app(), "d1", message).await.unwrap();
+    }
+    let waiting = async |messages| {
+        let reached = async {
+            while queues.waiting(central.app(), "d1") != messages {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.expect("the queue gets there");
+    };
+    let (mut client, _) = RawClient::connect(&central, &key, false).await;
+    let sent = client.messages(2).await;
+    assert_eq!((&sent[0].1[..], &sent[1].1[..]), (b"one".as_slice(), b"two".as_slice()));
+    let (one, two) = (sent[0].0, sent[1].0);
+    drop(client);
+
+    // Acknowledgements of the connection before: nothing is on the way on this one.
+    let (mut client, present) = RawClient::connect(&central, &key, true).await;
+    assert!(!present);
+    client.tell(Packet::PubAck(one)).await;
+    assert_eq!(client.messages(2).await, sent, "a clean session begins with the same queue and the same packet ids");
+    client.tell(Packet::PubAck(two)).await;
+    waiting(1).await;
+    drop(client);
+
+    let (mut client, _) = RawClient::connect(&central, &key, false).await;
+    assert_eq!(client.messages(1).await, sent[..1]);
+    for late in [two, two + 1] {
+        client.tell(Packet::PubAck(late)).await;
+    }
+    assert_eq!(client.ask(Packet::PingReq).await, Packet::PingResp);
+    assert_eq!(queues.waiting(central.app(), "d1"), 1, "neither is that of the message on the way");
+    client.tell(Packet::PubAck(one)).await;
+    waiting(0).await;
     central.stop().await;
 }

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use protocol::dps::POLICY;
-use transport::client::{Proxies, SharedKey, TokenSource};
 use transport::client::dps::{ProvisionError, register_at};
 use transport::client::https::HttpsClient;
+use transport::client::{Proxies, SharedKey, TokenSource};
 
 use super::device::{Device, Provisioned};
 use super::key::SharedAccessKey;

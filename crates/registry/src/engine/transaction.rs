@@ -92,7 +92,7 @@ impl Transaction {
         let rows = match &mut self.inner {
             Inner::Sqlite(inner) => {
                 let rows = async {
-                    query_as_with(statement.sql(), statement.sqlite_arguments()?).fetch_all(&mut **inner).await
+                    query_as_with(statement.sql(), statement.sqlite_arguments()?).fetch_all(inner.connection()).await
                 };
                 rows.await.map_err(|error| sqlite::classify(act, error))
             }
