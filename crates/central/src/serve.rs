@@ -286,13 +286,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
     last_seen_reader.restore().await.map_err(OpenPositionsError::from)?;
     let positions = Positions::open(&registry, &log, &guard::READERS).await?;
     metrics.register_collector(Box::new(ReaderGauges(positions.clone())));
-    let runner = Runner {
-        events: events.clone(),
-        positions,
-        log_config: config.log.clone(),
-        health: health.clone(),
-        metrics: RunnerMetrics::register(&mut metrics),
-    };
+    let runner = runner(&events, positions, config, &health, &mut metrics);
     let telemetry_reader = telemetry_reader(&runner, &telemetry, &registry, config, &mut metrics);
     let background = Background::start(&health)?;
     let stop = || background.stop_events.clone();
@@ -356,6 +350,17 @@ async fn open_messages(
     let gauges = HubGauges { sessions: sessions.clone(), registry: registry.clone(), messages: messages.clone() };
     metrics.register_collector(Box::new(gauges));
     Ok((messages, writer))
+}
+
+fn runner(
+    events: &Events,
+    positions: Positions,
+    config: &Config,
+    health: &Health,
+    metrics: &mut prometheus_client::registry::Registry,
+) -> Runner {
+    let metrics = RunnerMetrics::register(metrics);
+    Runner { events: events.clone(), positions, log_config: config.log.clone(), health: health.clone(), metrics }
 }
 
 /// Starts what looks at the parts from time to time.

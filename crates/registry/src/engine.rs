@@ -215,3 +215,39 @@ async fn execute_alone(engine: &SqliteEngine, statement: &Statement<'_>) -> Resu
     };
     done.await.map(|done| done.rows_affected()).map_err(|error| sqlite::classify(statement.act, error))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn application(n: i64) -> Statement<'static> {
+        let sql = "INSERT INTO applications (id, name, id_scope, created_ms) VALUES ($1, $2, $3, $4)";
+        let id = n.to_string();
+        Statement::new("store a test", "applications", sql).bind(id.clone()).bind(id.clone()).bind(id).bind(n)
+    }
+
+    async fn count(engine: &Engine) -> i64 {
+        let all = Statement::new("count tests", "applications", "SELECT COUNT(*) FROM applications");
+        engine.fetch_optional::<(i64,)>(all).await.unwrap().unwrap().0
+    }
+
+    #[tokio::test]
+    async fn statements_are_written_all_or_none_whether_in_one_text_or_one_by_one() {
+        for statements in [2, STATEMENTS_TOGETHER_MAX, STATEMENTS_TOGETHER_MAX + 1] {
+            let folder = tempfile::tempdir().unwrap();
+            let engine = Engine::open_file(&folder.path().join("registry.db")).await.unwrap();
+            let before = count(&engine).await;
+            let numbers: Vec<i64> = (0..).take(statements).collect();
+            let mut twice: Vec<_> = numbers.iter().map(|n| application(*n)).collect();
+            twice[statements - 1] = application(0);
+            let refused = engine.write(&Locks::none(), &twice).await.unwrap_err();
+            assert!(matches!(refused, StoreError::Duplicate(..)), "{refused:?}");
+            assert_eq!(count(&engine).await, before);
+            let all: Vec<_> = numbers.iter().map(|n| application(*n)).collect();
+            assert_eq!(engine.write(&Locks::none(), &all).await.unwrap(), vec![1; statements]);
+            assert_eq!(count(&engine).await, before + i64::try_from(statements).unwrap());
+        }
+    }
+}

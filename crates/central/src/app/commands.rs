@@ -239,3 +239,6 @@ fn method_payload(payload: &[u8]) -> Option<Value> {
     let json = serde_json::from_slice(payload);
     Some(json.unwrap_or_else(|_| Value::from(String::from_utf8_lossy(payload).into_owned())))
 }
+
+#[cfg(test)]
+mod tests;
