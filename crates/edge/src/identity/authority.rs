@@ -173,6 +173,8 @@ fn expiry(validity: Duration) -> OffsetDateTime {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use protocol::auth::certificate::{self, ClientCertificate};
+
     use super::*;
 
     #[test]
@@ -226,6 +228,22 @@ mod tests {
         let issued = authority.issue_identity("m", "azureiot://hub/devices/d/modules/m").unwrap();
         assert_eq!(issued.chain_pem.matches("BEGIN CERTIFICATE").count(), 2);
         assert!(issued.expires_at > OffsetDateTime::now_utc());
+    }
+
+    /// Of a plant that has one authority for everything.
+    #[test]
+    fn what_is_made_for_modules_is_no_devices_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::open(dir.path()).unwrap();
+        let root = certificate::Authority::from_text(authority.certificate_pem()).unwrap();
+        let identity = authority.issue_identity("pump-7", "azureiot://hub/devices/d/modules/pump-7").unwrap();
+        let server = authority.issue_server(&["pump-7".to_owned()]).unwrap();
+        let now_secs = u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap();
+        for pem in [identity.chain_pem, server.chain_pem] {
+            let shown = ClientCertificate::from_text(&pem).unwrap();
+            assert_eq!(shown.common_name(), Some("pump-7"));
+            assert_eq!(shown.leads_to([&root], now_secs), Err(certificate::Untrusted::Purpose));
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use x509_parser::asn1_rs::{Any, Oid};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_NIST_HASH_SHA256,
     OID_NIST_HASH_SHA384, OID_NIST_HASH_SHA512, OID_PKCS1_RSAENCRYPTION, OID_PKCS1_RSASSAPSS, OID_PKCS1_SHA256WITHRSA,
@@ -275,7 +275,7 @@ pub enum Untrusted {
     #[error("a certificate has a critical extension that is not understood")]
     Extension,
     /// The leaf is for something else.
-    #[error("the certificate is not meant for clients")]
+    #[error("the certificate is not a device's: it is for servers, or for a module of an edge")]
     Purpose,
 }
 
@@ -458,9 +458,20 @@ fn is_issued_by(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>)
     certificate.tbs_certificate.issuer.as_raw() == issuer.tbs_certificate.subject.as_raw()
 }
 
-/// Whether a client may show it.
+/// What the name of a module begins with in a certificate that an edge made for it.
+const MODULE_OF_EDGE: &str = "azureiot://";
+
+/// Whether a device may show it. An edge makes certificates for its modules, in names that whoever deploys them chose: where its
+/// authority leads to one that devices have too, they would be good for any device.
 fn is_leaf(certificate: &X509Certificate<'_>) -> Result<(), Untrusted> {
     understood(certificate)?;
+    let names = certificate.subject_alternative_name().map_err(|_| Untrusted::Extension)?;
+    let mut names = names.iter().flat_map(|names| &names.value.general_names);
+    let is_scheme =
+        |uri: &str| uri.get(..MODULE_OF_EDGE.len()).is_some_and(|head| head.eq_ignore_ascii_case(MODULE_OF_EDGE));
+    if names.any(|name| matches!(name, GeneralName::URI(uri) if is_scheme(uri))) {
+        return Err(Untrusted::Purpose);
+    }
     match certificate.extended_key_usage() {
         Ok(Some(usage)) if !usage.value.client_auth && !usage.value.any => Err(Untrusted::Purpose),
         Ok(_) => Ok(()),

@@ -139,6 +139,11 @@ fn a_chain_that_leads_elsewhere_or_by_the_wrong_way_does_not_count() {
             params.custom_extensions.push(extension);
         })
     };
+    let of_module = |uri: &str| {
+        let name = rcgen::SanType::URI(uri.try_into().unwrap());
+        leaf().with(|params| params.subject_alt_names.push(name)).signed_by(&root)
+    };
+    assert!(leads(&of_module("urn:device:d"), &root).is_ok());
     let table = [
         ("a stranger's of the same name", leaf().signed_by(&impostor), Untrusted::Signature),
         ("self-signed", leaf().self_signed(), Untrusted::NoAuthority),
@@ -151,6 +156,8 @@ fn a_chain_that_leads_elsewhere_or_by_the_wrong_way_does_not_count() {
         ("one authority too many", two_deep(authority("a").may_sign(Some(0))), Untrusted::MayNotSign),
         ("an authority with an unknown rule", end(critical(authority("a"))), Untrusted::Extension),
         ("a device with an unknown rule", critical(leaf()).signed_by(&root), Untrusted::Extension),
+        ("a module's of an edge", of_module("azureiot://hub/devices/e/modules/d"), Untrusted::Purpose),
+        ("the same in other letters", of_module("AzureIoT://hub/devices/e/modules/d"), Untrusted::Purpose),
         ("a server's", leaf().purpose(ExtendedKeyUsagePurpose::ServerAuth).signed_by(&root), Untrusted::Purpose),
     ];
     for (what, chain, why) in table {
