@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use events::clock::{now_ms, now_secs};
+use http::Method;
 use model::identity::Identity;
 use registry::{ModuleAuthentication, ModuleChange};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::central::{PATIENCE, TestCentral, data, on_both_databases};
+use crate::hub_http::Caller;
 use crate::rest::client::Rest;
 use central::database::Database;
 
@@ -196,6 +198,38 @@ async fn a_module_loses_what_its_thumbprint_opened() {
 }
 
 #[tokio::test]
+async fn a_modules_thumbprint_is_one_and_is_shown_in_one_spelling() {
+    let (_dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let device = central.provision("d").await;
+    let caller = Caller::device(&central, &device);
+    let put = async |authentication: Value| {
+        let body = json!({ "moduleId": "m", "authentication": authentication }).to_string();
+        let answer = caller.send(Method::PUT, "/devices/d/modules/m", &[], &body).await;
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice::<Value>(answer.body()).unwrap())
+    };
+    let of = |kind: &str, primary: &str| json!({ "type": kind, "x509Thumbprint": { "primaryThumbprint": primary } });
+    let spaced = ["ab"; 20].join(":");
+    for kind in ["selfSigned", "x509"] {
+        let (status, shown) = put(of(kind, &spaced)).await;
+        let thumbprints = json!({ "primaryThumbprint": "AB".repeat(20), "secondaryThumbprint": null });
+        assert_eq!((status, &shown["authentication"]["type"]), (200, &json!("selfSigned")));
+        assert_eq!(shown["authentication"]["x509Thumbprint"], thumbprints);
+    }
+    for wrong in
+        [of("selfSigned", "xyz"), of("selfSigned", ""), json!({ "type": "selfSigned" }), json!({ "type": "tpm" })]
+    {
+        assert_eq!(put(wrong.clone()).await.0, 400, "{wrong}");
+    }
+    assert_eq!(
+        put(json!({ "type": "certificateAuthority" })).await.1["authentication"]["type"],
+        "certificateAuthority"
+    );
+    central.stop().await;
+}
+
+#[tokio::test]
 async fn what_changes_nothing_of_a_certificate_ends_nothing() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
@@ -278,6 +312,15 @@ async fn a_certificate_opens_one_door_in_its_time_and_no_other() {
         assert_eq!(refused.err(), Some(NOT_AUTHORIZED), "{what}");
     }
     assert!(Session::open(&central, &mine, "mine").await.is_ok());
+    // A module of its device's authority, by the name of both.
+    let authentication = Some(ModuleAuthentication::CertificateAuthority);
+    let change = ModuleChange { authentication, ..ModuleChange::default() };
+    central.running.core.registry.module_put(central.app(), "mine", "m", change, now_ms()).await.unwrap();
+    let of_module = root.leaf("mine/m");
+    assert!(Session::open(&central, &of_module, "mine/m").await.is_ok());
+    for (certificate, identity) in [(&mine, "mine/m"), (&of_module, "mine"), (&other.leaf("mine/m"), "mine/m")] {
+        assert_eq!(Session::open(&central, certificate, identity).await.err(), Some(NOT_AUTHORIZED), "{identity}");
+    }
     // Registration ids ignore case, device ids do not.
     assert!(Session::enroll(&central, &root.leaf("MINE"), "mine").await.is_ok());
     assert_eq!(Session::open(&central, &root.leaf("MINE"), "mine").await.err(), Some(NOT_AUTHORIZED));
