@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::statvfs;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use transport::client::{Proxies, reach};
 use transport::server::gave_way::is_many;
 use x509_parser::pem::Pem;
 
-use crate::config::{Config, DeviceProof, LoadConfigError, Provisioning};
+use crate::config::{Config, DeviceProof, LoadConfigError, Provisioning, UpstreamLink};
 use crate::daemon::Layout;
 use crate::identity::{self, Device, check_identity};
 use crate::limits::CLOCK_MIN_SECS;
@@ -329,7 +329,7 @@ async fn provisioning_reachable(config: &Config) -> CheckResult {
     let Some((host, port)) = uri.as_ref().and_then(|uri| Some((uri.host()?, uri.port_u16().unwrap_or(443)))) else {
         return result(id, Outcome::Failed, format!("{} is no address", enrollment.endpoint));
     };
-    connect(id, host, port).await
+    connect(id, host, port, &config.proxies).await
 }
 
 async fn upstream_reachable(config: &Config, device: Option<&Device>) -> Vec<CheckResult> {
@@ -342,17 +342,17 @@ async fn upstream_reachable(config: &Config, device: Option<&Device>) -> Vec<Che
         return ids.map(|id| result(id, Outcome::Skipped, "the device was not provisioned yet")).to_vec();
     };
     let host = config.parent_hostname.clone().unwrap_or_else(|| hub_host.clone());
-    vec![
-        connect(ids[0], &host, config.upstream_mqtts_port).await,
-        connect(ids[1], &host, config.upstream_https_port(&hub_host)).await,
-    ]
+    let https_port = config.upstream_https_port(&hub_host);
+    let UpstreamLink { port, way } = config.upstream_link(&host, https_port);
+    vec![connect(ids[0], &host, port, &way.proxies).await, connect(ids[1], &host, https_port, &config.proxies).await]
 }
 
-async fn connect(id: &'static str, host: &str, port: u16) -> CheckResult {
+async fn connect(id: &'static str, host: &str, port: u16, proxies: &Proxies) -> CheckResult {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await {
-        Ok(Ok(_)) => result(id, Outcome::Ok, format!("{host}:{port} accepts connections")),
-        Ok(Err(error)) => result(id, Outcome::Failed, format!("{host}:{port}: {error}")),
+    let through = if proxies.apply_to(host, port) { " through the proxy" } else { "" };
+    match tokio::time::timeout(CONNECT_TIMEOUT, reach(host, port, proxies)).await {
+        Ok(Ok(())) => result(id, Outcome::Ok, format!("{host}:{port} accepts connections{through}")),
+        Ok(Err(error)) => result(id, Outcome::Failed, crate::error_chain(&error)),
         Err(_) => {
             result(id, Outcome::Failed, format!("{host}:{port}: no answer within {} s", CONNECT_TIMEOUT.as_secs()))
         }

@@ -200,8 +200,8 @@ impl Config {
     fn check(file: file::ConfigFile, environment: impl Fn(&str) -> Option<String>) -> Result<Self, BadValue> {
         let (mut unused, no_agent) = (file.unused(), file::AgentSection::default());
         let agent = file.agent.as_ref().unwrap_or(&no_agent);
-        let upstream_protocol = upstream::protocol(agent, &mut unused)?;
-        let proxies = upstream::proxies(agent, environment)?;
+        let upstream_protocol = upstream::protocol(agent, &environment, &mut unused)?;
+        let proxies = upstream::proxies(agent, &environment)?;
         let hostname = match file.hostname {
             Some(name) => name,
             None => machine_name()?,

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use testkit::proxy::TestProxy;
+
 use super::*;
 
 fn config(dir: &Path, more: &str) -> Config {
@@ -48,6 +50,29 @@ async fn what_is_not_reachable_or_missing_fails_and_the_rest_is_fine() {
     let json = to_json(&results);
     assert_eq!(json["ok"], false);
     assert_eq!(json["checks"]["process-modules"]["result"], "error");
+}
+
+#[tokio::test]
+async fn behind_a_proxy_the_way_through_it_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = TestProxy::start(Some("user:secret")).await;
+    for (password, outcome) in [("secret", Outcome::Ok), ("wrong", Outcome::Failed)] {
+        // Nobody is at the port for MQTT: it goes over WebSocket.
+        let more = format!(
+            "upstream_mqtts_port = 1\nupstream_https_port = {port}\n\
+             [agent.env]\nhttps_proxy = \"http://user:{password}@127.0.0.1:{}\"",
+            proxy.port()
+        );
+        let results = run(&config(dir.path(), &more)).await;
+        for id in ["host-connect-iothub-mqtt", "host-connect-iothub-https"] {
+            let result = results.iter().find(|result| result.id == id).unwrap();
+            assert_eq!(result.outcome, outcome, "{id}: {}", result.message);
+            assert!(result.message.contains("proxy") && !result.message.contains(password), "{}", result.message);
+        }
+    }
+    assert_eq!(proxy.asked().len(), 4);
 }
 
 #[test]

@@ -41,10 +41,18 @@ impl Config {
     }
 }
 
-/// What the file says is to be spoken. What AMQP is asked for, MQTT does over the same port.
-pub(super) fn protocol(agent: &AgentSection, unused: &mut Vec<String>) -> Result<Option<UpstreamProtocol>, BadValue> {
-    let Some(value) = agent.value(UPSTREAM_PROTOCOL) else { return Ok(None) };
-    let instead = |spoken: &str| format!("agent.env.{UPSTREAM_PROTOCOL} (AMQP is not spoken yet, {spoken} is instead)");
+/// What is to be spoken, by the file or else the environment. What AMQP is asked for, MQTT does over the same port.
+pub(super) fn protocol(
+    agent: &AgentSection,
+    environment: impl Fn(&str) -> Option<String>,
+    unused: &mut Vec<String>,
+) -> Result<Option<UpstreamProtocol>, BadValue> {
+    let (key, value) = match (agent.value(UPSTREAM_PROTOCOL), environment(UPSTREAM_PROTOCOL)) {
+        (Some(value), _) => ("agent.env.UpstreamProtocol", value.clone()),
+        (None, Some(text)) => ("UpstreamProtocol of the environment", text.into()),
+        (None, None) => return Ok(None),
+    };
+    let instead = |spoken: &str| format!("{key} (AMQP is not spoken yet, {spoken} is instead)");
     match value.as_str().unwrap_or_default().to_ascii_lowercase().as_str() {
         "mqtt" => Ok(Some(UpstreamProtocol::Mqtt)),
         "mqttws" => Ok(Some(UpstreamProtocol::MqttWs)),
@@ -56,10 +64,7 @@ pub(super) fn protocol(agent: &AgentSection, unused: &mut Vec<String>) -> Result
             unused.push(instead("MqttWs"));
             Ok(Some(UpstreamProtocol::MqttWs))
         }
-        _ => Err(BadValue::new(
-            "agent.env.UpstreamProtocol",
-            format!("is {value}; Mqtt, MqttWs, Amqp and AmqpWs are known"),
-        )),
+        _ => Err(BadValue::new(key, format!("is {value}; Mqtt, MqttWs, Amqp and AmqpWs are known"))),
     }
 }
 
@@ -103,6 +108,8 @@ mod tests {
             (named("Mqtt"), &[], (8883, false, false)),
             (named("MqttWs"), &[], (443, true, false)),
             (named("mqttws") + PROXY, &[], (443, true, true)),
+            (String::new(), &[("UpstreamProtocol", "MqttWs")], (443, true, false)),
+            (named("Mqtt"), &[("UpstreamProtocol", "MqttWs")], (8883, false, false)),
             (named("Amqp"), &[], (8883, false, false)),
             (named("AmqpWs"), &[], (443, true, false)),
             (PROXY.to_owned(), &[], (443, true, true)),
@@ -133,6 +140,7 @@ mod tests {
     fn what_is_no_protocol_or_proxy_is_refused_and_no_password_is_shown() {
         let table = [
             ("UpstreamProtocol = \"Http\"\n", &[][..], "config.toml: agent.env.UpstreamProtocol is \"Http\"; Mqtt"),
+            ("", &[("UpstreamProtocol", "x")], "config.toml: UpstreamProtocol of the environment is \"x\"; Mqtt"),
             ("https_proxy = \"ftp://u:secret@p\"\n", &[], "config.toml: agent.env.https_proxy is not http://[USER"),
             ("https_proxy = 1\n", &[], "config.toml: agent.env.https_proxy is no text"),
             ("", &[("https_proxy", "ftp://u:secret@p")], "config.toml: https_proxy of the environment is not http://"),

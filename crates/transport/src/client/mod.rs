@@ -18,5 +18,5 @@ pub use hub::{HubClient, HubClientOptions};
 pub use protocol::event::Subscriptions;
 pub use proxy::{Proxies, ProxyError, ProxyUrlError};
 pub use reconnection::Reconnection;
-pub use socket::{OpenError, Way};
+pub use socket::{OpenError, Way, reach};
 pub use token::{SharedKey, TokenError, TokenSource};

@@ -139,15 +139,24 @@ pub(crate) async fn open(
     proxies: &Proxies,
 ) -> Result<TlsStream<TcpStream>, OpenError> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| OpenError::Name { host: host.to_owned() })?;
-    let stream = match proxies.of(host, port) {
-        None => connect(host, port).await?,
-        Some(proxy) => connect_through(proxy, host, port).await?,
-    };
+    let stream = dial(host, port, proxies).await?;
     let failed = |source| OpenError::Handshake { host: host.to_owned(), source };
     timeout(CONNECT_TIMEOUT, TlsConnector::from(tls).connect(name, stream))
         .await
         .map_err(|_| failed(timed_out()))?
         .map_err(failed)
+}
+
+/// Whether somebody takes connections at a port, through the proxy where one applies.
+pub async fn reach(host: &str, port: u16, proxies: &Proxies) -> Result<(), OpenError> {
+    dial(host, port, proxies).await.map(drop)
+}
+
+async fn dial(host: &str, port: u16, proxies: &Proxies) -> Result<TcpStream, OpenError> {
+    match proxies.of(host, port) {
+        None => connect(host, port).await,
+        Some(proxy) => connect_through(proxy, host, port).await,
+    }
 }
 
 /// The name is the proxy's to resolve.
