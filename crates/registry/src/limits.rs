@@ -43,6 +43,9 @@ pub const OUTBOX_EVENTS_PER_STATEMENT_MAX: usize = 256;
 /// Length of a database's URL.
 pub const DATABASE_URL_BYTES_MAX: usize = 4_096;
 
+/// Runs of queued commands of one device that are listed together.
+pub const QUEUED_COMMANDS_LISTED_MAX: u32 = 1_000;
+
 /// Runs of one queued command of one device that are kept once they have ended. Those that have not are as many as messages of
 /// the device wait.
 pub const QUEUED_COMMAND_RUNS_KEPT: u32 = 10;

@@ -2,6 +2,7 @@
 
 use super::{EndOfMessage, MessageTransaction};
 use crate::engine::Statement;
+use crate::limits::{QUEUED_COMMAND_RUNS_KEPT, QUEUED_COMMANDS_LISTED_MAX};
 use crate::{CommandTarget, Registry, StoreError};
 
 const TABLE: &str = "queued_commands";
@@ -124,7 +125,7 @@ impl MessageTransaction {
             .bind(device)
             .bind(&run.component)
             .bind(&run.name)
-            .bind(i64::from(crate::limits::QUEUED_COMMAND_RUNS_KEPT));
+            .bind(i64::from(QUEUED_COMMAND_RUNS_KEPT));
         self.transaction.execute(&drop_old).await.map(drop)
     }
 
@@ -165,9 +166,10 @@ impl Registry {
     pub async fn queued_commands(&self, application: &str, device: &str) -> Result<Vec<QueuedCommandRow>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM queued_commands WHERE application = $1 AND device = $2 \
-             ORDER BY requested_ms DESC, id DESC LIMIT 1000"
+             ORDER BY requested_ms DESC, id DESC LIMIT $3"
         );
         let statement = Statement::new("list the queued commands of a device", TABLE, sql);
-        self.engine.fetch_all(statement.bind(application).bind(device)).await
+        let most = i64::from(QUEUED_COMMANDS_LISTED_MAX);
+        self.engine.fetch_all(statement.bind(application).bind(device).bind(most)).await
     }
 }

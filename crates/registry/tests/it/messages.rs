@@ -6,7 +6,7 @@ use registry::{
 };
 
 use crate::rig::{APP, OTHER, Rig, on_both_engines};
-use registry::limits::QUEUED_COMMAND_RUNS_KEPT;
+use registry::limits::{QUEUED_COMMAND_RUNS_KEPT, QUEUED_COMMANDS_LISTED_MAX};
 
 on_both_engines!(
     a_message_is_taken_in_order_counted_and_gone_when_it_is_settled,
@@ -16,6 +16,7 @@ on_both_engines!(
     what_expires_or_is_purged_is_told_to_those_who_asked,
     feedback_is_bounded_by_number_and_age,
     a_command_stands_where_its_message_does,
+    so_many_runs_of_a_device_are_listed_the_newest_first,
     a_deleted_device_takes_its_queue_along,
 );
 
@@ -306,6 +307,21 @@ async fn a_command_stands_where_its_message_does(rig: Rig) {
     assert_eq!(kept.len(), 2 + QUEUED_COMMAND_RUNS_KEPT as usize, "one that waits, one that ended last");
     assert_eq!(kept.last().map(|run| (run.id.as_str(), run.state)), Some(("r10", QueuedCommandState::Sent)));
     assert_eq!(rig.registry.queued_commands(APP, "d").await.unwrap().len(), kept.len());
+}
+
+async fn so_many_runs_of_a_device_are_listed_the_newest_first(rig: Rig) {
+    rig.device("d").await;
+    let mut group = begin(&rig).await;
+    for n in 0..=QUEUED_COMMANDS_LISTED_MAX {
+        let run = command(&format!("r{n}"), 1_000 + i64::from(n));
+        let run = QueuedCommandRow { name: format!("c{n}"), ..run };
+        let message = NewDeviceMessage { command: Some(run), ..message("m", Ack::None) };
+        group.put(APP, "d", &message, QUEUED_COMMANDS_LISTED_MAX + 1).await.unwrap();
+    }
+    group.commit().await.unwrap();
+    let listed = rig.registry.queued_commands(APP, "d").await.unwrap();
+    assert_eq!(listed.len(), QUEUED_COMMANDS_LISTED_MAX as usize);
+    assert_eq!(listed.last().unwrap().id, "r1");
 }
 
 async fn a_deleted_device_takes_its_queue_along(rig: Rig) {
