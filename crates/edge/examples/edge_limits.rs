@@ -2,13 +2,13 @@
 #![allow(clippy::print_stdout, reason = "the page goes to standard output")]
 
 use edge::limits::{
-    CONNECTIONS_MAX, MODULE_LOG_FILE_BYTES_MAX, MODULE_LOG_FILES, QUEUES_DISK_BYTES_DEFAULT,
+    CONNECTIONS_MAX, MESSAGES_FROM_ABOVE_MAX, MODULE_LOG_FILE_BYTES_MAX, MODULE_LOG_FILES, QUEUES_DISK_BYTES_DEFAULT,
     SCOPE_IDENTITIES_ASKED_MAX, SCOPE_IDENTITY_REFRESH_MIN, SOCKET_BODY_BYTES_MAX, SOCKET_REQUESTS_MAX, STRANGERS_MAX,
     TWINS_MAX,
 };
 use model::limits::TWIN_SECTION_BYTES_MAX;
 use model::message::MESSAGE_BYTES_MAX;
-use protocol::limits::{CONNECT_BYTES_MAX, DELIVERIES_IN_FLIGHT_MAX, PACKET_BYTES_MAX};
+use protocol::limits::{CLOUD_TO_DEVICE_BYTES_MAX, CONNECT_BYTES_MAX, DELIVERIES_IN_FLIGHT_MAX, PACKET_BYTES_MAX};
 use testkit::limits_page::{size, table};
 use transport::limits::{
     ARRIVAL_TIMEOUT, CLIENT_WINDOW, DESCRIPTORS_RESERVED, LINK_COMMANDS_MAX, LOG_VALUE_CHARS_MAX, READ_BYTES_MAX,
@@ -74,6 +74,11 @@ fn device() {
                 "memory, its messages on the way to the hub above",
                 size(upstream),
                 format!("{CLIENT_WINDOW} of the largest size"),
+            ),
+            (
+                "memory, messages from the hub above that wait for it",
+                size(MESSAGES_FROM_ABOVE_MAX * CLOUD_TO_DEVICE_BYTES_MAX),
+                format!("{MESSAGES_FROM_ABOVE_MAX} of the largest size; they stay in that hub's queue"),
             ),
             (
                 "disk, its messages",
