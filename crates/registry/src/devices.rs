@@ -226,6 +226,15 @@ pub(super) async fn get(
     transaction.fetch_optional(&read(application, id)).await
 }
 
+/// Reads [`AdmittedDevice`]s of application `$1`.
+fn admitted_where(condition: &str) -> String {
+    format!(
+        "SELECT {}, {GROUP_COLUMNS}, {OWN_COLUMNS} FROM devices {JOIN_GROUP} {JOIN_OWN} \
+         WHERE devices.application = $1 AND {condition}",
+        columns_of(TABLE)
+    )
+}
+
 impl Registry {
     /// Application and id of every device, and whether it may connect.
     pub async fn devices_enabled(&self) -> Result<Vec<(String, String, bool)>, StoreError> {
@@ -240,11 +249,7 @@ impl Registry {
 
     /// One device with the group its keys are of.
     pub async fn device_admitted(&self, application: &str, id: &str) -> Result<Option<AdmittedDevice>, StoreError> {
-        let sql = format!(
-            "SELECT {}, {GROUP_COLUMNS}, {OWN_COLUMNS} FROM devices {JOIN_GROUP} {JOIN_OWN} \
-             WHERE devices.application = $1 AND devices.id = $2",
-            columns_of(TABLE)
-        );
+        let sql = admitted_where("devices.id = $2");
         let statement = Statement::new("read a device and its group", TABLE, sql).bind(application).bind(id);
         self.engine.fetch_optional(statement).await
     }
@@ -258,11 +263,7 @@ impl Registry {
     ) -> Result<Vec<AdmittedDevice>, StoreError> {
         debug_assert!(ids.len() <= LIST_TEXTS_MAX, "callers keep to the limit");
         let parameters: Vec<String> = (2..ids.len() + 2).map(|number| format!("${number}")).collect();
-        let sql = format!(
-            "SELECT {}, {GROUP_COLUMNS} FROM devices {JOIN_GROUP} WHERE devices.application = $1 AND devices.id IN ({})",
-            columns_of(TABLE),
-            parameters.join(", ")
-        );
+        let sql = admitted_where(&format!("devices.id IN ({})", parameters.join(", ")));
         let statement = Statement::new("read devices and their groups", TABLE, sql).bind(application);
         self.engine.fetch_all(ids.iter().fold(statement, |statement, id| statement.bind(id.as_ref()))).await
     }
