@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use model::identity::Identity;
+use protocol::hub::delivery;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use transport::client::InputMessage;
@@ -48,10 +49,15 @@ impl Messages {
 /// One by one, so that they stay in order however often the device comes and goes.
 async fn deliver(hub: Arc<EdgeHub>, identity: Identity, mut messages: mpsc::Receiver<InputMessage>) {
     while let Some(message) = messages.recv().await {
+        // Tried for ever it would hold those behind it. Not acknowledged, it comes to its end in the queue above.
+        if let Err(reason) = delivery::on_to_device(&identity, &message.message) {
+            tracing::warn!(%identity, %reason, "a message from the hub above cannot be delivered");
+            continue;
+        }
         loop {
             let session = hub.sessions.with_messages(&identity).await;
-            let Ok(delivery) = session.send_to_device(message.number(), &message.message).await else { continue };
-            if delivery.acknowledged().await.is_ok() {
+            let Ok(sent) = session.send_to_device(message.number(), &message.message).await else { continue };
+            if sent.acknowledged().await.is_ok() {
                 break;
             }
         }

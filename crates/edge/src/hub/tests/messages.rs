@@ -1,6 +1,7 @@
 //! Cloud-to-device messages: through this hub to a downstream device, and acknowledged above when the device has them.
 
 use futures_util::FutureExt;
+use model::message::MESSAGE_BYTES_MAX;
 use protocol::limits::DELIVERIES_IN_FLIGHT_MAX;
 use tokio::sync::mpsc;
 use transport::client::InputMessage;
@@ -98,4 +99,20 @@ async fn as_many_as_the_hub_above_sends_wait_for_the_device_and_stay_in_order() 
     for delivery in deliveries {
         soon(delivery.acknowledged()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_delivered_holds_nobody_and_stays_in_the_queue_above() {
+    let site = Site::new(json!({})).await;
+    site.complaints.expect("a message from the hub above cannot be delivered");
+    let (_client, mut events) = site.client(&Identity::device("leaf"));
+    let link = listening(&site, true).await;
+    let message = Message { bag: Bytes::new(), body: vec![0; MESSAGE_BYTES_MAX + 1].into() };
+    let mut too_large = Box::pin(link.send_to_device(1, &message).await.unwrap().acknowledged());
+    let behind = send(&link, 2).await;
+    let message = next_message(&mut events).await;
+    assert_eq!(message.number(), 2);
+    message.acknowledge().await;
+    soon(behind.acknowledged()).await.unwrap();
+    assert!(is_pending(&mut too_large));
 }
