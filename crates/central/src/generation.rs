@@ -10,6 +10,7 @@
 //! registry it was made of once a minute has gone by, or Central was stopped or started, after a change.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -32,6 +33,9 @@ const KIND: Kind = Kind { name: "central.generation", version: 2 };
 
 /// No such file is larger.
 const BYTES_MAX: u64 = 4096;
+
+/// With less room on the disk than this, the number does not grow at a start.
+const START_FREE_BYTES: u64 = 1024 * 1024;
 
 /// How often the number grows while the registry changes.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -72,6 +76,16 @@ pub enum RenewGenerationError {
     Write(#[from] ReplaceFileError),
 }
 
+impl RenewGenerationError {
+    fn is_for_lack_of_room(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::DiskFull(..)),
+            Self::Write(error) => matches!(error.source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),
+            Self::Read(_) => false,
+        }
+    }
+}
+
 /// The folder's number; `None` when it has none yet.
 pub fn read(root: &Path) -> Result<Option<u64>, ReadGenerationError> {
     let path = root.join(FILE_NAME);
@@ -107,6 +121,23 @@ pub async fn renew(folder: &DataFolder, registry: &Registry) -> Result<(), Renew
     let next = stored.max(read(folder.root())?.unwrap_or(0)) + 1;
     registry.guarded_folder_put(MARKER, &next.to_string(), now_ms()).await?;
     Ok(write(folder.root(), next)?)
+}
+
+/// [`renew`], for a start: Central starts on a full disk too, to read, and to say that it takes nothing.
+/// What little room is left is for what a start cannot do without.
+pub async fn renew_if_room(folder: &DataFolder, registry: &Registry) -> Result<(), RenewGenerationError> {
+    if folder.disk().is_some_and(|disk| disk.free_bytes < START_FREE_BYTES) {
+        tracing::warn!("the registry's generation is that of the last start: the disk is nearly full");
+        return Ok(());
+    }
+    match renew(folder, registry).await {
+        Err(error) if error.is_for_lack_of_room() => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the registry's generation is that of the last start: the disk is full");
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// Lets the number grow from time to time.

@@ -392,7 +392,7 @@ async fn open_registry(folder: &DataFolder, options: &ServeOptions, plan: guard:
     let registry = options.database.open(folder).await?;
     guard::settle(folder, &registry, plan).await?;
     // From here on a copy that was made before is an older one.
-    generation::renew(folder, &registry).await?;
+    generation::renew_if_room(folder, &registry).await?;
     options.database.note(folder)?;
     Ok(registry)
 }

@@ -69,11 +69,11 @@ def test_whole_scenario(shared_central, device):
 
     template = "dtmi:com:example:QueuedNode;1"
     central.call("PUT", f"/api/deviceTemplates/{template}", QUEUED_TEMPLATE)
-    central.call("PATCH", "/api/devices/node-1", {"template": template})
+    central.call("PATCH", f"/api/devices/{device.id}", {"template": template})
     for delay in (1, 2):
-        central.call("POST", "/api/devices/node-1/commands/restart", {"request": delay}, 201)
+        central.call("POST", f"/api/devices/{device.id}/commands/restart", {"request": delay}, 201)
         assert device.expect("message") == {"command": "restart", "request": delay}
-    runs = lambda: central.call("GET", "/api/devices/node-1/commands/restart")["value"]
+    runs = lambda: central.call("GET", f"/api/devices/{device.id}/commands/restart")["value"]
     wait_until(lambda: [run.get("responseCode") for run in runs()] == [200, 200], "both runs to be answered")
     device.close()
     assert device.process.returncode == 0
