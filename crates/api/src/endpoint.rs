@@ -153,6 +153,8 @@ pub enum Answer {
     Json(Shape),
     /// JSON that is not described further.
     OpenJson,
+    /// Bytes of any kind.
+    Bytes,
     /// Server-sent events whose data has one of these shapes.
     Events(&'static [Shape]),
 }
@@ -247,6 +249,14 @@ impl Endpoint {
     pub const fn gives_open_json(mut self) -> Self {
         self.status = 200;
         self.answer = Answer::OpenJson;
+        self
+    }
+
+    /// Answers a success with 200 and bytes of any kind.
+    #[must_use]
+    pub const fn gives_bytes(mut self) -> Self {
+        self.status = 200;
+        self.answer = Answer::Bytes;
         self
     }
 

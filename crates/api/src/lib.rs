@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod endpoints;
 pub mod enrollment;
 pub mod error;
+pub mod files;
 pub mod fleet;
 pub mod health;
 mod live;

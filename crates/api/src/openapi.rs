@@ -107,7 +107,7 @@ fn collect_schemas(endpoint: &Endpoint, schemas: &mut Vec<(String, RefOr<Schema>
     match endpoint.answer {
         Answer::Json(shape) => (shape.collect)(schemas),
         Answer::Events(shapes) => shapes.iter().for_each(|shape| (shape.collect)(schemas)),
-        Answer::Empty | Answer::OpenJson => {}
+        Answer::Empty | Answer::OpenJson | Answer::Bytes => {}
     }
 }
 
@@ -159,6 +159,14 @@ fn success(endpoint: &Endpoint) -> utoipa::openapi::Response {
         Answer::OpenJson => {
             let open = ObjectBuilder::new().schema_type(Type::Object).build();
             response.content("application/json", ContentBuilder::new().schema(Some(open)).build())
+        }
+        Answer::Bytes => {
+            let bytes = Object::builder()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+                .build();
+            response
+                .content("application/octet-stream", ContentBuilder::new().schema(Some(Schema::Object(bytes))).build())
         }
         Answer::Events(shapes) => {
             let data = shapes.iter().fold(OneOfBuilder::new(), |data, shape| data.item(reference(*shape))).build();

@@ -19,6 +19,7 @@ fn main() {
     device();
     module();
     messages();
+    files();
 }
 
 fn strangers() {
@@ -184,6 +185,46 @@ fn messages() {
                 "disk, what became of them",
                 format!("{FEEDBACK_KEPT_MAX} of an application"),
                 format!("where the sender asked for it, for {}", hours(FEEDBACK_LIFE)),
+            ),
+        ],
+    );
+}
+
+fn files() {
+    let bytes = |bytes: u64| size(usize::try_from(bytes).unwrap_or(usize::MAX));
+    table(
+        "Files that devices upload",
+        "Open uploads count as files, blocks that wait for their list as bytes.",
+        &[
+            (
+                "one file",
+                bytes(FILE_BYTES_MAX),
+                format!(
+                    "a name of {FILE_NAME_BYTES_MAX} bytes, a type of {FILE_TYPE_BYTES_MAX}; {FILE_BLOCKS_MAX} blocks, with names of \
+                     {FILE_BLOCK_NAME_BYTES_MAX} bytes, in a list of {}",
+                    size(FILE_BLOCK_LIST_BYTES_MAX)
+                ),
+            ),
+            (
+                "open uploads of one device",
+                FILE_UPLOADS_OPEN_MAX.to_string(),
+                format!("{} minutes each", FILE_UPLOAD_LIFE.as_secs() / 60),
+            ),
+            ("of one device", DEVICE_FILES_MAX.to_string(), format!("{} together", bytes(DEVICE_FILES_BYTES_MAX))),
+            (
+                "of one application",
+                APPLICATION_FILES_MAX.to_string(),
+                format!("{} together", bytes(APPLICATION_FILES_BYTES_MAX)),
+            ),
+            (
+                "how long",
+                format!("{} days", FILE_LIFE.as_secs() / 86_400),
+                "from when the device said that it is done".into(),
+            ),
+            (
+                "written at the same time",
+                FILE_WRITES_AT_ONCE_MAX.to_string(),
+                format!("further ones are told to come again; {} of the disk are left alone", bytes(FILES_LEAVE_BYTES)),
             ),
         ],
     );

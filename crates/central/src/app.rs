@@ -14,6 +14,7 @@ pub mod devices;
 pub mod edge;
 pub mod enrollment_groups;
 pub mod error;
+pub mod files;
 pub mod filter;
 pub mod fleet;
 pub mod health;
@@ -40,6 +41,7 @@ pub use error::AppError;
 use events::last_seen::LastSeen;
 use events::live::Live;
 use hub::device_messages::DeviceMessages;
+use hub::files::Files;
 use hub::sessions::Sessions;
 use hub::twins::Twins;
 use readers::timeseries::TimeSeries;
@@ -107,6 +109,10 @@ impl App {
 
     fn device_messages(&self) -> &DeviceMessages {
         &self.inner.core.messages
+    }
+
+    fn device_files(&self) -> &Files {
+        &self.inner.core.files
     }
 
     fn last_seen(&self) -> &LastSeen {

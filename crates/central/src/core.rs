@@ -13,6 +13,7 @@ use events::live::Live;
 use events::queue::EventQueue;
 use hub::applications::Applications;
 use hub::device_messages::DeviceMessages;
+use hub::files::Files;
 use hub::kept_sessions::KeptSessions;
 use hub::metrics::HubMetrics;
 use hub::provisioning::Provisioning;
@@ -63,6 +64,8 @@ pub struct Parts {
     pub command_runs: CommandRuns,
     /// What waits for devices.
     pub messages: DeviceMessages,
+    /// What devices upload.
+    pub files: Files,
     /// Telemetry.
     pub telemetry: TimeSeries,
     /// Provisioning.

@@ -11,7 +11,7 @@
 //!   database           0600  which PostgreSQL database holds it then; never a password
 //!   log/               0700  segments of accepted messages         + FOLDER
 //!   telemetry/         0700  Parquet                               + FOLDER
-//!   files/             0700  uploads
+//!   files/             0700  uploads: a folder an application, in it one an upload, see `hub::files`
 //!   tls/               0700  server.pem, server.key (0600)
 //!   keys/              0700  ca.key (0600)
 //! ```
@@ -218,6 +218,11 @@ impl DataFolder {
     /// A guarded folder.
     pub fn guarded(&self, guarded: Guarded) -> PathBuf {
         self.root.join(guarded.name())
+    }
+
+    /// What devices uploaded.
+    pub fn files(&self) -> PathBuf {
+        self.root.join("files")
     }
 
     /// Certificate of the CA: the trust bundle.

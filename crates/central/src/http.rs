@@ -16,6 +16,7 @@ mod console;
 mod devices;
 mod enrollment;
 mod extensions;
+mod files;
 mod guard;
 mod identity;
 mod listing;
@@ -64,6 +65,7 @@ pub fn router(app: App) -> Router {
     let routes = manifests::add(routes);
     let routes = devices::add(routes);
     let routes = extensions::add(routes);
+    let routes = files::add(routes);
     routes
         .finish()
         .fallback(console::serve)

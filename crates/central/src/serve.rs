@@ -33,6 +33,7 @@ use events::queue::EventQueue;
 use hub::applications::Applications;
 use hub::device_http::HubHttp;
 use hub::device_messages::{DeviceMessages, MessageWriter, QueueLimits};
+use hub::files::{FileOptions, Files};
 use hub::gateway::Gateway;
 use hub::kept_sessions::KeptSessions;
 use hub::metrics::{HubGauges, HubMetrics, MessageMetrics};
@@ -273,6 +274,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
     let sessions = Sessions::new(last_seen.clone());
     let mut metrics = gauges(&health, &log);
     let (messages, message_writer) = open_messages(&registry, &sessions, &mut metrics).await?;
+    let files = files(&folder, &registry).await;
     let hub_metrics = HubMetrics::register(&mut metrics);
     let events = Events::new(log.clone(), live.clone(), EventMetrics::register(&mut metrics), &health);
     let (connections, queue_writer) = EventQueue::new(events.clone());
@@ -284,9 +286,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
     let relay = Relay::start(registry.clone(), events.clone()).await?;
     let last_seen_reader = LastSeenReader::new(registry.clone(), &log, last_seen.clone());
     last_seen_reader.restore().await.map_err(OpenPositionsError::from)?;
-    let positions = Positions::open(&registry, &log, &guard::READERS).await?;
-    metrics.register_collector(Box::new(ReaderGauges(positions.clone())));
-    let runner = runner(&events, positions, config, &health, &mut metrics);
+    let runner = open_runner(&registry, &log, &events, config, &health, &mut metrics).await?;
     let telemetry_reader = telemetry_reader(&runner, &telemetry, &registry, config, &mut metrics);
     let background = Background::start(&health)?;
     let stop = || background.stop_events.clone();
@@ -297,6 +297,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
     background.watch("command runs", command_run_writer.run(stop()));
     background.watch("messages to devices", message_writer.run(stop()));
     background.watch("twin writer", twin_writer.run(stop()));
+    background.watch("files of devices", files.clone().run(stop()));
     telemetry.catalog().tell(health.condition("telemetry files"));
     start_readers(&runner, &background, last_seen_reader, telemetry_reader);
     let core = Core::new(Parts {
@@ -316,6 +317,7 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
         kept_sessions,
         command_runs,
         messages,
+        files,
         telemetry,
         provisioning,
         health,
@@ -327,6 +329,26 @@ async fn open(folder: DataFolder, options: &ServeOptions, plan: guard::Plan) -> 
     });
     start_watches(&core, &background);
     Ok((core, background))
+}
+
+/// What runs the readers of the log, with their positions.
+async fn open_runner(
+    registry: &Registry,
+    log: &Log,
+    events: &Events,
+    config: &Config,
+    health: &Health,
+    metrics: &mut prometheus_client::registry::Registry,
+) -> Result<Runner, ServeError> {
+    let positions = Positions::open(registry, log, &guard::READERS).await?;
+    metrics.register_collector(Box::new(ReaderGauges(positions.clone())));
+    Ok(Runner {
+        events: events.clone(),
+        positions,
+        log_config: config.log.clone(),
+        health: health.clone(),
+        metrics: RunnerMetrics::register(metrics),
+    })
 }
 
 /// The metrics there are, beginning with what is looked at when asked for.
@@ -352,15 +374,17 @@ async fn open_messages(
     Ok((messages, writer))
 }
 
-fn runner(
-    events: &Events,
-    positions: Positions,
-    config: &Config,
-    health: &Health,
-    metrics: &mut prometheus_client::registry::Registry,
-) -> Runner {
-    let metrics = RunnerMetrics::register(metrics);
-    Runner { events: events.clone(), positions, log_config: config.log.clone(), health: health.clone(), metrics }
+/// What devices upload, in the data folder as far as its disk has room.
+async fn files(folder: &DataFolder, registry: &Registry) -> Files {
+    let disk = folder.clone();
+    let free_bytes = Arc::new(move || disk.disk().map(|disk| disk.free_bytes));
+    let files = Files::new(registry.clone(), folder.files(), FileOptions { free_bytes, ..FileOptions::default() });
+    if let Err(error) = files.clear_up().await {
+        // It takes room, and nobody sees it.
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "what unfinished uploads left behind could not be removed");
+    }
+    files
 }
 
 /// Starts what looks at the parts from time to time.
@@ -501,6 +525,7 @@ fn gateway(core: &Core, config: &Config) -> Gateway {
         twins: core.twins.clone(),
         kept_sessions: core.kept_sessions.clone(),
         messages: core.messages.clone(),
+        files: core.files.clone(),
         events: core.events.clone(),
         connections: core.connections.clone(),
         metrics: core.hub_metrics.clone(),

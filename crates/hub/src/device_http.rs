@@ -10,11 +10,13 @@
 //! | [`scope`] | `/devices/{edge}/modules/$edgeHub/…` |
 //! | [`messages`] | `/devices/{d}/messages/events` |
 //! | [`device_bound`] | `/devices/{d}/messages/deviceBound…` |
+//! | [`files`] | `/devices/{d}/files…`, `/device-files/…` |
 //! | [`registrations`] | `/{scope}/registrations/{reg}/…` |
 //! | [`error`] | error bodies of both dialects |
 
 mod device_bound;
 pub mod error;
+mod files;
 mod messages;
 mod modules;
 mod registrations;
@@ -30,6 +32,7 @@ use http_body_util::BodyExt;
 use model::identity::Identity;
 use protocol::auth::certificate::ClientCertificate;
 use protocol::auth::judge::Claim;
+use registry::ApplicationRow;
 use serde::Serialize;
 use transport::server::body::{Allowance, BodyError};
 use transport::server::{Admission, Credential};
@@ -68,6 +71,7 @@ pub fn is_application_property(header: &str) -> bool {
 struct Call<'a> {
     /// The host it names.
     host: Option<&'a str>,
+    path: &'a str,
     headers: &'a HeaderMap,
     names: Option<&'a HeaderNames>,
     query: &'a str,
@@ -81,10 +85,15 @@ impl Call<'_> {
         self.extensions.get::<Admission>().inspect(|admission| admission.known());
     }
 
+    /// The body, of which at most so many bytes are read.
+    fn take_body(&self, bytes_max: usize) -> Body {
+        self.extensions.get::<Allowance>().inspect(|allowance| allowance.raise(bytes_max));
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+
     /// Reads the body, of at most so many bytes.
     async fn body(&self, bytes_max: usize) -> Result<Bytes, HubHttpError> {
-        self.extensions.get::<Allowance>().inspect(|allowance| allowance.raise(bytes_max));
-        let body = self.body.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        let body = self.take_body(bytes_max);
         let collected = body.collect().await.map_err(|error| body_failed(error.into_inner().as_ref()))?;
         Ok(collected.to_bytes())
     }
@@ -107,6 +116,7 @@ impl HubHttp {
         let audience = route.audience;
         let call = Call {
             host: named_host(&parts.uri, &parts.headers),
+            path: parts.uri.path(),
             headers: &parts.headers,
             names: parts.extensions.get(),
             query: parts.uri.query().unwrap_or_default(),
@@ -130,6 +140,9 @@ impl HubHttp {
             Asked::MessageNext => self.message_next(&call, device).await,
             Asked::MessageEnd => self.message_end(&call, device, ids.get("lock")).await,
             Asked::MessageAbandon => self.message_abandon(&call, device, ids.get("lock")).await,
+            Asked::FileOpen => self.file_open(&call, device).await,
+            Asked::FileDone => self.file_done(&call, device, ids.find("correlation")).await,
+            Asked::BlobPut => self.blob_put(&call).await,
             Asked::ScopeOfTarget => self.scope_of_target(&call, device).await,
             Asked::OnBehalfOf => self.on_behalf_of(&call, device).await,
             Asked::OwnScope => self.own_scope(&call, device).await,
@@ -141,12 +154,23 @@ impl HubHttp {
         }
     }
 
+    /// The host a call is for.
+    fn host_of<'a>(&'a self, call: &Call<'a>) -> &'a str {
+        call.host.unwrap_or_else(|| self.gateway.applications.hostname())
+    }
+
+    /// The application of that host.
+    async fn application(&self, call: &Call<'_>) -> Result<Arc<ApplicationRow>, HubHttpError> {
+        let named = self.host_of(call);
+        let application = self.gateway.applications.by_host(named).await?;
+        application.ok_or_else(|| HubHttpError::unknown_host(named))
+    }
+
     /// Checks the caller's token for the identity it must be.
     async fn caller(&self, call: &Call<'_>, identity: &Identity) -> Result<Caller, HubHttpError> {
         let credential = credential(call)?;
-        let named = call.host.unwrap_or_else(|| self.gateway.applications.hostname());
-        let application = self.gateway.applications.by_host(named).await?;
-        let application = application.ok_or_else(|| HubHttpError::unknown_host(named))?;
+        let named = self.host_of(call);
+        let application = self.application(call).await?;
         // Audiences name the hub, whatever other name of it the request came by.
         let own = self.gateway.applications.host_of(&application);
         let hosts = [own.as_str(), named];

@@ -36,6 +36,7 @@ use transport::server::{
 use crate::applications::Applications;
 use crate::authenticate::{AuthenticateError, Authenticator, KeysMark, KnownDevices, Principal};
 use crate::device_messages::DeviceMessages;
+use crate::files::Files;
 use crate::group_commit::GroupCommitError;
 use crate::kept_sessions::KeptSessions;
 use crate::limits::{AUTHENTICATION_WAIT, AUTHENTICATIONS_MAX};
@@ -75,6 +76,8 @@ pub struct Gateway {
     pub kept_sessions: KeptSessions,
     /// What waits for devices.
     pub messages: DeviceMessages,
+    /// What devices upload.
+    pub files: Files,
     /// The log.
     pub events: Events,
     /// Where connections tell of themselves.

@@ -4,6 +4,7 @@
 //!   transport ──► gateway ─┐
 //!   front ──► device_http ─┼─► authenticate, provisioning ──► registry
 //!                          ├─► twins ──► registry, sessions
+//!                          ├─► files ──► registry, the data folder
 //!                          ├─► kept_sessions ──► registry
 //!                          └─► events (the log) ◄── relay ◄── registry (outbox)
 //!   people's side ──► sessions (methods, desired properties), twins
@@ -18,6 +19,7 @@ mod authenticate;
 mod certificates;
 pub mod device_http;
 pub mod device_messages;
+pub mod files;
 pub mod gateway;
 pub mod group_commit;
 pub mod kept_sessions;

@@ -129,3 +129,53 @@ pub const FEEDBACK_KEPT_MAX: u32 = 100_000;
 
 /// How long they are kept.
 pub const FEEDBACK_LIFE: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// Bytes of one file a device uploads, and of one request of it.
+pub const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Bytes of a file's name.
+pub const FILE_NAME_BYTES_MAX: usize = 512;
+
+/// Blocks of one upload that wait for their list, and blocks of a list.
+pub const FILE_BLOCKS_MAX: u64 = 4_096;
+
+/// Bytes of a block's name.
+pub const FILE_BLOCK_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of a list of blocks: a name of the longest kind takes 109.
+pub const FILE_BLOCK_LIST_BYTES_MAX: usize = 512 * 1024;
+
+/// Bytes of the type of a file, as its device says.
+pub const FILE_TYPE_BYTES_MAX: usize = 128;
+
+/// Uploads of one device that are open.
+pub const FILE_UPLOADS_OPEN_MAX: u64 = 10;
+
+/// How long an upload is open: one that its device says nothing of is removed then.
+pub const FILE_UPLOAD_LIFE: Duration = Duration::from_secs(3600);
+
+/// Files of one device, its open uploads included, and their bytes.
+pub const DEVICE_FILES_MAX: u64 = 1_000;
+/// See [`DEVICE_FILES_MAX`].
+pub const DEVICE_FILES_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Files of one application, and their bytes.
+pub const APPLICATION_FILES_MAX: u64 = 100_000;
+/// See [`APPLICATION_FILES_MAX`].
+pub const APPLICATION_FILES_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+
+/// How long a file is kept.
+pub const FILE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Requests that write a file at the same time; a further one is told to come again. Each may take [`FILE_BYTES_MAX`] on the disk
+/// before it is counted.
+pub const FILE_WRITES_AT_ONCE_MAX: usize = 16;
+
+/// Bytes of the disk that files leave to telemetry and the registry.
+pub const FILES_LEAVE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// How often is looked for files whose time is over.
+pub const FILES_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Files that are removed, or looked at, in one go.
+pub const FILES_PER_SWEEP_MAX: u64 = 256;

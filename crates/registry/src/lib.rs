@@ -18,6 +18,7 @@ mod devices;
 mod engine;
 mod enrollment_groups;
 mod error;
+mod files;
 mod guarded_folders;
 mod lifecycle;
 pub mod limits;
@@ -63,6 +64,7 @@ pub use devices::{
 pub use engine::postgres::{DatabaseUrl, ParseDatabaseUrlError};
 pub use enrollment_groups::EnrollmentGroupRow;
 pub use error::{Act, OpenRegistryError, StoreError};
+pub use files::{FileLimits, FileRow, FileState, KeptFile, NewFile, OpenedFile, WrittenBlob, WrittenFile};
 pub use list::{Comparison, Field, IdField, ListFilter, ListPage, NamedField};
 pub use manifests::{DeviceManifestRow, ManifestRow};
 pub use modules::{ModuleAuthentication, ModuleChange, ModuleRow};

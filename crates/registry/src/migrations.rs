@@ -11,7 +11,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 /// Version, title, statements.
 type File = (i64, &'static str, &'static str);
 
-const SQLITE: [File; 10] = [
+const SQLITE: [File; 11] = [
     (1, "registry", include_str!("../migrations/sqlite/0001_registry.sql")),
     (2, "hub", include_str!("../migrations/sqlite/0002_hub.sql")),
     (3, "outbox", include_str!("../migrations/sqlite/0003_outbox.sql")),
@@ -22,9 +22,10 @@ const SQLITE: [File; 10] = [
     (8, "keys of groups", include_str!("../migrations/sqlite/0008_keys_of_groups.sql")),
     (9, "certificates", include_str!("../migrations/sqlite/0009_certificates.sql")),
     (10, "device messages", include_str!("../migrations/sqlite/0010_device_messages.sql")),
+    (11, "device files", include_str!("../migrations/sqlite/0011_device_files.sql")),
 ];
 
-const POSTGRES: [File; 7] = [
+const POSTGRES: [File; 8] = [
     (1, "registry", include_str!("../migrations/postgres/0001_registry.sql")),
     (2, "device totals", include_str!("../migrations/postgres/0002_device_totals.sql")),
     (3, "fleet lists", include_str!("../migrations/postgres/0003_fleet_lists.sql")),
@@ -32,6 +33,7 @@ const POSTGRES: [File; 7] = [
     (5, "keys of groups", include_str!("../migrations/postgres/0005_keys_of_groups.sql")),
     (6, "certificates", include_str!("../migrations/postgres/0006_certificates.sql")),
     (7, "device messages", include_str!("../migrations/postgres/0007_device_messages.sql")),
+    (8, "device files", include_str!("../migrations/postgres/0008_device_files.sql")),
 ];
 
 /// Version of the newest file of SQLite's.

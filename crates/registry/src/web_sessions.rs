@@ -17,6 +17,11 @@ impl SecretHash {
     pub fn of(secret: &str) -> Self {
         Self(Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
     }
+
+    /// As text.
+    pub(crate) fn hex(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Registry {

@@ -93,6 +93,19 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     )
     .needs(Permission::DevicesView)
     .gives::<crate::command::MessageOutcomes>(200),
+    extension("Fleet_ListFiles", Get, "/api/ext/v1/devices/{deviceId}/files", "List the files a device uploaded.")
+        .needs(Permission::DevicesView)
+        .gives::<crate::files::DeviceFiles>(200),
+    extension("Fleet_GetFile", Get, "/api/ext/v1/devices/{deviceId}/files/{fileId}", "Read a file a device uploaded.")
+        .needs(Permission::DevicesViewRawData)
+        .gives_bytes(),
+    extension(
+        "Fleet_RemoveFile",
+        Delete,
+        "/api/ext/v1/devices/{deviceId}/files/{fileId}",
+        "Delete a file a device uploaded.",
+    )
+    .needs(Permission::DevicesUpdate),
     extension("Live_Stream", Get, "/api/ext/v1/live", "Follow what happens, as server-sent events.")
         .needs(Permission::DevicesView)
         .with(&[text("device", "Id of a device; connection events of the fleet when absent.")])

@@ -7,6 +7,7 @@ mod certificates;
 mod damage;
 mod doctor;
 mod durability;
+mod files;
 mod gateway;
 mod hub_http;
 mod impersonation;

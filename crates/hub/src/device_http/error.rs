@@ -1,4 +1,5 @@
-//! Error bodies: the hub's `{"Message","ExceptionMessage"}` and the provisioning service's `{"errorCode","message",…}`.
+//! Error bodies: the hub's `{"Message","ExceptionMessage"}`, the provisioning service's `{"errorCode","message",…}`, and the XML of
+//! blob storage.
 
 use axum::body::Body;
 use events::clock::{now_ms, rfc3339_ms};
@@ -28,6 +29,11 @@ pub struct HubHttpError {
 impl HubHttpError {
     fn new(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
         Self { status, name, message: message.into(), dps: None, allow: None }
+    }
+
+    /// A refusal about files, by the name its audience knows.
+    pub fn file(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
+        Self::new(status, name, message)
     }
 
     /// 400.
@@ -67,7 +73,7 @@ impl HubHttpError {
             Audience::Service => {
                 Self::new(StatusCode::NOT_FOUND, "NotFound", "the hub's service API is not available in this version")
             }
-            Audience::Device | Audience::Provisioning => {
+            Audience::Device | Audience::Provisioning | Audience::Blob => {
                 Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "this is not available in this version")
             }
         }
@@ -123,6 +129,9 @@ impl HubHttpError {
         let mut builder = Response::builder();
         if let Some(methods) = self.allow {
             builder = builder.header(header::ALLOW, methods);
+        }
+        if audience == Audience::Blob {
+            return super::files::error_response(builder, self.status, self.name, &self.message, &tracking, &now);
         }
         let (status, body) = if audience == Audience::Provisioning {
             let error = self.dps.unwrap_or(DpsError {

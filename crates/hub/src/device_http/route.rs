@@ -18,6 +18,8 @@ pub enum Audience {
     Provisioning,
     /// Back ends, with the credentials of a policy.
     Service,
+    /// Devices that upload a file, with what they were given for it.
+    Blob,
 }
 
 /// What is asked for.
@@ -32,6 +34,9 @@ pub enum Call {
     MessageNext,
     MessageEnd,
     MessageAbandon,
+    FileOpen,
+    FileDone,
+    BlobPut,
     ScopeOfTarget,
     OnBehalfOf,
     OwnScope,
@@ -59,7 +64,7 @@ const fn row(audience: Audience, method: &'static str, path: &'static str, call:
 /// Any method.
 const ANY: &str = "*";
 
-use Audience::{Device, Provisioning, Service};
+use Audience::{Blob, Device, Provisioning, Service};
 
 const ROWS: &[Row] = &[
     row(Device, "GET", "/devices/{device}/modules", Call::ModulesList),
@@ -71,9 +76,10 @@ const ROWS: &[Row] = &[
     row(Device, "GET", "/devices/{device}/messages/deviceBound", Call::MessageNext),
     row(Device, "DELETE", "/devices/{device}/messages/deviceBound/{lock}", Call::MessageEnd),
     row(Device, "POST", "/devices/{device}/messages/deviceBound/{lock}/abandon", Call::MessageAbandon),
-    row(Device, "POST", "/devices/{device}/files", Call::Unbuilt),
-    row(Device, "POST", "/devices/{device}/files/notifications", Call::Unbuilt),
-    row(Device, "POST", "/devices/{device}/files/notifications/{correlation}", Call::Unbuilt),
+    row(Device, "POST", "/devices/{device}/files", Call::FileOpen),
+    row(Device, "POST", "/devices/{device}/files/notifications", Call::FileDone),
+    row(Device, "POST", "/devices/{device}/files/notifications/{correlation}", Call::FileDone),
+    row(Blob, "PUT", "/device-files/**", Call::BlobPut),
     row(Device, "POST", "/devices/{device}/modules/$edgeHub/devicesAndModulesInTargetDeviceScope", Call::ScopeOfTarget),
     row(Device, "POST", "/devices/{device}/modules/$edgeHub/getDeviceAndModuleOnBehalfOf", Call::OnBehalfOf),
     row(Device, "GET", "/devices/{device}/modules/$edgeHub/devicesAndModulesInDeviceScope", Call::OwnScope),

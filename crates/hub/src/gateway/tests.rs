@@ -12,6 +12,7 @@ use tokio::time::{Duration, Instant};
 
 use super::*;
 use crate::device_messages::QueueLimits;
+use crate::files::{FileOptions, Files};
 use crate::metrics::MessageMetrics;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -28,6 +29,7 @@ async fn gateway(folder: &std::path::Path) -> Gateway {
     let messages = DeviceMessages::open(registry.clone(), sessions.clone(), MessageMetrics::default(), limits, clock);
     Gateway {
         messages: messages.await.unwrap().0,
+        files: Files::new(registry.clone(), folder.join("files"), FileOptions::default()),
         kept_sessions: KeptSessions::new(registry.clone()).0,
         twins: Twins::new(registry.clone(), sessions.clone()).0,
         connections: EventQueue::new(events.clone()).0,

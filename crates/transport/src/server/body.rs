@@ -109,6 +109,11 @@ impl Allowance {
         self.0.is_known.store(true, Ordering::Relaxed);
     }
 
+    /// Gives back the room of what was read so far: it is not held any more.
+    pub fn give_back(&self) {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn gives_way(&self, reason: Reason) {
         self.0.gave_way.as_ref().inspect(|gave_way| gave_way.count(reason));
     }

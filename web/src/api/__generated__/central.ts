@@ -667,6 +667,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ext/v1/devices/{deviceId}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the files a device uploaded. */
+        get: operations["Fleet_ListFiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ext/v1/devices/{deviceId}/files/{fileId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a file a device uploaded. */
+        get: operations["Fleet_GetFile"];
+        put?: never;
+        post?: never;
+        /** Delete a file a device uploaded. */
+        delete: operations["Fleet_RemoveFile"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/ext/v1/devices/{deviceId}/messageOutcomes": {
         parameters: {
             query?: never;
@@ -1151,6 +1186,35 @@ export interface components {
             symmetricKey?: components["schemas"]["SymmetricKey"];
             /** @description Its certificates. */
             x509?: components["schemas"]["X509"];
+        };
+        /** @description A file a device uploaded. */
+        DeviceFile: {
+            /**
+             * Format: int64
+             * @description Its size in bytes.
+             */
+            bytes: number;
+            /** @description What it is, as the device says. */
+            contentType?: string;
+            /** @description Id of the upload; another one when the file is uploaded again. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it is removed.
+             */
+            keptUntil: string;
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When its bytes were complete.
+             */
+            uploaded: string;
+        };
+        /** @description The files of a device. */
+        DeviceFiles: {
+            /** @description By name. */
+            value: components["schemas"]["DeviceFile"][];
         };
         /** @description Property values by name, components under theirs, with `$metadata` at every level. */
         DeviceProperties: {
@@ -4661,6 +4725,105 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["EdgeView"];
                 };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    Fleet_ListFiles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deviceId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceFiles"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    Fleet_GetFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deviceId: string;
+                fileId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    /** @description Stable name of the kind of error. */
+                    "x-ms-error-code"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    Fleet_RemoveFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deviceId: string;
+                fileId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong. */
             default: {
