@@ -296,3 +296,36 @@ async fn a_file_larger_than_all_bodies_together_is_taken_in_and_one_too_large_is
     assert_eq!(files(&Rest::new(&central), "d1").await, [("large".to_owned(), bytes)]);
     central.stop().await;
 }
+
+#[tokio::test]
+async fn files_and_open_uploads_outlive_a_restart_and_files_are_in_backups() {
+    let (dir, data) = data();
+    let central = TestCentral::start(&data).await;
+    let (d1, caller) = device(&central, "d1").await;
+    let kept = open(&caller, "d1", "kept").await;
+    assert_eq!(put(&central, &kept.at(""), &[BLOB], b"kept").await.status(), StatusCode::CREATED);
+    assert_eq!(done(&caller, "d1", &kept, true).await, StatusCode::NO_CONTENT);
+    let target = open(&caller, "d1", "later").await;
+    let block = target.at("&comp=block&blockid=YQ%3D%3D");
+    assert_eq!(put(&central, &block, &[], b"later").await.status(), StatusCode::CREATED);
+    let (backup, restored) = (dir.path().join("backup"), dir.path().join("restored"));
+    central::backup::make(&central.folder, &Database::Folder, &backup).await.unwrap();
+    central.stop().await;
+
+    let central = TestCentral::start(&data).await;
+    let list = "<BlockList><Latest>YQ==</Latest></BlockList>";
+    let listed = put(&central, &target.at("&comp=blocklist"), &[], list.as_bytes()).await;
+    assert_eq!(listed.status(), StatusCode::CREATED, "{:?}", listed.body());
+    assert_eq!(done(&Caller::device(&central, &d1), "d1", &target, true).await, StatusCode::NO_CONTENT);
+    let rest = Rest::new(&central);
+    assert_eq!(files(&rest, "d1").await, [("kept".to_owned(), 4), ("later".to_owned(), 5)]);
+    assert_eq!(download(&central, &rest, "d1", 1).await.body().as_ref(), b"later");
+    central.stop().await;
+
+    central::backup::restore(&backup, &restored).await.unwrap();
+    let central = TestCentral::start(&restored).await;
+    let rest = Rest::new(&central);
+    assert_eq!(files(&rest, "d1").await, [("kept".to_owned(), 4)]);
+    assert_eq!(download(&central, &rest, "d1", 0).await.body().as_ref(), b"kept");
+    central.stop().await;
+}

@@ -71,6 +71,20 @@ async fn all_bodies_together_have_so_much_room_and_give_it_back() {
     assert_eq!(read(&bodies, 1, None).await.unwrap(), 1);
 }
 
+#[tokio::test]
+async fn what_is_not_held_any_more_gives_its_room_back() {
+    let bodies = Bodies::default();
+    let (mut sender, mut body, allowance) = request(&bodies);
+    allowance.raise(2 * BODIES_BYTES_MAX);
+    for _ in 0..2 {
+        send(&mut sender, BODIES_BYTES_MAX).await;
+        body.frame().await.unwrap().unwrap();
+        assert!(matches!(read(&bodies, 1, Some(1)).await, Err(BodyError::Busy)));
+        allowance.give_back();
+    }
+    assert_eq!(read(&bodies, 1, Some(1)).await.unwrap(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_comes_at_some_rate_or_is_given_up() {
     let bodies = Bodies::default();
