@@ -7,6 +7,7 @@
 //! A new target: a module here, its line in [`TARGETS`], its program in `fuzz_targets/` and `Cargo.toml`, a seed in `corpus/`.
 
 pub mod bag;
+pub mod block_list;
 pub mod dps_body;
 pub mod dtdl;
 pub mod edge_aside_record;
@@ -34,6 +35,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target.
 pub const TARGETS: &[Target] = &[
     ("bag", bag::run),
+    ("block_list", block_list::run),
     ("dps_body", dps_body::run),
     ("dtdl", dtdl::run),
     ("edge_aside_record", edge_aside_record::run),

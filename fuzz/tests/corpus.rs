@@ -58,6 +58,7 @@ macro_rules! targets {
 
 targets!(
     bag,
+    block_list,
     dps_body,
     dtdl,
     edge_aside_record,

@@ -11,8 +11,6 @@
 //! come: a device that is disabled, deleted or made anew meanwhile has uploaded nothing. Only parameters that storage clients
 //! hand on unchanged are in it.
 
-mod block_list;
-
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +18,7 @@ use events::clock::{now_ms, rfc3339_ms};
 use http::{HeaderMap, Response, StatusCode, header, response};
 use http_body_util::BodyExt;
 use model::identity::Identity;
-use protocol::hub::bag;
+use protocol::hub::{bag, block_list};
 use registry::{FileRow, KeptFile, new_id};
 use serde::Deserialize;
 use serde_json::json;

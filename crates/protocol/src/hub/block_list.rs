@@ -1,8 +1,8 @@
-//! The list of blocks a blob is made of: `<BlockList><Latest>{id}</Latest>…</BlockList>`, in whatever order and of whatever kind
+//! The list of blocks an uploaded file is made of: `<BlockList><Latest>{id}</Latest>…</BlockList>`, in whatever order and of whatever kind
 //! (`Latest`, `Uncommitted`, `Committed`): a block has one place here.
 
 /// The names of the blocks, in order, as they are written; `None` when it is no list.
-pub(super) fn read(list: &[u8]) -> Option<Vec<&str>> {
+pub fn read(list: &[u8]) -> Option<Vec<&str>> {
     let text = std::str::from_utf8(list).ok()?;
     let mut rest = text.trim_start_matches('\u{feff}').trim();
     if let Some(declaration) = rest.strip_prefix("<?xml") {
@@ -19,6 +19,10 @@ pub(super) fn read(list: &[u8]) -> Option<Vec<&str>> {
             return None;
         }
         let (block, after) = after.split_once("</")?;
+        // A name has no markup in it.
+        if block.contains(['<', '>']) {
+            return None;
+        }
         blocks.push(block.trim());
         rest = after.strip_prefix(kind)?.strip_prefix('>')?.trim_start();
     }
