@@ -107,8 +107,21 @@ impl DeviceMessages {
         Ok((messages, writer))
     }
 
-    /// Puts a message into a device's queue; answers its id. `Ok` means durable.
+    /// Puts a message into a device's queue; answers its id. `Ok` means durable. Where there is no room for the message of a command,
+    /// its run is kept as one that was refused before that is told.
     pub async fn send(&self, application: &str, device: &str, message: CloudToDevice) -> Result<String, SendError> {
+        let run = message.command.clone().map(Box::new);
+        let sent = self.put(application, device, message).await;
+        if let (Err(SendError::DeviceFull | SendError::ApplicationFull | SendError::PlatformFull), Some(run)) =
+            (&sent, run)
+        {
+            let key = Key::new(application, device);
+            self.ask(|done| Change::Refuse { key, run, done }).await?;
+        }
+        sent
+    }
+
+    async fn put(&self, application: &str, device: &str, message: CloudToDevice) -> Result<String, SendError> {
         let CloudToDevice { id, message, ack, life, command } = message;
         let life = life.unwrap_or(DEVICE_MESSAGE_LIFE_DEFAULT);
         if life.is_zero() || life > DEVICE_MESSAGE_LIFE_MAX {

@@ -307,10 +307,8 @@ impl MessageTransaction {
         );
         let number = number.bind(application).bind(device).bind(i64::from(most));
         let Some(Numbered { last_message, generation_id }) = self.transaction.fetch_optional(&number).await? else {
-            let sql = "SELECT id FROM devices WHERE application = $1 AND id = $2";
-            let look = Statement::new("look for a device", "devices", sql).bind(application).bind(device);
-            let found: Option<(String,)> = self.transaction.fetch_optional(&look).await?;
-            return Ok(if found.is_some() { PutMessage::Full } else { PutMessage::NoDevice });
+            let is_there = self.is_there(application, device).await?;
+            return Ok(if is_there { PutMessage::Full } else { PutMessage::NoDevice });
         };
         let put = "INSERT INTO device_messages (application, device, sequence, generation, id, bag, body, ack, run, \
              enqueued_ms, expires_ms, deliveries, locked_until_ms) \
@@ -332,6 +330,13 @@ impl MessageTransaction {
             self.add_command(application, device, command).await?;
         }
         Ok(PutMessage::Put { sequence: last_message })
+    }
+
+    async fn is_there(&mut self, application: &str, device: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT id FROM devices WHERE application = $1 AND id = $2";
+        let look = Statement::new("look for a device", "devices", sql).bind(application).bind(device);
+        let found: Option<(String,)> = self.transaction.fetch_optional(&look).await?;
+        Ok(found.is_some())
     }
 
     /// Takes messages to be delivered, in order; each counts as delivered once more.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use registry::{
-    EndedMessage, MessageTransaction, NewDeviceMessage, PutMessage, Settlement, StoreError, TakeMessages,
-    TakenMessages, WhichMessage,
+    EndedMessage, MessageTransaction, NewDeviceMessage, PutMessage, QueuedCommandRow, Settlement, StoreError,
+    TakeMessages, TakenMessages, WhichMessage,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -31,10 +31,34 @@ pub(super) enum Which {
 
 /// A change somebody waits for.
 pub(super) enum Change {
-    Put { key: Key, message: Box<NewDeviceMessage>, bytes: u64, done: Done<PutMessage> },
-    Take { key: Key, lock: Option<String>, most: u32, done: Done<TakenMessages> },
-    Settle { key: Key, which: Which, settlement: Settlement, done: Done<bool> },
-    Purge { key: Key, done: Done<usize> },
+    Put {
+        key: Key,
+        message: Box<NewDeviceMessage>,
+        bytes: u64,
+        done: Done<PutMessage>,
+    },
+    Take {
+        key: Key,
+        lock: Option<String>,
+        most: u32,
+        done: Done<TakenMessages>,
+    },
+    Settle {
+        key: Key,
+        which: Which,
+        settlement: Settlement,
+        done: Done<bool>,
+    },
+    Purge {
+        key: Key,
+        done: Done<usize>,
+    },
+    /// There was no room for the message of this run.
+    Refuse {
+        key: Key,
+        run: Box<QueuedCommandRow>,
+        done: Done<()>,
+    },
 }
 
 impl Change {
@@ -42,13 +66,17 @@ impl Change {
     fn coming(&self) -> Option<(Key, u64)> {
         match self {
             Self::Put { key, bytes, .. } => Some((key.clone(), *bytes)),
-            Self::Take { .. } | Self::Settle { .. } | Self::Purge { .. } => None,
+            Self::Take { .. } | Self::Settle { .. } | Self::Purge { .. } | Self::Refuse { .. } => None,
         }
     }
 
     fn key(&self) -> &Key {
         match self {
-            Self::Put { key, .. } | Self::Take { key, .. } | Self::Settle { key, .. } | Self::Purge { key, .. } => key,
+            Self::Put { key, .. }
+            | Self::Take { key, .. }
+            | Self::Settle { key, .. }
+            | Self::Purge { key, .. }
+            | Self::Refuse { key, .. } => key,
         }
     }
 }
@@ -226,6 +254,9 @@ impl MessageWriter {
                 let purged = transaction.purge(&key.application, &key.device, now_ms).await;
                 told(done, purged)
             }
+            Change::Refuse { key, run, done } => {
+                told(done, transaction.refuse_command(&key.application, &key.device, &run).await)
+            }
         }
     }
 
@@ -289,6 +320,7 @@ impl Change {
             Self::Take { done, .. } => fail(done),
             Self::Settle { done, .. } => fail(done),
             Self::Purge { done, .. } => fail(done),
+            Self::Refuse { done, .. } => fail(done),
         }
     }
 }

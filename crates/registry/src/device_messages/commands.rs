@@ -16,7 +16,7 @@ pub enum QueuedCommandState {
     Sent,
     /// The device took it.
     Answered,
-    /// The device refused it, or never settled it however often it was sent.
+    /// The device refused it, or never settled it however often it was sent; or there was no room for it in the queue.
     Refused,
     /// The device did not take it in time.
     Expired,
@@ -127,6 +127,20 @@ impl MessageTransaction {
             .bind(&run.name)
             .bind(i64::from(QUEUED_COMMAND_RUNS_KEPT));
         self.transaction.execute(&drop_old).await.map(drop)
+    }
+
+    /// Stores a run that came to nothing because there is no room for its message; not one of a device that is not there.
+    pub async fn refuse_command(
+        &mut self,
+        application: &str,
+        device: &str,
+        run: &QueuedCommandRow,
+    ) -> Result<(), StoreError> {
+        if !self.is_there(application, device).await? {
+            return Ok(());
+        }
+        let refused = QueuedCommandRow { state: QueuedCommandState::Refused, ..run.clone() };
+        self.add_command(application, device, &refused).await
     }
 
     /// A run that has not ended stands somewhere else.

@@ -7,6 +7,7 @@ use hub::limits::{DEVICE_MESSAGE_LIFE_MAX, DEVICE_MESSAGES_MAX};
 use model::message::Message;
 use protocol::hub::bag;
 use registry::Ack;
+use registry::limits::QUEUED_COMMAND_RUNS_KEPT;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use transport::client::ClientEvent;
@@ -148,7 +149,7 @@ async fn a_durable_command_waits_for_its_device_and_its_run_tells_how_far_it_is(
 }
 
 #[tokio::test]
-async fn one_command_too_many_for_a_queue_is_refused_and_is_no_run() {
+async fn one_command_too_many_for_a_queue_is_refused_and_its_run_says_so() {
     let (_dir, data) = data();
     let central = TestCentral::start(&data).await;
     let rest = Rest::new(&central);
@@ -159,7 +160,20 @@ async fn one_command_too_many_for_a_queue_is_refused_and_is_no_run() {
     }
     let refused = rest.refused("POST", REBOOT, json!({ "request": 1 })).await;
     assert_eq!((refused.0, refused.1.as_str()), (403, "DeviceMaximumQueueDepthExceeded"));
-    assert_eq!(rest.get(REBOOT).await["value"].as_array().unwrap().len(), DEVICE_MESSAGES_MAX as usize);
+    let queued = rest.get(QUEUED).await;
+    let states: Vec<_> = queued["value"].as_array().unwrap().iter().map(|run| run["state"].as_str().unwrap()).collect();
+    assert_eq!((states.len(), queued["waiting"].as_u64()), (DEVICE_MESSAGES_MAX as usize + 1, Some(50)));
+    assert!(states[0] == "refused" && states[1..].iter().all(|state| *state == "queued"), "{states:?}");
+    let history = rest.get(REBOOT).await;
+    let codes: Vec<_> = history["value"].as_array().unwrap().iter().map(|run| run.get("responseCode")).collect();
+    assert!(codes[0] == Some(&json!(403)) && codes[1..].iter().all(Option::is_none), "{codes:?}");
+    // As many of them are kept as of others that have ended.
+    for _ in 0..QUEUED_COMMAND_RUNS_KEPT {
+        rest.refused("POST", REBOOT, json!({ "request": 2 })).await;
+    }
+    let runs = rest.get(REBOOT).await["value"].as_array().unwrap().clone();
+    assert_eq!(runs.len(), (DEVICE_MESSAGES_MAX + QUEUED_COMMAND_RUNS_KEPT) as usize);
+    assert_eq!(runs.iter().filter(|run| run["responseCode"] == 403 && run["request"] == 1).count(), 0);
     assert!(QUEUED_COMMAND_LIFE <= DEVICE_MESSAGE_LIFE_MAX);
     // What became of messages is told to those who asked: of so many at once.
     rest.expect("DELETE", "/system/iothub/devices/d/c2d", Value::Null, 200).await;
