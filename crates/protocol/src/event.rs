@@ -157,6 +157,8 @@ pub enum DeviceEvent {
     CloudToDevice {
         /// The message.
         message: Message,
+        /// Whether the hub may have delivered it before.
+        again: bool,
         /// To be acknowledged, if any.
         receipt: Option<Receipt>,
     },
@@ -251,6 +253,22 @@ impl Subscriptions {
     }
 }
 
+/// What the queue of a device calls a message, each time it is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueNumber {
+    /// The same for life, and no other message's.
+    pub number: u64,
+    /// Whether it may have been delivered before.
+    pub again: bool,
+}
+
+impl QueueNumber {
+    /// Of a message that was never delivered.
+    pub fn first(number: u64) -> Self {
+        Self { number, again: false }
+    }
+}
+
 /// One connection in the hub's role, in one protocol, without input or output of its own.
 ///
 /// The owner reads bytes into a buffer, calls `poll` until it yields nothing, and then writes what `take_output` gives. So
@@ -304,7 +322,11 @@ pub trait Face: Send {
     /// Delivers a cloud-to-device message, as [`deliver_input`](Self::deliver_input) does to an input. `number` is what the queue
     /// calls the message: the same each time it is delivered, on whatever connection, and never that of another message, so that
     /// an acknowledgement that comes late on the next connection means the message it was given for.
-    fn deliver_cloud_to_device(&mut self, number: u64, message: &Message) -> Result<Option<Receipt>, DeliverError>;
+    fn deliver_cloud_to_device(
+        &mut self,
+        number: QueueNumber,
+        message: &Message,
+    ) -> Result<Option<Receipt>, DeliverError>;
 
     /// What the client wants said when the connection ends without its leave: to be treated as telemetry. Once.
     fn take_will(&mut self) -> Option<Message>;

@@ -100,7 +100,7 @@ async fn what_waits_for_a_device_survives_a_restart_and_arrives_once_it_comes(da
     options.subscribe = Subscriptions::default();
     let (client, mut events) = connect(options).await;
     let two = next_message(&mut events).await;
-    assert_eq!(body(&two), "two");
+    assert_eq!((body(&two), two.again), ("two", true));
     two.acknowledge().await;
     until_waiting(&central, "d1", 0).await;
     assert_eq!(

@@ -15,6 +15,7 @@ use protocol::hub::delivery;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use transport::client::InputMessage;
+use transport::server::QueueNumber;
 
 use super::EdgeHub;
 use super::links::Link;
@@ -54,9 +55,11 @@ async fn deliver(hub: Arc<EdgeHub>, identity: Identity, mut messages: mpsc::Rece
             tracing::warn!(%identity, %reason, "a message from the hub above cannot be delivered");
             continue;
         }
+        let mut number = QueueNumber { number: message.number(), again: message.again };
         loop {
             let session = hub.sessions.with_messages(&identity).await;
-            let Ok(sent) = session.send_to_device(message.number(), &message.message).await else { continue };
+            let Ok(sent) = session.send_to_device(number, &message.message).await else { continue };
+            number.again = true;
             if sent.acknowledged().await.is_ok() {
                 break;
             }

@@ -12,7 +12,7 @@ use model::identity::Identity;
 use model::message::Message;
 use registry::{DeviceMessageRow, Settlement};
 use tokio::sync::Notify;
-use transport::server::{DeliverError, SessionLink};
+use transport::server::{DeliverError, QueueNumber, SessionLink};
 
 use super::queues::Key;
 use super::writer::{Change, Which};
@@ -141,6 +141,8 @@ async fn send(
 ) -> Result<(i64, transport::server::Delivery), DeliverError> {
     let message = Message { bag: row.bag.into(), body: row.body.into() };
     let number = u64::try_from(row.sequence).unwrap_or_default();
+    // The one that begins now is counted already.
+    let number = QueueNumber { number, again: row.deliveries > 1 };
     Ok((row.sequence, session.send_to_device(number, &message).await?))
 }
 

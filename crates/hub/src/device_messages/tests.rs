@@ -11,7 +11,7 @@ use registry::{ApplicationRow, NewDevice};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use transport::server::link::{DetachedLink, LinkCommand};
-use transport::server::{CloseReason, SessionLink, Subscriptions};
+use transport::server::{CloseReason, QueueNumber, SessionLink, Subscriptions};
 
 use super::*;
 use crate::limits::*;
@@ -122,6 +122,11 @@ fn wanted(id: &str) -> CloudToDevice {
 
 /// What comes to a session: number, id, and how to acknowledge it.
 async fn next(far: &mut DetachedLink) -> (u64, String, oneshot::Sender<()>) {
+    let (number, id, done) = next_numbered(far).await;
+    (number.number, id, done)
+}
+
+async fn next_numbered(far: &mut DetachedLink) -> (QueueNumber, String, oneshot::Sender<()>) {
     match tokio::time::timeout(PATIENCE, far.next()).await.expect("a message comes in time") {
         LinkCommand::CloudToDevice { number, message, done } => {
             (number, bag::get(&message.bag, bag::MESSAGE_ID).unwrap().into_owned(), done)
@@ -163,7 +168,8 @@ async fn what_a_session_did_not_acknowledge_goes_to_the_next_under_the_same_numb
     for n in 1..=3 {
         rig.send("d", &format!("m{n}")).await.unwrap();
     }
-    let (_, first, done) = next(&mut far).await;
+    let (number, first, done) = next_numbered(&mut far).await;
+    assert!(!number.again);
     let (second_number, second, _unacknowledged) = next(&mut far).await;
     assert_eq!((first.as_str(), second.as_str()), ("m1", "m2"));
     done.send(()).unwrap();
@@ -171,8 +177,8 @@ async fn what_a_session_did_not_acknowledge_goes_to_the_next_under_the_same_numb
     drop(far);
     // The next one comes by takeover, the one after it after a restart.
     let mut far = rig.connect("d");
-    let (number, id, _unacknowledged) = next(&mut far).await;
-    assert_eq!((number, id.as_str()), (second_number, "m2"));
+    let (number, id, _unacknowledged) = next_numbered(&mut far).await;
+    assert_eq!((number, id.as_str()), (QueueNumber { number: second_number, again: true }, "m2"));
     drop(far);
     let rig = rig.restarted().await;
     assert_eq!(rig.messages.waiting("a", "d"), 2);

@@ -250,7 +250,7 @@ impl DeviceConnection {
         if publish.qos == QoS::ExactlyOnce {
             return Err(CloseDevice::Unexpected);
         }
-        let (body, receipt) = (publish.payload, publish.packet_id.map(receipt));
+        let (body, receipt, again) = (publish.payload, publish.packet_id.map(receipt), publish.dup);
         let Some(identity) = &self.options.identity else {
             let reply = topic::parse_dps_reply(publish.topic.as_bytes())?;
             receipt.into_iter().for_each(|receipt| self.acknowledge(receipt));
@@ -266,7 +266,7 @@ impl DeviceConnection {
                 return Ok(DeviceEvent::Input { input, message: Message { bag, body }, receipt });
             }
             HubTopic::CloudToDevice { bag } => {
-                return Ok(DeviceEvent::CloudToDevice { message: Message { bag, body }, receipt });
+                return Ok(DeviceEvent::CloudToDevice { message: Message { bag, body }, again, receipt });
             }
         };
         receipt.into_iter().for_each(|receipt| self.acknowledge(receipt));

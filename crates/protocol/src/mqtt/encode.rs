@@ -94,6 +94,12 @@ pub fn publish_topic(
     publish_parts(u8::from(packet_id.is_some()) << 1, topic, packet_id, payload, out)
 }
 
+/// The same at QoS 1, of a packet that the client may have got before.
+pub fn publish_again(topic: &[&[u8]], packet_id: u16, payload: &[u8], out: &mut BytesMut) -> Result<(), EncodeError> {
+    const DUP: u8 = 0b1000;
+    publish_parts(DUP | 1 << 1, topic, Some(packet_id), payload, out)
+}
+
 fn publish_parts(
     flags: u8,
     topic: &[&[u8]],

@@ -21,8 +21,8 @@ use super::{
     Connect, ConnectReturnCode, DecodeError, Packet, Publish, QoS, Text, Will, decode, encode, packet_id, receipt,
 };
 use crate::event::{
-    CallId, ConnectAttempt, DeliverError, DpsConnectAttempt, Face, HubEvent, PendingRequest, Receipt, Refusal,
-    Subscriptions,
+    CallId, ConnectAttempt, DeliverError, DpsConnectAttempt, Face, HubEvent, PendingRequest, QueueNumber, Receipt,
+    Refusal, Subscriptions,
 };
 use crate::hub::bag;
 use crate::hub::delivery::{self, Undeliverable};
@@ -237,16 +237,24 @@ impl Face for HubConnection {
         Ok(packet_id.map(receipt))
     }
 
-    fn deliver_cloud_to_device(&mut self, number: u64, message: &Message) -> Result<Option<Receipt>, DeliverError> {
+    fn deliver_cloud_to_device(
+        &mut self,
+        number: QueueNumber,
+        message: &Message,
+    ) -> Result<Option<Receipt>, DeliverError> {
         let identity =
             self.identity.as_ref().filter(|_| self.subscriptions.cloud_to_device).ok_or(DeliverError::NotSubscribed)?;
         let topic = topic::cloud_to_device(identity, &message.bag);
         let packet_id = match self.subscriptions.cloud_to_device_unacknowledged {
             true => None,
             _ if self.deliveries.len() >= DELIVERIES_IN_FLIGHT_MAX => return Err(DeliverError::Window),
-            _ => Some(self.packet_id_of(number)),
+            _ => Some(self.packet_id_of(number.number)),
         };
-        encode::publish_topic(&[topic.as_bytes()], packet_id, &message.body, &mut self.output)?;
+        // To the client it is the same packet again only under the id it had.
+        match packet_id.filter(|id| number.again && *id == own_packet_id(number.number)) {
+            Some(id) => encode::publish_again(&[topic.as_bytes()], id, &message.body, &mut self.output)?,
+            None => encode::publish_topic(&[topic.as_bytes()], packet_id, &message.body, &mut self.output)?,
+        }
         self.deliveries.extend(packet_id);
         Ok(packet_id.map(receipt))
     }
@@ -467,7 +475,7 @@ impl HubConnection {
     /// The packet id of a numbered message: always the same one, so that the PUBACK of an earlier connection acknowledges nothing
     /// else on this one. Of the few that are on the way together, two have the same only when 65,535 were numbered in between.
     fn packet_id_of(&mut self, number: u64) -> u16 {
-        let id = u16::try_from(number.saturating_sub(1) % u64::from(u16::MAX) + 1).expect("it is at most 65,535");
+        let id = own_packet_id(number);
         if self.deliveries.contains(&id) { self.next_packet_id() } else { id }
     }
 
@@ -483,6 +491,11 @@ impl HubConnection {
     fn write(&mut self, packet: &Packet) {
         encode::encode(packet, &mut self.output).expect("answers are far below MQTT's limits");
     }
+}
+
+/// The packet id of a message with this number, whenever it is free.
+fn own_packet_id(number: u64) -> u16 {
+    u16::try_from(number.saturating_sub(1) % u64::from(u16::MAX) + 1).expect("it is at most 65,535")
 }
 
 fn flag(subscriptions: &mut Subscriptions, filter: Filter) -> &mut bool {

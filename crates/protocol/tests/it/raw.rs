@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use model::message::{MESSAGE_BYTES_MAX, Message};
-use protocol::event::{DeliverError, Face, HubEvent, Subscriptions};
+use protocol::event::{DeliverError, Face, HubEvent, QueueNumber, Subscriptions};
 use protocol::hub::bag;
 use protocol::hub::delivery::Undeliverable;
 use protocol::hub::topic::ParseTopicError;
@@ -337,27 +337,32 @@ fn packet_ids(raw: &mut Raw) -> Vec<Option<u16>> {
 #[test]
 fn a_message_to_a_device_has_a_topic_that_every_sdk_reads() {
     let mut raw = listening(QoS::AtMostOnce);
-    assert_eq!(raw.hub.deliver_cloud_to_device(7, &to_device(1)), Ok(None), "done when it is written");
+    assert_eq!(
+        raw.hub.deliver_cloud_to_device(QueueNumber::first(7), &to_device(1)),
+        Ok(None),
+        "done when it is written"
+    );
     let [Packet::Publish(publish)] = &raw.answers()[..] else { panic!("one message") };
     let topic = "devices/dev1/messages/devicebound/%24.to=%2Fdevices%2Fdev1%2Fmessages%2Fdevicebound\
                  &%24.mid=m&%24.exp=later&k=a%2Fb&flag&%24.cdid=x";
     assert_eq!((&*publish.topic, publish.packet_id), (topic, None));
     let mut raw = Raw::accepted(connect());
-    assert_eq!(raw.hub.deliver_cloud_to_device(7, &to_device(1)), Err(DeliverError::NotSubscribed));
+    assert_eq!(raw.hub.deliver_cloud_to_device(QueueNumber::first(7), &to_device(1)), Err(DeliverError::NotSubscribed));
 }
 
 #[test]
 fn a_late_acknowledgement_of_an_earlier_connection_acknowledges_no_other_message() {
     let mut first = listening(QoS::AtLeastOnce);
     for number in [41, 42] {
-        first.hub.deliver_cloud_to_device(number, &to_device(1)).unwrap();
+        first.hub.deliver_cloud_to_device(QueueNumber::first(number), &to_device(1)).unwrap();
     }
     let [Some(one), Some(two)] = packet_ids(&mut first)[..] else { panic!("both at QoS 1") };
     assert!(matches!(first.send(Packet::PubAck(one)).unwrap()[..], [HubEvent::Delivered(_)]));
     // The connection breaks; on the next one 42 comes again, behind it 43. Then come acknowledgements from before.
     let mut second = listening(QoS::AtLeastOnce);
-    let receipts: Vec<_> =
-        [42, 43].map(|number| second.hub.deliver_cloud_to_device(number, &to_device(1)).unwrap().unwrap()).into();
+    let receipts: Vec<_> = [42, 43]
+        .map(|number| second.hub.deliver_cloud_to_device(QueueNumber::first(number), &to_device(1)).unwrap().unwrap())
+        .into();
     assert_eq!(packet_ids(&mut second)[0], Some(two), "the same message has the same packet id");
     assert_eq!(second.send(Packet::PubAck(one)).unwrap(), [], "41 is settled and nothing else has its id");
     assert_eq!(second.send(Packet::PubAck(two)).unwrap(), [HubEvent::Delivered(receipts[0])]);
@@ -365,10 +370,53 @@ fn a_late_acknowledgement_of_an_earlier_connection_acknowledges_no_other_message
 }
 
 #[test]
+fn a_message_that_is_delivered_again_says_so_under_the_packet_id_it_had() {
+    let again = |number| QueueNumber { number, again: true };
+    let mut raw = listening(QoS::AtLeastOnce);
+    let numbers = [QueueNumber::first(41), again(42), again(41), again(65_535 + 42)];
+    for number in numbers {
+        raw.hub.deliver_cloud_to_device(number, &to_device(1)).unwrap();
+    }
+    let packets = raw.answers().into_iter().map(|packet| match packet {
+        Packet::Publish(publish) => (publish.dup, publish.packet_id.unwrap()),
+        other => panic!("{other:?}"),
+    });
+    let packets: Vec<_> = packets.collect();
+    assert_eq!(packets[..2], [(false, 41), (true, 42)]);
+    assert!(packets[2..].iter().all(|(dup, id)| !dup && ![41, 42].contains(id)), "no packet is the same: {packets:?}");
+    // Without acknowledgement nothing is delivered again.
+    let mut raw = listening(QoS::AtMostOnce);
+    raw.hub.deliver_cloud_to_device(again(42), &to_device(1)).unwrap();
+    let [Packet::Publish(publish)] = &raw.answers()[..] else { panic!("one message") };
+    assert_eq!((publish.dup, publish.packet_id), (false, None));
+}
+
+/// As a session that is taken up has them: on a connection that subscribes to nothing.
+#[test]
+fn messages_to_a_device_keep_the_quality_of_service_they_were_granted_at() {
+    let filter = "devices/dev1/messages/devicebound/#";
+    for (qos, acknowledged) in [(QoS::AtMostOnce, false), (QoS::AtLeastOnce, true)] {
+        let mut raw = Raw::accepted(connect());
+        let events = raw.send(Packet::Subscribe { packet_id: 9, filters: vec![(filter.into(), qos)] }).unwrap();
+        let [HubEvent::SubscriptionsChanged(subscribed)] = events[..] else { panic!("{events:?}") };
+        let mut again = Raw::new();
+        again.send(Packet::Connect(Box::new(connect()))).unwrap();
+        again.hub.accept(again.now, true, Subscriptions::from_bits(subscribed.to_bits()), None);
+        again.hub.take_output();
+        let delivered = again.hub.deliver_cloud_to_device(QueueNumber::first(1), &to_device(1)).unwrap();
+        assert_eq!(delivered.is_some(), acknowledged);
+        let Packet::Publish(publish) = again.answers().remove(0) else { panic!("no publish") };
+        assert_eq!((publish.qos, publish.packet_id.is_some()), (qos, acknowledged));
+        let events = again.send(Packet::Unsubscribe { packet_id: 10, filters: vec![filter.into()] }).unwrap();
+        assert_eq!(events, [HubEvent::SubscriptionsChanged(Subscriptions::default())]);
+    }
+}
+
+#[test]
 fn packet_ids_wrap_around_and_are_never_on_the_way_twice() {
     let mut raw = listening(QoS::AtLeastOnce);
     for number in [65_535, 65_536, 1, u64::from(u16::MAX) * 3 + 1] {
-        raw.hub.deliver_cloud_to_device(number, &to_device(1)).unwrap();
+        raw.hub.deliver_cloud_to_device(QueueNumber::first(number), &to_device(1)).unwrap();
     }
     let mut ids = packet_ids(&mut raw);
     assert_eq!(ids[..2], [Some(65_535), Some(1)]);
@@ -376,7 +424,7 @@ fn packet_ids_wrap_around_and_are_never_on_the_way_twice() {
     ids.dedup();
     assert_eq!(ids.len(), 4);
     for number in 5..=DELIVERIES_IN_FLIGHT_MAX as u64 {
-        raw.hub.deliver_cloud_to_device(100 + number, &to_device(1)).unwrap();
+        raw.hub.deliver_cloud_to_device(QueueNumber::first(100 + number), &to_device(1)).unwrap();
     }
-    assert_eq!(raw.hub.deliver_cloud_to_device(99, &to_device(1)), Err(DeliverError::Window));
+    assert_eq!(raw.hub.deliver_cloud_to_device(QueueNumber::first(99), &to_device(1)), Err(DeliverError::Window));
 }

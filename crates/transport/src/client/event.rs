@@ -67,6 +67,8 @@ pub struct InputMessage {
     pub input: String,
     /// The message.
     pub message: Message,
+    /// Whether the hub may have delivered it before, as far as it says so.
+    pub again: bool,
     pub(crate) receipt: Option<Receipt>,
     pub(crate) replies: mpsc::Sender<Reply>,
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::message::Message;
-pub use protocol::event::Subscriptions;
+pub use protocol::event::{QueueNumber, Subscriptions};
 use protocol::hub::topic;
 use protocol::limits::{DELIVERIES_IN_FLIGHT_MAX, METHOD_PAYLOAD_BYTES_MAX};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -115,7 +115,7 @@ pub enum LinkCommand {
     /// Deliver a cloud-to-device message.
     CloudToDevice {
         /// What its queue calls it.
-        number: u64,
+        number: QueueNumber,
         /// What to deliver.
         message: Message,
         /// Told when the client acknowledged.
@@ -240,7 +240,7 @@ impl SessionLink {
     /// Sends a cloud-to-device message after those sent before; what comes back waits until it is acknowledged, where the client
     /// does that. At most `DELIVERIES_IN_FLIGHT_MAX` are on the way at a time; further ones wait. `number` is what the queue of
     /// the device calls the message, each time it is delivered.
-    pub async fn send_to_device(&self, number: u64, message: &Message) -> Result<Delivery, DeliverError> {
+    pub async fn send_to_device(&self, number: QueueNumber, message: &Message) -> Result<Delivery, DeliverError> {
         self.require(self.subscriptions().cloud_to_device)?;
         let permit = self.shared.deliveries.acquire().await.map_err(|_| DeliverError::Closed)?;
         let (done, acknowledged) = oneshot::channel();

@@ -18,7 +18,8 @@ pub use handler::{
     ProvisioningHandler, Refusal, TelemetryBatch,
 };
 pub use link::{
-    CloseReason, DeliverError, Delivery, DetachedLink, InvokeError, MethodResponse, SessionLink, Subscriptions,
+    CloseReason, DeliverError, Delivery, DetachedLink, InvokeError, MethodResponse, QueueNumber, SessionLink,
+    Subscriptions,
 };
 pub use listener::{BindError, HubServer};
 pub use web_socket::{WebSockets, asks_for_web_socket, is_web_socket_path};

@@ -5,7 +5,7 @@ use model::message::MESSAGE_BYTES_MAX;
 use protocol::limits::DELIVERIES_IN_FLIGHT_MAX;
 use tokio::sync::mpsc;
 use transport::client::InputMessage;
-use transport::server::Delivery;
+use transport::server::{Delivery, QueueNumber};
 
 use super::*;
 use crate::limits::MESSAGES_FROM_ABOVE_MAX;
@@ -42,7 +42,7 @@ fn is_pending(
 }
 
 async fn send(link: &SessionLink, number: usize) -> Delivery {
-    link.send_to_device(number as u64, &numbered(number)).await.unwrap()
+    link.send_to_device(QueueNumber::first(number as u64), &numbered(number)).await.unwrap()
 }
 
 #[tokio::test]
@@ -54,15 +54,19 @@ async fn a_message_is_acknowledged_above_when_the_device_has_it_however_often_it
     let mut first = Box::pin(send(&link, 7).await.acknowledged());
     let message = next_message(&mut events).await;
     assert_eq!((message.number(), &message.message.body[..]), (7, b"{\"n\":7}".as_slice()));
+    assert!(!message.again);
     assert!(is_pending(&mut first), "the device has not acknowledged it");
     // It goes away with the message unacknowledged, and nothing more is asked for.
     client.stop().await;
     listening(&site, false).await;
     assert!(is_pending(&mut first));
-    assert_eq!(link.send_to_device(8, &numbered(8)).await.unwrap_err(), transport::server::DeliverError::NotSubscribed);
+    assert_eq!(
+        link.send_to_device(QueueNumber::first(8), &numbered(8)).await.unwrap_err(),
+        transport::server::DeliverError::NotSubscribed
+    );
     let (client, mut events) = site.client_subscribing(&leaf, site::LEAF_KEY, Subscriptions::default());
     let message = next_message(&mut events).await;
-    assert_eq!(message.number(), 7, "it comes again under its number");
+    assert_eq!((message.number(), message.again), (7, true), "it comes again under its number");
     message.acknowledge().await;
     soon(first).await.unwrap();
     // The link above breaks: what it brought is that hub's to send again.
@@ -75,8 +79,11 @@ async fn a_message_is_acknowledged_above_when_the_device_has_it_however_often_it
     message.acknowledge().await;
     site.start_upstream().await;
     let link = listening(&site, true).await;
-    let again = send(&link, 9).await;
-    next_message(&mut events).await.acknowledge().await;
+    let again = QueueNumber { number: 9, again: true };
+    let again = link.send_to_device(again, &numbered(9)).await.unwrap();
+    let message = next_message(&mut events).await;
+    assert!(message.again, "the hub above says so");
+    message.acknowledge().await;
     soon(again.acknowledged()).await.unwrap();
     client.stop().await;
 }
@@ -108,7 +115,7 @@ async fn a_message_that_cannot_be_delivered_holds_nobody_and_stays_in_the_queue_
     let (_client, mut events) = site.client(&Identity::device("leaf"));
     let link = listening(&site, true).await;
     let message = Message { bag: Bytes::new(), body: vec![0; MESSAGE_BYTES_MAX + 1].into() };
-    let mut too_large = Box::pin(link.send_to_device(1, &message).await.unwrap().acknowledged());
+    let mut too_large = Box::pin(link.send_to_device(QueueNumber::first(1), &message).await.unwrap().acknowledged());
     let behind = send(&link, 2).await;
     let message = next_message(&mut events).await;
     assert_eq!(message.number(), 2);

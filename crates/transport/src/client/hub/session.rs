@@ -260,12 +260,12 @@ impl<'a> Session<'a> {
             }
             DeviceEvent::Input { input, message, receipt } => {
                 let replies = self.replies_sender.clone();
-                self.tell(ClientEvent::Input(InputMessage { input, message, receipt, replies }));
+                self.tell(ClientEvent::Input(InputMessage { input, message, again: false, receipt, replies }));
             }
-            DeviceEvent::CloudToDevice { message, receipt } => {
+            DeviceEvent::CloudToDevice { message, again, receipt } => {
                 let replies = self.replies_sender.clone();
                 let input = String::new();
-                self.tell(ClientEvent::CloudToDevice(InputMessage { input, message, receipt, replies }));
+                self.tell(ClientEvent::CloudToDevice(InputMessage { input, message, again, receipt, replies }));
             }
             // Only a provisioning connection gets these.
             DeviceEvent::DpsReply { .. } => {}
