@@ -198,6 +198,10 @@ pub const SCOPE_PAGE_SIZE: usize = 100;
 /// on no page.
 pub const SCOPE_PAGES_MAX: usize = 100;
 
+/// Certificates of authorities that are kept for judging devices, in bytes: 1.5 KiB each, of a thousand groups with two each.
+/// Devices of the authorities beyond are asked for as they connect.
+pub const SCOPE_AUTHORITIES_BYTES_MAX: usize = 3 * 1024 * 1024;
+
 /// Twins of clients in memory. For one more, those no request is using at that moment leave; all are on disk.
 pub const TWINS_MAX: usize = 2048;
 

@@ -8,7 +8,7 @@
 //! | `lifecycle/restarts.json` | `edge.lifecycle.restarts` | how often modules were started again |
 //! | `lifecycle/users.json` | `edge.lifecycle.users` | the user ids of modules |
 //! | `hub/config.json` | `edge.desired` | the last good desired section of `$edgeHub` |
-//! | `hub/scope.json` | `edge.hub.scope` | downstream devices with the keys to check their tokens |
+//! | `hub/scope.json` | `edge.hub.scope` | downstream devices with the keys and certificates they are checked against |
 //! | `hub/clock.json` | `edge.hub.clock` | the clock messages grow older by, and the one on the wall |
 //! | `hub/losses.json` | `edge.hub.losses` | what was lost: dead letters, damaged parts of the queues |
 //! | `hub/sessions.json` | `edge.hub.sessions` | what clients were subscribed to |
@@ -17,7 +17,7 @@
 //!
 //! Each is replaced as a whole ([`storage::state_file`]) in the envelope of [`storage::envelope`]; the body is documented where
 //! it is written. Version 2 of every kind is the first with an envelope; version 1 is the same body without one, and is
-//! written anew as soon as it was read. Only of processes it was no JSON, and had another name: `runtime/<module>.pid`.
+//! written anew as soon as it was read. Version 3 of the scope has the identities beside their authorities. Only of processes it was no JSON, and had another name: `runtime/<module>.pid`.
 //!
 //! **Damage.** The daemon can do without each of these files: it provisions again, asks for identities again, waits for the
 //! cloud to tell it. So a damaged one must not end the daemon, which a service manager would start again, to the same end.
@@ -53,7 +53,7 @@ pub(crate) const MODULES: StateKind = kind("edge.identity.modules", 2, &["identi
 pub(crate) const DESIRED: StateKind = kind("edge.desired", 2, &["lifecycle/deployment.json", "hub/config.json"]);
 pub(crate) const RESTARTS: StateKind = kind("edge.lifecycle.restarts", 2, &["lifecycle/restarts.json"]);
 pub(crate) const USERS: StateKind = kind("edge.lifecycle.users", 2, &["lifecycle/users.json"]);
-pub(crate) const SCOPE: StateKind = kind("edge.hub.scope", 2, &["hub/scope.json"]);
+pub(crate) const SCOPE: StateKind = kind("edge.hub.scope", 3, &["hub/scope.json"]);
 pub(crate) const CLOCK: StateKind = kind("edge.hub.clock", 2, &["hub/clock.json"]);
 pub(crate) const LOSSES: StateKind = kind("edge.hub.losses", 2, &["hub/losses.json"]);
 pub(crate) const SESSIONS: StateKind = kind("edge.hub.sessions", 2, &["hub/sessions.json"]);
@@ -71,7 +71,7 @@ pub(crate) trait State: Serialize + DeserializeOwned {
     /// Its kind.
     const KIND: &'static StateKind;
 
-    /// Reads a body of an earlier version; those so far have the same shape.
+    /// Reads a body of an earlier version; most have the same shape.
     fn from_version(version: u32, json: &str) -> Result<Self, serde_json::Error> {
         let _ = version;
         serde_json::from_str(json)

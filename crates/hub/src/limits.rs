@@ -75,7 +75,7 @@ pub const SCOPE_PAGE_DEVICES_MAX: usize = 1_000;
 pub const SCOPE_PAGE_ROWS_MAX: usize = 4_096;
 
 /// Bytes of one page of the scope calls, so that whoever asks can take it in. A device with its modules is not divided: it is
-/// at most [`MODULES_PER_DEVICE_MAX`] + 1 times 1 KiB.
+/// at most [`MODULES_PER_DEVICE_MAX`] + 1 times 1 KiB, and the certificates of two authorities, of 22 KiB each as text.
 pub const SCOPE_PAGE_BYTES_MAX: usize = 768 * 1024;
 
 /// Applications looked up by host name that are remembered; when there are more, remembering starts over.

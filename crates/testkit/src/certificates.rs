@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SanType};
 pub use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
 use transport::tls::{ServerIdentity, client_config_as};
 
@@ -54,6 +54,13 @@ impl TestCertificateSpec {
     #[must_use]
     pub fn purpose(mut self, purpose: ExtendedKeyUsagePurpose) -> Self {
         self.params.extended_key_usages = vec![purpose];
+        self
+    }
+
+    /// The same with this URI as another name.
+    #[must_use]
+    pub fn uri(mut self, uri: &str) -> Self {
+        self.params.subject_alt_names.push(SanType::URI(uri.try_into().expect("a URI is ASCII")));
         self
     }
 
@@ -111,6 +118,13 @@ impl TestCertificate {
     /// A root authority.
     pub fn root(common_name: &str) -> Self {
         TestCertificateSpec::authority(common_name).self_signed()
+    }
+
+    /// A root authority whose certificate is about as large as one may be.
+    pub fn large_root(common_name: &str) -> Self {
+        let name = "x".repeat(protocol::limits::CLIENT_CHAIN_BYTES_MAX / 2 - 512);
+        let named = |params: &mut CertificateParams| params.distinguished_name.push(DnType::OrganizationName, name);
+        TestCertificateSpec::authority(common_name).with(named).self_signed()
     }
 
     /// An authority below this one.

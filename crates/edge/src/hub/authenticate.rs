@@ -1,4 +1,4 @@
-//! Who may connect: this device and its modules by the keys we hold, others by the keys in the scope. The judgement is
+//! Who may connect: this device and its modules by the keys we hold, others by what the scope says. The judgement is
 //! [`protocol::auth::judge`]'s; here stands where its facts come from, and when they are asked for again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -38,7 +38,7 @@ impl EdgeHub {
         }
         // What we know may be old: ask once more before saying no. For whatever name, known here or not, and of our own modules
         // too: whoever holds no key hears the same of all of them.
-        let refreshed = self.scope.refresh_one(identity).await;
+        let refreshed = self.ending_changed(identity, self.scope.refresh_one(identity)).await;
         match case.decide(&self.facts(&case)) {
             Ok(admitted) => Ok(admitted.session_ends_at_secs),
             Err(Denied::Disabled(device)) => Err(refuse(&Denied::Disabled(device))),
@@ -75,14 +75,14 @@ impl EdgeHub {
             return Some(DeviceFacts { enabled: true, is_edge: true, parent: None, authentication });
         }
         let scoped = self.scope.get(&Identity::device(id))?;
-        let (enabled, authentication) = (scoped.enabled, authentication(scoped));
+        let (enabled, authentication) = (scoped.enabled, self.authentication(scoped));
         Some(DeviceFacts { enabled, is_edge: false, parent: None, authentication })
     }
 
     fn module_authentication(&self, identity: &Identity, token: Option<&SasToken>) -> Option<Authentication> {
         match identity.module_id().filter(|_| self.is_own_module(identity)) {
             Some(module) => Some(self.own(KeyOf::Module(module), token)),
-            None => self.scope.get(identity).map(authentication),
+            None => self.scope.get(identity).map(|scoped| self.authentication(scoped)),
         }
     }
 
@@ -90,12 +90,15 @@ impl EdgeHub {
     fn own(&self, key: KeyOf<'_>, token: Option<&SasToken>) -> Authentication {
         Authentication::Held { genuine: token.is_some_and(|token| self.options.signer.verifies(key, token)) }
     }
-}
 
-fn authentication(scoped: ScopedIdentity) -> Authentication {
-    if !scoped.thumbprints.is_empty() {
-        let known = scoped.thumbprints.iter().filter_map(|text| Thumbprint::parse(text));
-        return Authentication::Thumbprints(known.collect());
+    fn authentication(&self, scoped: ScopedIdentity) -> Authentication {
+        if !scoped.authorities.is_empty() {
+            return Authentication::Authorities(self.scope.authorities(&scoped.authorities));
+        }
+        if !scoped.thumbprints.is_empty() {
+            let known = scoped.thumbprints.iter().filter_map(|text| Thumbprint::parse(text));
+            return Authentication::Thumbprints(known.collect());
+        }
+        if scoped.keys.is_empty() { Authentication::None } else { Authentication::Sas(scoped.keys) }
     }
-    if scoped.keys.is_empty() { Authentication::None } else { Authentication::Sas(scoped.keys) }
 }

@@ -77,14 +77,24 @@ impl EdgeHub {
         }
     }
 
-    /// Asks the hub above for an identity, and ends its sessions if it is not what they came in as. Without an answer what is
-    /// known stands.
-    async fn look_up_again(&self, identity: &Identity) {
-        let before = self.scope.get(identity);
-        self.scope.look_up(identity).await;
-        if before.is_some() && before != self.scope.get(identity) {
-            self.end_sessions(identity);
+    /// Asks the hub above for an identity.
+    pub(super) async fn look_up_again(&self, identity: &Identity) {
+        self.ending_changed(identity, self.scope.look_up(identity)).await;
+    }
+
+    /// Asks the hub above for an identity in some way, and ends its sessions, and those of its device, where they are not what they
+    /// came in as. Without an answer what is known stands.
+    pub(super) async fn ending_changed<T>(&self, identity: &Identity, asking: impl Future<Output = T>) -> T {
+        let of_device = Some(Identity::device(identity.device_id())).filter(|device| device != identity);
+        let both: Vec<Identity> = std::iter::once(identity.clone()).chain(of_device).collect();
+        let before: Vec<_> = both.iter().map(|identity| self.scope.get(identity)).collect();
+        let asked = asking.await;
+        for (identity, before) in both.iter().zip(before) {
+            if before.is_some() && before != self.scope.get(identity) {
+                self.end_sessions(identity);
+            }
         }
+        asked
     }
 
     /// Ends the sessions of an identity, and of the modules of a device: they may come again with what is known now.

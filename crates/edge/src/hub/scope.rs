@@ -1,5 +1,5 @@
-//! The scope: identities of downstream devices and their modules, with the keys to check their tokens, kept on disk so that
-//! they are let in while there is no network. The file is private to its owner.
+//! The scope: identities of downstream devices and their modules, with the keys to check their tokens, or what their
+//! certificates are checked against, kept on disk so that they are let in while there is no network. The file is private to its owner.
 //!
 //! The whole scope is fetched when the upstream link comes up and every hour; a single identity when somebody unknown
 //! knocks or a signature does not fit, at most every ten seconds each. Of a scope larger than is fetched whole, the rest is
@@ -16,11 +16,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::identity::Identity;
+use protocol::auth::certificate::Authority;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::authorities::Authorities;
 use crate::identity::Device;
 use crate::identity::hub_api::{HubApi, HubApiError};
 use crate::limits::{
@@ -29,21 +31,50 @@ use crate::limits::{
 };
 use crate::state::{self, State, StateError, StateKind};
 
+mod authorities;
+
 /// An identity in scope.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ScopedIdentity {
     /// Base64 keys, primary first; empty where the identity proves itself otherwise.
     pub(super) keys: Vec<String>,
     /// Thumbprints of its certificates, hex digits; empty where it has none of its own. Absent in what earlier versions wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) thumbprints: Vec<String>,
+    /// SHA-256 of the authorities whose certificates it proves itself with; empty where it does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) authorities: Vec<String>,
     /// Whether it may connect.
     pub(super) enabled: bool,
 }
 
-/// What is on disk: identities by client id.
-impl State for BTreeMap<String, ScopedIdentity> {
+/// What is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Known {
+    /// By client id.
+    identities: BTreeMap<String, ScopedIdentity>,
+    authorities: Authorities,
+}
+
+/// What is on disk.
+#[derive(Default, Serialize, Deserialize)]
+struct Kept {
+    /// By client id.
+    identities: BTreeMap<String, ScopedIdentity>,
+    /// Certificates of the authorities they name: base64 of DER.
+    authorities: Vec<String>,
+}
+
+impl State for Kept {
     const KIND: &'static StateKind = &state::SCOPE;
+
+    /// Up to version 2 there were identities alone.
+    fn from_version(version: u32, json: &str) -> Result<Self, serde_json::Error> {
+        match version {
+            ..3 => Ok(Self { identities: serde_json::from_str(json)?, authorities: Vec::new() }),
+            _ => serde_json::from_str(json),
+        }
+    }
 }
 
 /// An answer of a scope query.
@@ -90,7 +121,7 @@ pub(super) struct Scope {
     source: Arc<dyn ScopeSource>,
     /// The chain of this device speaking for itself: its own id.
     auth_chain: String,
-    known: Mutex<BTreeMap<String, ScopedIdentity>>,
+    known: Mutex<Known>,
     asked: Mutex<HashMap<Identity, Asked>>,
     /// Who the hub said is not there, and when.
     absent: Mutex<HashMap<Identity, Instant>>,
@@ -109,22 +140,28 @@ struct Asked {
 
 impl Scope {
     pub(super) fn open(path: PathBuf, source: Arc<dyn ScopeSource>, device: &Device) -> Result<Self, StateError> {
-        let known: BTreeMap<_, _> = state::open(&path)?.unwrap_or_default();
+        let Kept { identities, authorities } = state::open(&path)?.unwrap_or_default();
+        let authorities = Authorities::of_texts(authorities.iter().map(String::as_str));
         let auth_chain = device.device_id.clone();
-        let known = Mutex::new(known);
+        let known = Mutex::new(Known { identities, authorities });
         let (asked, absent, in_doubt) = <(Mutex<_>, Mutex<_>, Mutex<_>)>::default();
         Ok(Self { path, source, auth_chain, known, asked, absent, in_doubt, doubted: Notify::new() })
     }
 
     /// An identity as last seen.
     pub(super) fn get(&self, identity: &Identity) -> Option<ScopedIdentity> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&identity.to_string()).cloned()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).identities.get(&identity.to_string()).cloned()
+    }
+
+    /// The authorities an identity names.
+    pub(super) fn authorities(&self, names: &[String]) -> Vec<Arc<Authority>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).authorities.named(names)
     }
 
     /// Fetches everything anew. What is no longer in scope is forgotten. Returns who left, or is known otherwise now: whoever
     /// came in as it was before has to come again. When the scope is larger than is fetched, nobody can be said to have left it.
     pub(super) async fn refresh(&self) -> Result<Vec<Identity>, HubApiError> {
-        let mut fresh = BTreeMap::new();
+        let (mut fresh, mut authorities) = (BTreeMap::new(), Authorities::default());
         let mut link = Value::Null;
         let mut complete = false;
         for _ in 0..SCOPE_PAGES_MAX {
@@ -134,6 +171,7 @@ impl Scope {
             }
             let page = self.source.page(&body).await?;
             fresh.extend(read_identities(&page)?);
+            authorities.extend(Authorities::of_answer(&page));
             link = page.get("continuationLink").cloned().unwrap_or(Value::Null);
             if link.is_null() || link == "" {
                 complete = true;
@@ -143,18 +181,18 @@ impl Scope {
         let changed = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let differs = |(id, was): &(&String, &ScopedIdentity)| fresh.get(*id).map_or(complete, |now| now != *was);
-            known.iter().filter(differs).map(|(id, _)| Identity::from_client_id(id)).collect()
+            known.identities.iter().filter(differs).map(|(id, _)| Identity::from_client_id(id)).collect()
         };
         self.absent.lock().unwrap_or_else(PoisonError::into_inner).clear();
         tracing::debug!(identities = fresh.len(), "scope fetched");
         if complete {
-            self.replace(|known| *known = fresh);
+            self.replace(authorities, |known| *known = fresh);
         } else {
             tracing::warn!(
                 identities = fresh.len(),
                 "the scope is larger than is fetched at once: the rest is asked for one by one as it connects"
             );
-            self.replace(|known| known.extend(fresh));
+            self.replace(authorities, |known| known.extend(fresh));
         }
         Ok(changed)
     }
@@ -221,13 +259,14 @@ impl Scope {
         if let Some(module) = identity.module_id() {
             body["targetModuleId"] = module.into();
         }
-        match self.source.one(&body).await.and_then(|answer| read_identities(&answer)) {
+        let found = self.source.one(&body).await;
+        match found.and_then(|answer| Ok((read_identities(&answer)?, Authorities::of_answer(&answer)))) {
             // Said neither to be there nor not to be: this is no answer.
-            Ok(found) if identity.module_id().is_none() && !found.contains_key(identity.device_id()) => {
+            Ok((found, _)) if identity.module_id().is_none() && !found.contains_key(identity.device_id()) => {
                 Refreshed::Unreachable
             }
-            Ok(found) => {
-                self.replace(|known| {
+            Ok((found, authorities)) => {
+                self.replace(authorities, |known| {
                     known.remove(&identity.to_string());
                     known.extend(found);
                 });
@@ -235,7 +274,7 @@ impl Scope {
             }
             // Another refusal is of us, or of now: it says nothing of the identity, whose messages would be dropped.
             Err(HubApiError::Refused { status: 404, .. }) => {
-                self.replace(|known| drop(known.remove(&identity.to_string())));
+                self.replace(Authorities::default(), |known| drop(known.remove(&identity.to_string())));
                 let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
                 if absent.len() >= SCOPE_ABSENT_KEPT_MAX {
                     absent.clear();
@@ -250,15 +289,17 @@ impl Scope {
         }
     }
 
-    fn replace(&self, change: impl FnOnce(&mut BTreeMap<String, ScopedIdentity>)) {
+    fn replace(&self, newer: Authorities, change: impl FnOnce(&mut BTreeMap<String, ScopedIdentity>)) {
         let changed = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let before = known.clone();
-            change(&mut known);
+            let Known { identities, authorities } = &mut *known;
+            change(identities);
+            authorities.renew(newer, identities);
             if *known == before {
                 return;
             }
-            known.clone()
+            Kept { identities: known.identities.clone(), authorities: known.authorities.texts() }
         };
         if let Err(error) = state::write(&self.path, &changed) {
             tracing::warn!(
@@ -287,11 +328,35 @@ fn read_identities(answer: &Value) -> Result<BTreeMap<String, ScopedIdentity>, H
     for module in list("modules")? {
         let id = |name: &str| module.get(name).and_then(Value::as_str).map(str::to_owned);
         if let (Some(device), Some(id)) = (id("deviceId"), id("moduleId")) {
-            let enabled = identities.get(&device).is_none_or(|device| device.enabled);
-            identities.insert(format!("{device}/{id}"), scoped(&module, enabled));
+            let device_found = identities.get(&device);
+            let mut found = scoped(&module, device_found.is_none_or(|device| device.enabled));
+            if kind_of(&module) == AuthenticationKind::Authority {
+                // It is one of its device's authorities that signs for it.
+                found.authorities = device_found.map(|device| device.authorities.clone()).unwrap_or_default();
+            }
+            identities.insert(format!("{device}/{id}"), found);
         }
     }
     Ok(identities)
+}
+
+/// What an identity is said to prove itself with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AuthenticationKind {
+    Keys,
+    Thumbprints,
+    Authority,
+}
+
+fn kind_of(identity: &Value) -> AuthenticationKind {
+    let kind = identity.pointer("/authentication/type").and_then(Value::as_str).unwrap_or_default();
+    if kind.eq_ignore_ascii_case("selfSigned") {
+        AuthenticationKind::Thumbprints
+    } else if kind.eq_ignore_ascii_case("certificateAuthority") {
+        AuthenticationKind::Authority
+    } else {
+        AuthenticationKind::Keys
+    }
 }
 
 /// An identity with what it proves itself with: the kind that is named, and no other that may be there.
@@ -301,16 +366,21 @@ fn scoped(identity: &Value, enabled: bool) -> ScopedIdentity {
         let text = |name: &str| both?.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         names.into_iter().filter_map(text).collect()
     };
-    let is_self_signed = identity
-        .pointer("/authentication/type")
-        .and_then(Value::as_str)
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("selfSigned"));
-    if is_self_signed {
-        let thumbprints = texts("/authentication/x509Thumbprint", ["primaryThumbprint", "secondaryThumbprint"]);
-        return ScopedIdentity { keys: Vec::new(), thumbprints, enabled };
+    let mut found = ScopedIdentity { enabled, ..ScopedIdentity::default() };
+    match kind_of(identity) {
+        AuthenticationKind::Keys => {
+            found.keys = texts("/authentication/symmetricKey", ["primaryKey", "secondaryKey"]);
+        }
+        AuthenticationKind::Thumbprints => {
+            found.thumbprints = texts("/authentication/x509Thumbprint", ["primaryThumbprint", "secondaryThumbprint"]);
+        }
+        AuthenticationKind::Authority => {
+            let named = identity.pointer("/authentication").and_then(|own| own.get(authorities::FIELD)?.as_array());
+            let named = named.into_iter().flatten().filter_map(Value::as_str);
+            found.authorities = named.map(str::to_owned).collect();
+        }
     }
-    let keys = texts("/authentication/symmetricKey", ["primaryKey", "secondaryKey"]);
-    ScopedIdentity { keys, thumbprints: Vec::new(), enabled }
+    found
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub(super) mod alone;
+mod authorities;
 mod limits;
 mod messages;
 mod revoked;

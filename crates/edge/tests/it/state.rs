@@ -39,21 +39,21 @@ fn what_an_earlier_version_wrote_is_used_and_written_anew() {
     let worker = listed["modules"].as_array().unwrap().iter().find(|module| module["name"] == "worker").unwrap();
     assert_eq!(worker["restartCount"], 3);
     let kinds = [
-        ("identity/modules.json", "edge.identity.modules"),
-        ("lifecycle/deployment.json", "edge.desired"),
-        ("lifecycle/restarts.json", "edge.lifecycle.restarts"),
-        ("hub/config.json", "edge.desired"),
-        ("hub/scope.json", "edge.hub.scope"),
-        ("hub/sessions.json", "edge.hub.sessions"),
+        ("identity/modules.json", "edge.identity.modules", 2),
+        ("lifecycle/deployment.json", "edge.desired", 2),
+        ("lifecycle/restarts.json", "edge.lifecycle.restarts", 2),
+        ("hub/config.json", "edge.desired", 2),
+        ("hub/scope.json", "edge.hub.scope", 3),
+        ("hub/sessions.json", "edge.hub.sessions", 2),
     ];
-    for (path, kind) in kinds {
+    for (path, kind, version) in kinds {
         let document = document(&device, path);
-        assert_eq!((&document["kind"], &document["version"]), (&json!(kind), &json!(2)), "{path}");
+        assert_eq!((&document["kind"], &document["version"]), (&json!(kind), &json!(version)), "{path}");
     }
     let body = document(&device, "identity/modules.json")["body"].clone();
     assert_eq!(body["device_id"], modules["device_id"]);
     assert_eq!(body["modules"][0]["primary_key"], modules["modules"][0]["primary_key"]);
-    assert_eq!(document(&device, "hub/scope.json")["body"]["leaf"]["enabled"], true);
+    assert_eq!(document(&device, "hub/scope.json")["body"]["identities"]["leaf"]["enabled"], true);
 }
 
 #[test]

@@ -2,6 +2,11 @@
 //!
 //! Every call is made with the token of `{edge}/$edgeHub`. An edge sees itself with its modules, and its children with theirs;
 //! of a child edge that speaks through it, the same.
+//!
+//! A device of an authority is said to be one as the original says it, which is not enough to judge it. What is ours stands beside:
+//! the authorities that its group has verified, by SHA-256, and each of them once in the answer.
+
+use std::collections::BTreeMap;
 
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -19,6 +24,9 @@ use super::modules::{module_json, sas_json, self_signed_json};
 use super::{Call, Caller, HubHttp, json, query_parameter};
 use crate::authenticate::{device_authentication, may_connect};
 use crate::limits::{HUB_HTTP_CALL_BYTES_MAX, SCOPE_PAGE_BYTES_MAX, SCOPE_PAGE_DEVICES_MAX, SCOPE_PAGE_ROWS_MAX};
+
+/// Beside what the original has: of the answer, and of how a device proves itself.
+const AUTHORITIES: &str = "certificateAuthorities";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -174,31 +182,48 @@ impl HubHttp {
 struct ScopeBody {
     devices: Vec<Value>,
     modules: Vec<Value>,
+    /// Certificates of the authorities that devices name, base64 of DER by SHA-256.
+    authorities: BTreeMap<String, String>,
     bytes: usize,
 }
 
 impl ScopeBody {
     /// Adds a device with its modules, unless there are others and the answer would be larger than a page may be.
     fn add(&mut self, scoped: &ScopedDevice) -> bool {
-        let device = device_json(scoped);
+        let authentication = device_authentication(&scoped.admitted);
+        let device = device_json(scoped, &authentication);
         let modules: Vec<Value> = scoped.modules.iter().map(module_json).collect();
         let bytes: usize = std::iter::once(&device).chain(&modules).map(|value| value.to_string().len() + 1).sum();
+        let mut authorities = named_authorities(&authentication);
+        authorities.retain(|name, _| !self.authorities.contains_key(name));
+        let bytes = bytes + authorities.values().map(|text| text.len() + "\"\",".len()).sum::<usize>();
         if !self.devices.is_empty() && self.bytes + bytes > SCOPE_PAGE_BYTES_MAX {
             return false;
         }
         self.bytes += bytes;
         self.devices.push(device);
         self.modules.extend(modules);
+        self.authorities.extend(authorities);
         true
     }
 
     fn answer(self, continuation: Option<&str>) -> Response<Body> {
-        let Self { devices, modules, .. } = self;
-        json(StatusCode::OK, &json!({ "devices": devices, "modules": modules, "continuationLink": continuation }))
+        let Self { devices, modules, authorities, .. } = self;
+        let mut answer = json!({ "devices": devices, "modules": modules, "continuationLink": continuation });
+        if !authorities.is_empty() {
+            answer[AUTHORITIES] = authorities.into_values().collect();
+        }
+        json(StatusCode::OK, &answer)
     }
 }
 
-fn device_json(scoped: &ScopedDevice) -> Value {
+/// What somebody proves itself with the certificates of: base64 of DER by SHA-256.
+fn named_authorities(authentication: &Authentication) -> BTreeMap<String, String> {
+    let Authentication::Authorities(authorities) = authentication else { return BTreeMap::new() };
+    authorities.iter().map(|authority| (authority.sha256().to_string(), authority.to_text())).collect()
+}
+
+fn device_json(scoped: &ScopedDevice, authentication: &Authentication) -> Value {
     let ScopedDevice { admitted, gateway_generation, .. } = scoped;
     let device = &admitted.device;
     let parent = device.gateway.as_deref().zip(gateway_generation.as_deref());
@@ -206,13 +231,16 @@ fn device_json(scoped: &ScopedDevice) -> Value {
     // An edge's scope is its own and its parent's is beside it; a leaf's is its parent's.
     let device_scope = if device.is_edge { Some(scope_of(&device.id, &device.generation_id)) } else { parent.clone() };
     let parent_scopes: Vec<String> = if device.is_edge { parent.into_iter().collect() } else { Vec::new() };
-    let authentication = match device_authentication(admitted) {
+    let authentication = match authentication {
         Authentication::Sas(keys) if keys.len() == 2 => sas_json(&keys[0], &keys[1]),
         Authentication::Thumbprints(known) => {
             let thumbprint = |n: usize| known.get(n).map(Thumbprint::to_string);
             self_signed_json(thumbprint(0).as_deref(), thumbprint(1).as_deref())
         }
-        Authentication::Authorities(_) => json!({ "type": "certificateAuthority" }),
+        Authentication::Authorities(_) => {
+            let names: Vec<String> = named_authorities(authentication).into_keys().collect();
+            json!({ "type": "certificateAuthority", AUTHORITIES: names })
+        }
         Authentication::Sas(_) | Authentication::Held { .. } | Authentication::None => json!({ "type": "none" }),
     };
     json!({

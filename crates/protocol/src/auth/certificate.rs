@@ -308,6 +308,11 @@ impl Authority {
         Self::read(&der_of_text(text)?)
     }
 
+    /// DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// Its name, as certificates it signed say it.
     pub fn subject(&self) -> &[u8] {
         &self.subject

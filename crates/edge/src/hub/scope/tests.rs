@@ -3,6 +3,11 @@ use super::*;
 
 use std::time::Duration;
 
+use protocol::auth::certificate::Thumbprint;
+use testkit::certificates::TestCertificate;
+
+use crate::limits::SCOPE_AUTHORITIES_BYTES_MAX;
+
 /// Answers in turn from a list; `None` stands for a hub that is not reached.
 struct Answers(Mutex<Vec<Option<Value>>>);
 
@@ -32,6 +37,81 @@ fn scope(dir: &std::path::Path, answers: Vec<Option<Value>>) -> Scope {
     Scope::open(dir.join("scope.json"), Arc::new(Answers(Mutex::new(answers))), &edge).unwrap()
 }
 
+fn enabled() -> ScopedIdentity {
+    ScopedIdentity { enabled: true, ..ScopedIdentity::default() }
+}
+
+/// A device that names these authorities, whose certificates are in the answer.
+fn of_authorities(id: &str, named: &[&TestCertificate], sent: &[&TestCertificate]) -> Value {
+    let name = |certificate: &&TestCertificate| Thumbprint::sha256_of(certificate.der()).to_string();
+    let names: Vec<String> = named.iter().map(name).collect();
+    let texts: Vec<String> = sent.iter().map(|certificate| certificate.base64()).collect();
+    let authentication = json!({ "type": "certificateAuthority", "certificateAuthorities": names });
+    let device = json!({ "deviceId": id, "status": "enabled", "authentication": authentication });
+    json!({ "devices": [device], "modules": [], "certificateAuthorities": texts })
+}
+
+fn trusted(scope: &Scope, id: &str) -> Vec<Vec<u8>> {
+    let named = scope.get(&Identity::from_client_id(id)).unwrap().authorities;
+    scope.authorities(&named).iter().map(|authority| authority.der().to_vec()).collect()
+}
+
+#[tokio::test]
+async fn authorities_come_with_those_who_name_them_and_go_with_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (TestCertificate::root("first"), TestCertificate::root("second"));
+    let mut all = of_authorities("a", &[&first], &[&first, &second]);
+    all["continuationLink"] = "more".into();
+    let mut with_module = of_authorities("b", &[&first], &[]);
+    let of = |kind: &str| json!({ "type": kind, "symmetricKey": { "primaryKey": "cA==" } });
+    with_module["modules"] = json!([
+        { "deviceId": "b", "moduleId": "m", "authentication": of("certificateAuthority") },
+        { "deviceId": "b", "moduleId": "keys", "authentication": of("sas") },
+    ]);
+    scope(dir.path(), vec![Some(all), Some(with_module)]).refresh().await.unwrap();
+    let other = of_authorities("a", &[&second], &[&second]);
+    let nobody = json!({ "devices": [], "modules": [] });
+    let scope = scope(dir.path(), vec![None, Some(other), Some(nobody)]);
+    assert!(scope.refresh().await.is_err());
+    for id in ["a", "b", "b/m"] {
+        assert_eq!(trusted(&scope, id), [first.der()], "{id}: kept on disk");
+    }
+    assert_eq!(trusted(&scope, "b/keys"), [[0; 0]; 0]);
+    let known = || scope.known.lock().unwrap().authorities.texts().len();
+    assert_eq!(known(), 1, "nobody names the second");
+    scope.look_up(&Identity::device("a")).await;
+    assert_eq!((trusted(&scope, "a"), trusted(&scope, "b")), (vec![second.der().to_vec()], vec![first.der().to_vec()]));
+    scope.refresh().await.unwrap();
+    assert_eq!(known(), 0);
+}
+
+#[tokio::test]
+async fn of_more_authorities_than_are_kept_those_of_who_connects_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let largest: Vec<_> = (0..).map(|n| TestCertificate::large_root(&n.to_string())).take(220).collect();
+    let all = largest.iter().enumerate().map(|(n, root)| of_authorities(&format!("d{n}"), &[root], &[root]));
+    let all = all.reduce(|mut all, mut one| {
+        for list in ["devices", "certificateAuthorities"] {
+            all[list].as_array_mut().unwrap().append(one[list].as_array_mut().unwrap());
+        }
+        all
+    });
+    let bytes: usize = largest.iter().map(|root| root.der().len()).sum();
+    assert!(bytes > SCOPE_AUTHORITIES_BYTES_MAX, "{bytes}");
+    let known =
+        |scope: &Scope| -> Vec<_> { (0..220).filter(|n| !trusted(scope, &format!("d{n}")).is_empty()).collect() };
+    scope(dir.path(), vec![all]).refresh().await.unwrap();
+    let first = known(&scope(dir.path(), vec![]));
+    let room = SCOPE_AUTHORITIES_BYTES_MAX - first.iter().map(|n| largest[*n].der().len()).sum::<usize>();
+    assert!(room < largest[0].der().len(), "{room} bytes are left");
+    let left_out = (0..220).find(|n| !first.contains(n)).unwrap();
+    let (id, root) = (format!("d{left_out}"), &largest[left_out]);
+    let scope = scope(dir.path(), vec![Some(of_authorities(&id, &[root], &[root]))]);
+    scope.look_up(&Identity::device(&id)).await;
+    assert_eq!(trusted(&scope, &id), [root.der()]);
+    assert_eq!(known(&scope).len(), first.len());
+}
+
 #[test]
 fn an_identity_proves_itself_with_what_it_is_said_to_and_with_nothing_else() {
     let both = |kind: &str| {
@@ -41,10 +121,11 @@ fn an_identity_proves_itself_with_what_it_is_said_to_and_with_nothing_else() {
     };
     let known = |keys: &[&str], thumbprints: &[&str]| {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        ScopedIdentity { keys: texts(keys), thumbprints: texts(thumbprints), enabled: true }
+        ScopedIdentity { keys: texts(keys), thumbprints: texts(thumbprints), ..enabled() }
     };
     assert_eq!(scoped(&both("sas"), true), known(&["cA=="], &[]));
     assert_eq!(scoped(&both("SelfSigned"), true), known(&[], &["AB"]));
+    assert_eq!(scoped(&both("certificateAuthority"), true), known(&[], &[]));
     let earlier: ScopedIdentity = serde_json::from_value(json!({ "keys": ["cA=="], "enabled": true })).unwrap();
     assert_eq!(earlier, known(&["cA=="], &[]));
 }
@@ -58,15 +139,9 @@ async fn pages_are_put_together_and_survive_a_restart() {
     assert_eq!(scope(dir.path(), vec![Some(first), Some(second)]).refresh().await.unwrap(), []);
     let again = scope(dir.path(), vec![None]);
     let keys = vec!["cA==".to_owned(), "cw==".to_owned()];
-    assert_eq!(
-        again.get(&Identity::device("a")),
-        Some(ScopedIdentity { keys: keys.clone(), thumbprints: vec![], enabled: true })
-    );
-    assert_eq!(again.get(&Identity::device("b")), Some(ScopedIdentity { keys, thumbprints: vec![], enabled: false }));
-    assert_eq!(
-        again.get(&Identity::module("a", "m")),
-        Some(ScopedIdentity { keys: vec![], thumbprints: vec![], enabled: true })
-    );
+    assert_eq!(again.get(&Identity::device("a")), Some(ScopedIdentity { keys: keys.clone(), ..enabled() }));
+    assert_eq!(again.get(&Identity::device("b")), Some(ScopedIdentity { keys, ..ScopedIdentity::default() }));
+    assert_eq!(again.get(&Identity::module("a", "m")), Some(enabled()));
     assert!(again.refresh().await.is_err());
     assert!(again.get(&Identity::device("a")).is_some(), "a failed refresh forgets nothing");
 }

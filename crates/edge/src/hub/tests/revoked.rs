@@ -6,7 +6,8 @@ use super::*;
 use crate::limits::SENDER_LAG_MAX;
 
 const NEW_KEY: &str = "bmV3IGtleQ==";
-const ENDED: &str = "disconnected: its keys were changed, it was disabled, or it left the scope identity=leaf";
+pub(super) const ENDED: &str =
+    "disconnected: its keys were changed, it was disabled, or it left the scope identity=leaf";
 
 async fn connected(client: &transport::client::HubClient) {
     soon(client.state().wait_for(|state| *state == LinkState::Connected)).await.unwrap();
@@ -17,7 +18,7 @@ async fn refused(client: &transport::client::HubClient) {
 }
 
 /// The hub above ends the link of a device, which stood.
-async fn end_link(site: &Site, identity: &Identity) {
+pub(super) async fn end_link(site: &Site, identity: &Identity) {
     let link = site.hub().link(identity);
     soon(link.client.state().wait_for(|state| *state == LinkState::Connected)).await.unwrap();
     site.upstream.link(identity).await.close(CloseReason::Disabled);
@@ -53,6 +54,23 @@ async fn a_device_with_a_new_key_is_in_with_that_one_only() {
     connected(&new).await;
     soon(new.send(vec![numbered(1)])).await.unwrap();
     assert_eq!(numbers(&site.upstream_received(1).await, &leaf), [1]);
+}
+
+/// Somebody else who knocks has the scope looked up; what that brings counts for who is in, too.
+#[tokio::test]
+async fn a_change_that_is_seen_because_another_knocks_ends_the_session_all_the_same() {
+    let site = Site::new(json!({ "up": "FROM /messages/* INTO $upstream" })).await;
+    site.complaints.expect(ENDED);
+    site.complaints.expect("connection refused identity=leaf");
+    let leaf = Identity::device("leaf");
+    // Known already, so that it is not asked for when it comes, and is when the other one does.
+    site.hub().look_up_again(&leaf).await;
+    let (old, _events) = site.client(&leaf);
+    connected(&old).await;
+    site.scope.set_leaf(NEW_KEY, "enabled");
+    let (stranger, _stranger_events) = site.client_with_key(&leaf, site::WRONG_KEY);
+    refused(&stranger).await;
+    refused(&old).await;
 }
 
 #[tokio::test]

@@ -11,11 +11,16 @@ use bytes::Bytes;
 use model::identity::Identity;
 use model::message::Message;
 use model::twin::{Section, Twin, TwinSection};
+use protocol::auth::certificate::Thumbprint;
 use protocol::auth::sas::SasToken;
 use serde_json::{Value, json};
+use testkit::certificates::TestCertificate;
 use testkit::complaints::Complaints;
 use time::OffsetDateTime;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use transport::client::{
     ClientEvent, HubClient, HubClientOptions, LinkState, Reconnection, SharedKey, Subscriptions, Way,
@@ -192,30 +197,73 @@ impl HubHandler for Upstream {
 }
 
 /// Two leaves are in scope, one of them disabled, each with one module.
-pub struct FixedScope(Mutex<(String, &'static str)>);
+pub struct FixedScope(Mutex<FixedAnswer>);
+
+#[derive(Clone)]
+struct FixedAnswer {
+    /// How both prove themselves.
+    authentication: Value,
+    authorities: Vec<String>,
+    /// Of the other one.
+    status: &'static str,
+    is_reached: bool,
+}
 
 impl FixedScope {
-    /// Key and status of the other one.
-    pub fn set_leaf(&self, key: &str, status: &'static str) {
-        *self.0.lock().unwrap() = (key.to_owned(), status);
+    fn new() -> Self {
+        let (authentication, authorities) = (with_key(LEAF_KEY), Vec::new());
+        Self(Mutex::new(FixedAnswer { authentication, authorities, status: "enabled", is_reached: true }))
     }
 
-    fn answer(&self) -> Value {
-        let (key, status) = self.0.lock().unwrap().clone();
-        let device = |id: &str, status: &str| json!({ "deviceId": id, "status": status, "authentication": { "symmetricKey": { "primaryKey": key } } });
+    /// Key and status of the other one.
+    pub fn set_leaf(&self, key: &str, status: &'static str) {
+        let mut answer = self.0.lock().unwrap();
+        (answer.authentication, answer.status) = (with_key(key), status);
+    }
+
+    /// It proves itself with certificates of these authorities.
+    pub fn set_authorities(&self, authorities: &[&TestCertificate]) {
+        let mut answer = self.0.lock().unwrap();
+        let named = authorities.iter().map(|root| Thumbprint::sha256_of(root.der()).to_string());
+        let named: Vec<String> = named.collect();
+        answer.authentication = json!({ "type": "certificateAuthority", "certificateAuthorities": named });
+        answer.authorities = authorities.iter().map(|root| root.base64()).collect();
+    }
+
+    /// Whether the hub above answers.
+    pub fn set_reached(&self, is_reached: bool) {
+        self.0.lock().unwrap().is_reached = is_reached;
+    }
+
+    fn answer(&self) -> Result<Value, HubApiError> {
+        let FixedAnswer { authentication, authorities, status, is_reached } = self.0.lock().unwrap().clone();
+        let device =
+            |id: &str, status: &str| json!({ "deviceId": id, "status": status, "authentication": authentication });
         let module =
             |device: &str| json!({ "deviceId": device, "moduleId": "known", "authentication": { "type": "none" } });
-        json!({ "devices": [device("leaf", status), device("disabled", "disabled")], "modules": [module("leaf"), module("disabled")], "continuationLink": null })
+        let devices = [device("leaf", status), device("disabled", "disabled")];
+        let modules = [module("leaf"), module("disabled")];
+        let answer = json!({
+            "devices": devices, "modules": modules, "certificateAuthorities": authorities, "continuationLink": null
+        });
+        is_reached.then_some(answer).ok_or(HubApiError::Answer { act: "test" })
     }
+}
+
+fn with_key(key: &str) -> Value {
+    json!({ "symmetricKey": { "primaryKey": key } })
 }
 
 impl ScopeSource for FixedScope {
     fn page<'a>(&'a self, _: &'a Value) -> ScopeAnswer<'a> {
-        Box::pin(async { Ok(self.answer()) })
+        Box::pin(async { self.answer() })
     }
 
     fn one<'a>(&'a self, body: &'a Value) -> ScopeAnswer<'a> {
-        let mut answer = self.answer();
+        let mut answer = match self.answer() {
+            Ok(answer) => answer,
+            Err(error) => return Box::pin(async { Err(error) }),
+        };
         let devices = answer["devices"].as_array_mut().unwrap();
         devices.retain(|device| device["deviceId"] == body["targetDeviceId"]);
         let found = !devices.is_empty();
@@ -270,7 +318,7 @@ impl Site {
     pub async fn unconfigured() -> Self {
         let mut site = Self {
             upstream: Arc::default(),
-            scope: Arc::new(FixedScope(Mutex::new((LEAF_KEY.to_owned(), "enabled")))),
+            scope: Arc::new(FixedScope::new()),
             upstream_address: "127.0.0.1:0".parse().unwrap(),
             upstream_running: None,
             edge: None,
@@ -385,6 +433,13 @@ impl Site {
 
     pub fn reported(&self) -> Value {
         self.hub().reports().borrow().clone()
+    }
+
+    /// A connection to the edge hub, as a client that shows a certificate.
+    pub async fn connection_showing(&self, shown: &TestCertificate) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(self.edge.as_ref().unwrap().1).await.unwrap();
+        let tls = TlsConnector::from(shown.client(&self.authority.chain_pem));
+        tls.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap()
     }
 
     pub fn client(&self, identity: &Identity) -> (HubClient, mpsc::Receiver<ClientEvent>) {
