@@ -1,9 +1,13 @@
-//! `docs/reference/`: commands, configuration keys, limits and metrics, generated from what the programs are made of.
+//! `docs/reference/`: commands, configuration keys, limits, metrics and SDKs, generated from what the programs are made of
+//! and, for the SDKs, from what their tests saw.
 //!
 //! - Commands: what the programs themselves print for `--help`, so they are built first.
 //! - Configuration: the documented fields of the types a configuration file is read into.
 //! - Limits: what an example of each program's crate prints from the constants.
 //! - Metrics: names and help texts, where they are registered.
+//! - SDKs: what the tests with the official SDKs recorded.
+
+mod sdks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -72,6 +76,7 @@ pub fn run(check: bool) -> Result<()> {
         ("configuration.md", configuration()?),
         ("limits.md", limits()?),
         ("metrics.md", metrics()?),
+        ("sdks.md", sdks::page(NOTE)?),
     ];
     let mut stale = Vec::new();
     for (name, text) in pages {
