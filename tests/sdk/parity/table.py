@@ -23,21 +23,37 @@ UNBUILT = {
 }
 
 # What an SDK refuses by itself, whatever it is connected to: class, member, beginning of the ways, error.
-REFUSED_BY_THE_SDK: list[tuple[str, str, str, str]] = []
+REFUSED_BY_THE_SDK: list[tuple[str, str, str, str]] = [
+    ("Node Client", member, way, "NotImplementedError")
+    for way, members in {
+        "MQTT": ["sendEventBatch", "abandon", "reject"],
+        "WebSocket": ["sendEventBatch", "abandon", "reject"],
+        "HTTP": ["getTwin", "onDeviceMethod"],
+    }.items()
+    for member in members
+]
 
 # Where Tidegate differs from the original: class or situation, member or client, beginning of the ways, outcome,
 # that of the original, why.
+DISABLED = "A registration ends with the status `disabled`, as the service's interface describes it; the SDK has no error of its own for it."
 DIFFERENCES: list[tuple[str, str, str, str, str, str]] = [
+    *(
+        (f"{client} errors", situation, "", outcome, "not published", DISABLED)
+        for client, outcome in {
+            "Python ProvisioningDeviceClient": "ClientError",
+            "Python aio.ProvisioningDeviceClient": "ClientError",
+            "Node ProvisioningDeviceClient": "SyntaxError",
+        }.items()
+        for situation in ("disabled device", "disabled enrollment group")
+    ),
     (
-        f"Python {kind}ProvisioningDeviceClient errors",
-        situation,
-        "",
-        "ClientError",
-        "not published",
-        "A registration ends with the status `disabled`, as the service's interface describes it; the SDK has no error of its own for it.",
-    )
-    for kind in ("", "aio.")
-    for situation in ("disabled device", "disabled enrollment group")
+        "Node Client errors",
+        "unknown device",
+        "HTTP",
+        "UnauthorizedError",
+        "DeviceNotFoundError",
+        "Who has no key is not told which devices there are.",
+    ),
 ]
 
 
