@@ -328,6 +328,10 @@ pub trait Face: Send {
         message: &Message,
     ) -> Result<Option<Receipt>, DeliverError>;
 
+    /// Gives back the place of a delivery that nobody waits for any more. The client may acknowledge it after all: until then nothing
+    /// else is called as it is on the wire. Answers whether there may be more of these.
+    fn give_up(&mut self, receipt: Receipt) -> bool;
+
     /// What the client wants said when the connection ends without its leave: to be treated as telemetry. Once.
     fn take_will(&mut self) -> Option<Message>;
 

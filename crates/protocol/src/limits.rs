@@ -77,3 +77,10 @@ pub const CLOUD_TO_DEVICE_BYTES_MAX: usize = 64 * 1024;
 
 /// Most deliveries (inputs, cloud-to-device messages) a hub has on the way to one client without PUBACK.
 pub const DELIVERIES_IN_FLIGHT_MAX: usize = 64;
+
+/// Deliveries nobody waits for any more that one client may still acknowledge; then its session ends, and it begins anew. An input that
+/// is never acknowledged makes one in half a minute.
+pub const DELIVERIES_GIVEN_UP_MAX: usize = 1024;
+
+// There is a packet id for each.
+const _: () = assert!(DELIVERIES_IN_FLIGHT_MAX + DELIVERIES_GIVEN_UP_MAX < u16::MAX as usize);

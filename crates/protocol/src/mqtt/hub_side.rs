@@ -28,7 +28,9 @@ use crate::hub::bag;
 use crate::hub::delivery::{self, Undeliverable};
 use crate::hub::topic::{self, ClientTopic, DpsTopic, Filter, ParseTopicError};
 use crate::hub::username::{ParseUserNameError, UserName};
-use crate::limits::{CONNECT_TIMEOUT, DELIVERIES_IN_FLIGHT_MAX, KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX};
+use crate::limits::{
+    CONNECT_TIMEOUT, DELIVERIES_GIVEN_UP_MAX, DELIVERIES_IN_FLIGHT_MAX, KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX,
+};
 
 /// Why the connection has to close.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -113,6 +115,8 @@ pub struct HubConnection {
     unconfirmed: Option<Box<Packet>>,
     will: Option<Box<Message>>,
     deliveries: VecDeque<u16>,
+    /// Packet ids of deliveries that nobody waits for, which the client may still acknowledge.
+    given_up: Vec<u16>,
     last_packet_id: u16,
     last_method_id: u32,
     output: BytesMut,
@@ -132,6 +136,7 @@ impl Face for HubConnection {
             unconfirmed: None,
             will: None,
             deliveries: VecDeque::new(),
+            given_up: Vec::new(),
             last_packet_id: 0,
             last_method_id: 0,
             output: BytesMut::new(),
@@ -257,6 +262,15 @@ impl Face for HubConnection {
         }
         self.deliveries.extend(packet_id);
         Ok(packet_id.map(receipt))
+    }
+
+    fn give_up(&mut self, receipt: Receipt) -> bool {
+        let id = packet_id(receipt);
+        if let Some(at) = self.deliveries.iter().position(|delivery| *delivery == id) {
+            self.deliveries.remove(at);
+            self.given_up.push(id);
+        }
+        self.given_up.len() < DELIVERIES_GIVEN_UP_MAX
     }
 
     fn take_will(&mut self) -> Option<Message> {
@@ -400,6 +414,10 @@ impl HubConnection {
     }
 
     fn take_puback(&mut self, id: u16) -> Option<HubEvent> {
+        if let Some(at) = self.given_up.iter().position(|given_up| *given_up == id) {
+            self.given_up.swap_remove(at);
+            return None;
+        }
         let at = self.deliveries.iter().position(|delivery| *delivery == id)?;
         self.deliveries.remove(at);
         Some(HubEvent::Delivered(receipt(id)))
@@ -476,13 +494,17 @@ impl HubConnection {
     /// else on this one. Of the few that are on the way together, two have the same only when 65,535 were numbered in between.
     fn packet_id_of(&mut self, number: u64) -> u16 {
         let id = own_packet_id(number);
-        if self.deliveries.contains(&id) { self.next_packet_id() } else { id }
+        if self.is_taken(id) { self.next_packet_id() } else { id }
+    }
+
+    fn is_taken(&self, id: u16) -> bool {
+        self.deliveries.contains(&id) || self.given_up.contains(&id)
     }
 
     fn next_packet_id(&mut self) -> u16 {
         loop {
             self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
-            if !self.deliveries.contains(&self.last_packet_id) {
+            if !self.is_taken(self.last_packet_id) {
                 return self.last_packet_id;
             }
         }

@@ -9,7 +9,9 @@ use protocol::hub::bag;
 use protocol::hub::delivery::Undeliverable;
 use protocol::hub::topic::ParseTopicError;
 use protocol::hub::username::ParseUserNameError;
-use protocol::limits::{DELIVERIES_IN_FLIGHT_MAX, KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX};
+use protocol::limits::{
+    DELIVERIES_GIVEN_UP_MAX, DELIVERIES_IN_FLIGHT_MAX, KEEP_ALIVE_SECS_MAX, METHOD_PAYLOAD_BYTES_MAX,
+};
 use protocol::mqtt::encode::encode;
 use protocol::mqtt::{CloseHub, HubConnection};
 use protocol::mqtt::{Connect, DecodeError, Packet, Publish, QoS, Will, decode};
@@ -409,6 +411,36 @@ fn messages_to_a_device_keep_the_quality_of_service_they_were_granted_at() {
         assert_eq!((publish.qos, publish.packet_id.is_some()), (qos, acknowledged));
         let events = again.send(Packet::Unsubscribe { packet_id: 10, filters: vec![filter.into()] }).unwrap();
         assert_eq!(events, [HubEvent::SubscriptionsChanged(Subscriptions::default())]);
+    }
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_given_up_settles_nothing_else() {
+    let mut raw = listening(QoS::AtLeastOnce);
+    let deliver =
+        |raw: &mut Raw, number| raw.hub.deliver_cloud_to_device(QueueNumber::first(number), &to_device(1)).unwrap();
+    let receipts: Vec<_> = (1..=DELIVERIES_IN_FLIGHT_MAX as u64).map(|number| deliver(&mut raw, number)).collect();
+    raw.answers();
+    assert!(raw.hub.give_up(receipts[0].unwrap()));
+    // Another one with the same number, once round: there is a place for it, under a packet id of its own.
+    let other = deliver(&mut raw, 65_536).unwrap();
+    let id = packet_ids(&mut raw)[0].unwrap();
+    assert_ne!(id, 1);
+    assert_eq!(raw.send(Packet::PubAck(1)).unwrap(), [], "it is late");
+    assert_eq!(raw.send(Packet::PubAck(id)).unwrap(), [HubEvent::Delivered(other)]);
+    // Acknowledged after all, its packet id is free again.
+    deliver(&mut raw, 65_536).unwrap();
+    assert_eq!(packet_ids(&mut raw), [Some(1)]);
+}
+
+#[test]
+fn no_more_is_given_up_than_packet_ids_can_be_kept_for() {
+    let mut raw = listening(QoS::AtLeastOnce);
+    let mut ids = std::collections::BTreeSet::new();
+    for n in 1..=DELIVERIES_GIVEN_UP_MAX {
+        let receipt = raw.hub.deliver_cloud_to_device(QueueNumber::first(7), &to_device(1)).unwrap().unwrap();
+        assert!(ids.insert(packet_ids(&mut raw)[0]), "each has its own");
+        assert_eq!(raw.hub.give_up(receipt), n < DELIVERIES_GIVEN_UP_MAX, "{n}");
     }
 }
 

@@ -5,7 +5,7 @@
 //!         <---- oneshot: acknowledgement, method response, end of connection ----
 //! ```
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use model::message::Message;
 pub use protocol::event::{QueueNumber, Subscriptions};
 use protocol::hub::topic;
 use protocol::limits::{DELIVERIES_IN_FLIGHT_MAX, METHOD_PAYLOAD_BYTES_MAX};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::oneshot::error::RecvError;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::LINK_COMMANDS_MAX;
@@ -33,7 +34,10 @@ struct Shared {
     subscriptions: AtomicU8,
     deliveries: Semaphore,
     close_reason: OnceLock<CloseReason>,
-    close_asked: Notify,
+    /// Nobody waits for a delivery that has a place, and there is none for another.
+    abandoned: AtomicBool,
+    /// Wakes the far end for a reason to close, and for what is abandoned.
+    asked: Notify,
     ended: CancellationToken,
 }
 
@@ -46,6 +50,8 @@ pub enum CloseReason {
     Disabled,
     /// The token's time and the grace after it are over.
     Expired,
+    /// The client has left too many messages unacknowledged.
+    Unacknowledged,
     /// The program ends.
     ShuttingDown,
 }
@@ -121,6 +127,8 @@ pub enum LinkCommand {
         /// Told when the client acknowledged.
         done: oneshot::Sender<()>,
     },
+    /// Give the places of deliveries back that nobody waits for: there is none for another.
+    GiveUp,
     /// Deliver a message to a module's input.
     Input {
         /// The input's name.
@@ -141,7 +149,8 @@ impl SessionLink {
             subscriptions: AtomicU8::new(0),
             deliveries: Semaphore::new(DELIVERIES_IN_FLIGHT_MAX),
             close_reason: OnceLock::new(),
-            close_asked: Notify::new(),
+            abandoned: AtomicBool::new(false),
+            asked: Notify::new(),
             ended: CancellationToken::new(),
         });
         (SessionLink { shared: shared.clone() }, DetachedLink { shared, commands: receiver })
@@ -169,8 +178,7 @@ impl SessionLink {
 
     /// Asks the connection to end. Returns at once; the first reason counts.
     pub fn close(&self, reason: CloseReason) {
-        let _ = self.shared.close_reason.set(reason);
-        self.shared.close_asked.notify_one();
+        self.shared.close(reason);
     }
 
     /// Sends a desired patch, which already holds `$version`. Done when it is queued, in order, for the wire: nothing
@@ -212,24 +220,34 @@ impl SessionLink {
     }
 
     /// Delivers a message to a module's input and waits until it is acknowledged, where the client does that. At most
-    /// `DELIVERIES_IN_FLIGHT_MAX` are on the way at a time; further ones wait. Keeps the order of the calls.
+    /// `DELIVERIES_IN_FLIGHT_MAX` are on the way at a time; further ones wait. Keeps the order of the calls. A delivery that the
+    /// caller does not wait for any more loses its place to one that needs it.
     pub async fn deliver_input(&self, input: &str, message: &Message) -> Result<(), DeliverError> {
         self.require(self.subscriptions().inputs)?;
         if !topic::is_input_name(input) {
             return Err(DeliverError::Invalid);
         }
-        let permit = self.shared.deliveries.acquire().await.map_err(|_| DeliverError::Closed)?;
+        let permit = self.place().await?;
         let (done, acknowledged) = oneshot::channel();
         let command = Box::new(LinkCommand::Input { input: input.to_owned(), message: message.clone(), done });
         self.shared.commands.send(command).await.map_err(|_| DeliverError::Closed)?;
         // From here on the permit belongs to the delivery: whoever settles it gives it back, also if we stop waiting.
         permit.forget();
-        self.answered(acknowledged).await.ok_or(DeliverError::Closed)
+        Delivery { acknowledged, link: Some(self.clone()) }.acknowledged().await
+    }
+
+    /// A place among the deliveries that are on the way.
+    async fn place(&self) -> Result<SemaphorePermit<'_>, DeliverError> {
+        if let Ok(permit) = self.shared.deliveries.try_acquire() {
+            return Ok(permit);
+        }
+        self.shared.look_for_abandoned();
+        self.shared.deliveries.acquire().await.map_err(|_| DeliverError::Closed)
     }
 
     /// What the connection task answers; `None` when it does not any more. A command that was queued in the moment in which the
     /// connection ended is carried out by nobody and dropped by nobody: its end is not waited for, but that of the connection.
-    async fn answered<T>(&self, answer: oneshot::Receiver<T>) -> Option<T> {
+    async fn answered<T>(&self, answer: impl Future<Output = Result<T, RecvError>>) -> Option<T> {
         tokio::select! {
             biased;
             answer = answer => answer.ok(),
@@ -242,12 +260,12 @@ impl SessionLink {
     /// the device calls the message, each time it is delivered.
     pub async fn send_to_device(&self, number: QueueNumber, message: &Message) -> Result<Delivery, DeliverError> {
         self.require(self.subscriptions().cloud_to_device)?;
-        let permit = self.shared.deliveries.acquire().await.map_err(|_| DeliverError::Closed)?;
+        let permit = self.place().await?;
         let (done, acknowledged) = oneshot::channel();
         let command = Box::new(LinkCommand::CloudToDevice { number, message: message.clone(), done });
         self.shared.commands.send(command).await.map_err(|_| DeliverError::Closed)?;
         permit.forget();
-        Ok(Delivery(acknowledged))
+        Ok(Delivery { acknowledged, link: Some(self.clone()) })
     }
 
     fn require(&self, subscribed: bool) -> Result<(), DeliverError> {
@@ -259,14 +277,49 @@ impl SessionLink {
     }
 }
 
-/// A message on its way to a client.
-#[derive(Debug)]
-pub struct Delivery(oneshot::Receiver<()>);
+impl Shared {
+    fn close(&self, reason: CloseReason) {
+        let _ = self.close_reason.set(reason);
+        self.asked.notify_one();
+    }
+
+    fn look_for_abandoned(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.asked.notify_one();
+    }
+}
+
+/// A message on its way to a client. Who drops it does not wait for it any more.
+pub struct Delivery {
+    acknowledged: oneshot::Receiver<()>,
+    /// Until it has ended.
+    link: Option<SessionLink>,
+}
 
 impl Delivery {
     /// Waits until the client has acknowledged it.
-    pub async fn acknowledged(self) -> Result<(), DeliverError> {
-        self.0.await.map_err(|_| DeliverError::Closed)
+    pub async fn acknowledged(mut self) -> Result<(), DeliverError> {
+        let Some(link) = self.link.clone() else { return Err(DeliverError::Closed) };
+        let acknowledged = link.answered(&mut self.acknowledged).await;
+        self.link = None;
+        acknowledged.ok_or(DeliverError::Closed)
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let Some(link) = self.link.take() else { return };
+        // First this, so that whoever looks finds nobody waiting.
+        self.acknowledged.close();
+        if link.shared.deliveries.available_permits() == 0 {
+            link.shared.look_for_abandoned();
+        }
     }
 }
 
@@ -291,7 +344,7 @@ impl DetachedLink {
         let Self { shared, commands } = self;
         tokio::select! {
             biased;
-            reason = close_asked(shared) => Err(reason),
+            asked = asked(shared) => asked,
             Some(command) = commands.recv() => Ok(*command),
         }
     }
@@ -316,7 +369,12 @@ impl DetachedLink {
         Subscriptions::from_bits(self.shared.subscriptions.load(Ordering::Acquire))
     }
 
-    /// Gives back the place of a delivery that was settled.
+    /// Ends the link for a reason of this end's.
+    pub fn close(&self, reason: CloseReason) {
+        self.shared.close(reason);
+    }
+
+    /// Gives back the place of a delivery that was settled, or that nobody waits for.
     pub fn delivered(&self) {
         self.shared.deliveries.add_permits(1);
     }
@@ -333,7 +391,20 @@ async fn close_asked(shared: &Shared) -> CloseReason {
         if let Some(reason) = shared.close_reason.get() {
             return *reason;
         }
-        shared.close_asked.notified().await;
+        shared.asked.notified().await;
+    }
+}
+
+/// What is asked for besides the commands.
+async fn asked(shared: &Shared) -> Result<LinkCommand, CloseReason> {
+    loop {
+        if let Some(reason) = shared.close_reason.get() {
+            return Err(*reason);
+        }
+        if shared.abandoned.swap(false, Ordering::AcqRel) {
+            return Ok(LinkCommand::GiveUp);
+        }
+        shared.asked.notified().await;
     }
 }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::message::Message;
 use protocol::hub::bag;
-use protocol::limits::DELIVERIES_IN_FLIGHT_MAX;
+use protocol::limits::{DELIVERIES_GIVEN_UP_MAX, DELIVERIES_IN_FLIGHT_MAX};
 use testkit::message::numbered_messages;
-use transport::client::ClientEvent;
-use transport::server::{DeliverError, InvokeError};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use transport::client::{ClientEvent, InputMessage};
+use transport::server::{DeliverError, InvokeError, SessionLink};
 
 use crate::rig::{Rig, device, module, next};
 
@@ -132,4 +134,67 @@ async fn a_delivery_without_settlement_ends_with_the_connection() {
     assert_eq!(bag::get(&delivery.message.bag, bag::CONNECTION_DEVICE_ID).unwrap(), "dev1");
     client.stop().await;
     assert_eq!(caller.await.unwrap(), Err(DeliverError::Closed));
+}
+
+fn deliver(link: &SessionLink) -> JoinHandle<Result<(), DeliverError>> {
+    let link = link.clone();
+    tokio::spawn(async move { link.deliver_input("in1", &Message::default()).await })
+}
+
+async fn input(events: &mut mpsc::Receiver<ClientEvent>) -> InputMessage {
+    let ClientEvent::Input(delivery) = next(events).await else { panic!("no input") };
+    delivery
+}
+
+/// Delivers an input that nobody waits for once it came.
+async fn swallowed(link: &SessionLink, events: &mut mpsc::Receiver<ClientEvent>) -> InputMessage {
+    let caller = deliver(link);
+    let delivery = input(events).await;
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    delivery
+}
+
+#[tokio::test]
+async fn a_module_that_swallows_an_input_for_ever_still_gets_others() {
+    let rig = Rig::start().await;
+    let (_client, mut events) = rig.connect(module()).await;
+    let link = rig.hub.link(&module()).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..2 * DELIVERIES_IN_FLIGHT_MAX {
+        held.push(swallowed(&link, &mut events).await);
+    }
+    let caller = deliver(&link);
+    let awaited = input(&mut events).await;
+    // All that were swallowed are acknowledged late, and behind them one that was not.
+    for delivery in held {
+        delivery.acknowledge().await;
+    }
+    let behind = deliver(&link);
+    input(&mut events).await.acknowledge().await;
+    behind.await.unwrap().unwrap();
+    assert!(!caller.is_finished(), "what was acknowledged is something else");
+    awaited.acknowledge().await;
+    caller.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_leaves_more_unacknowledged_than_can_be_told_apart_begins_anew() {
+    let rig = Rig::start().await;
+    let (_client, mut events) = rig.connect(module()).await;
+    let link = rig.hub.link(&module()).unwrap();
+    for _ in 0..DELIVERIES_GIVEN_UP_MAX - DELIVERIES_IN_FLIGHT_MAX {
+        swallowed(&link, &mut events).await;
+    }
+    let caller = deliver(&link);
+    input(&mut events).await.acknowledge().await;
+    caller.await.unwrap().unwrap();
+    let message = Message::default();
+    for _ in 0..=DELIVERIES_IN_FLIGHT_MAX {
+        tokio::select! {
+            _ = link.deliver_input("in1", &message) => {}
+            event = next(&mut events) => drop(event),
+        }
+    }
+    tokio::time::timeout(TIMEOUT, link.closed()).await.expect("the session ends");
 }

@@ -277,6 +277,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
                 let _ = self.wire.face.desired_patch(version, &patch);
             }
             LinkCommand::Method { name, payload, done } => self.invoke(&name, &payload, done),
+            LinkCommand::GiveUp => self.give_up(),
+            // Whoever asked for it does not wait for it any more: it would only take a place.
+            LinkCommand::Input { done, .. } | LinkCommand::CloudToDevice { done, .. } if done.is_closed() => {
+                self.far.delivered();
+            }
             LinkCommand::Input { input, message, done } => {
                 let sent = self.wire.face.deliver_input(&input, &message);
                 self.sent(sent, done);
@@ -286,6 +291,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Face> SessionTask<'_, S, F> {
                 self.sent(sent, done);
             }
         }
+    }
+
+    /// Gives the places of deliveries back that nobody waits for.
+    fn give_up(&mut self) {
+        let Self { wire, far, deliveries, .. } = self;
+        deliveries.retain(|receipt, done| {
+            if !done.is_closed() {
+                return true;
+            }
+            if !wire.face.give_up(*receipt) {
+                far.close(CloseReason::Unacknowledged);
+            }
+            far.delivered();
+            false
+        });
     }
 
     /// A message went out, or did not.

@@ -76,21 +76,30 @@ async fn a_command_that_is_dropped_by_nobody_ends_with_the_connection() {
 }
 
 #[tokio::test]
-async fn a_delivery_nobody_waits_for_keeps_its_place_until_settled() {
+async fn a_delivery_nobody_waits_for_loses_its_place_to_one_that_needs_it() {
     let (link, mut far) = subscribed();
     let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..DELIVERIES_IN_FLIGHT_MAX {
-        let message = Message::default();
+    let message = Message::default();
+    let mut awaited = Box::pin(link.deliver_input("in1", &message));
+    assert!(awaited.as_mut().poll(&mut context).is_pending());
+    let Some(LinkCommand::Input { done: of_awaited, .. }) = far.try_next() else { panic!("no input") };
+    let mut abandoned = Vec::new();
+    for _ in 1..DELIVERIES_IN_FLIGHT_MAX {
         let mut delivery = Box::pin(link.deliver_input("in1", &message));
         assert!(delivery.as_mut().poll(&mut context).is_pending());
-        assert!(matches!(far.try_next(), Some(LinkCommand::Input { .. })));
+        let Some(LinkCommand::Input { done, .. }) = far.try_next() else { panic!("no input") };
+        drop(delivery);
+        abandoned.push(done);
         // A task that does this much without a pause is held up by the runtime.
         tokio::task::yield_now().await;
     }
-    let message = Message::default();
+    assert!(!of_awaited.is_closed() && abandoned.iter().all(oneshot::Sender::is_closed));
+    // The last of them found no place left behind it, and so does the next one.
+    assert!(matches!(far.next_or_close().await, Ok(LinkCommand::GiveUp)));
     let mut next = Box::pin(link.deliver_input("in1", &message));
     assert!(next.as_mut().poll(&mut context).is_pending());
     assert!(far.try_next().is_none(), "more on the way than allowed");
+    assert!(matches!(far.next_or_close().await, Ok(LinkCommand::GiveUp)));
     far.delivered();
     assert!(next.as_mut().poll(&mut context).is_pending());
     let Some(LinkCommand::Input { done, .. }) = far.try_next() else { panic!("the place was not given back") };
