@@ -106,6 +106,10 @@ class Central(Program):
     def start(self):
         super().start()
         wait_until(self.ready, "Central to be ready")
+        self.reach()
+
+    def reach(self):
+        """From here on its API can be called; a program beside it that did not start it does only this."""
         self.session.verify = str(self.data / "ca.pem")
         self.session.headers["Authorization"] = (self.data / "admin.token").read_text().strip()
 

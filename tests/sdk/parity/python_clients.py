@@ -89,7 +89,7 @@ class Trial:
         self.table, self.loop, self.client_class, self.way, self.identity = table, loop, client_class, way, identity
         is_aio = ".aio." in client_class.__module__
         self.name = f"Python {'aio.' if is_aio else ''}{client_class.__name__}"
-        self.options = {"websockets": way.startswith("WebSocket"), "connection_retry_interval": 1}
+        self.options = {"websockets": "WebSocket" in way, "connection_retry_interval": 1}
         self.threads = concurrent.futures.ThreadPoolExecutor(4)
         # Those of asyncio wait for ever.
         self.patience = {} if is_aio else {"timeout": WAIT_SECS}
@@ -147,17 +147,10 @@ class Trial:
         self.tried("get_twin", lambda: self.call(client.get_twin)["desired"]["$version"])
         self.tried("patch_twin_reported_properties", lambda: self.report(client))
 
-        def patched():
-            client.on_twin_desired_properties_patch_received = patches.put
-            self.identity.desire({"target": 5})
-            expect(patches.get(timeout=WAIT_SECS)["target"], 5)
-
-        self.tried("on_twin_desired_properties_patch_received", patched)
-        client.on_method_request_received = requests.put
-        running = self.threads.submit(self.identity.invoke, "echo", "ping")
-        request = self.tried("on_method_request_received", lambda: requests.get(timeout=WAIT_SECS))
-        self.tried("send_method_response", lambda: self.respond(client, request, running))
+        if not self.identity.module or self.is_behind_an_edge:
+            self.served(client, patches, requests)
         self.messages(client)
+        self.invoke(client, requests)
 
         def taken_over():
             client.on_background_exception = failures.put
@@ -176,6 +169,20 @@ class Trial:
         self.tried("connected", lambda: expect(client.connected, False))
         self.tried("shutdown", lambda: self.call(client.shutdown))
 
+    def served(self, client, patches: queue.Queue, requests: queue.Queue):
+        """What people send; the REST API knows the modules of an edge's manifest only."""
+
+        def patched():
+            client.on_twin_desired_properties_patch_received = patches.put
+            self.identity.desire({"target": 5})
+            expect(patches.get(timeout=WAIT_SECS)["target"], 5)
+
+        self.tried("on_twin_desired_properties_patch_received", patched)
+        client.on_method_request_received = requests.put
+        running = self.threads.submit(self.identity.invoke, "echo", "ping")
+        request = self.tried("on_method_request_received", lambda: requests.get(timeout=WAIT_SECS))
+        self.tried("send_method_response", lambda: self.respond(client, request, running))
+
     def report(self, client):
         value = uuid.uuid4().hex
         self.call(client.patch_twin_reported_properties, {"firmware": value})
@@ -187,18 +194,53 @@ class Trial:
         result = running.result(WAIT_SECS)
         expect((result["responseCode"], result["response"]), (200, {"echo": "ping"}))
 
+    @property
+    def is_behind_an_edge(self) -> bool:
+        return self.way.startswith("Edge")
+
     def messages(self, client):
-        """Those to a device; those to the input of a module are tried behind an edge."""
-        if self.identity.module:
+        """Those to a device; those to the input of a module, which is behind an edge, are its own that come back."""
+        if self.identity.module and not self.is_behind_an_edge:
             return
         received = queue.Queue()
 
         def act():
             client.on_message_received = received.put
+            if self.identity.module:
+                text = self.loops_back(client)
+                message = received.get(timeout=WAIT_SECS)
+                return expect((message.input_name, json.loads(message.data)), ("in1", {"text": text}))
             self.identity.invoke("restart", 1)
             expect(json.loads(received.get(timeout=WAIT_SECS).data), 1)
 
         self.tried("on_message_received", act)
+
+    def loops_back(self, client) -> str:
+        """Sends to the output that the route `loop` brings back."""
+        text = uuid.uuid4().hex
+        message = Message(json.dumps({"text": text}), content_encoding="utf-8", content_type="application/json")
+        self.tried("send_message_to_output", lambda: self.call(client.send_message_to_output, message, "loop"))
+        return text
+
+    def invoke(self, client, requests: queue.Queue):
+        """A method of another module, which is this one: there is no such thing without an edge."""
+        if not self.is_behind_an_edge:
+            return
+        identity = self.identity
+
+        def act():
+            method = {"methodName": "echo", "payload": "self", "responseTimeoutInSeconds": WAIT_SECS,
+                      "connectTimeoutInSeconds": WAIT_SECS}
+            running = self.threads.submit(self.call, client.invoke_method, method, identity.device, identity.module)
+            # It is refused, or comes in as a request.
+            wait_until(lambda: running.done() or not requests.empty(), "the call to get somewhere", WAIT_SECS)
+            if running.done():
+                return running.result()
+            request = requests.get_nowait()
+            self.call(client.send_method_response, MethodResponse.create_from_method_request(request, 207, request.payload))
+            expect(running.result(WAIT_SECS), {"status": 207, "payload": "self"})
+
+        self.tried("invoke_method", act)
 
     def files(self, client):
         if self.identity.module:
@@ -230,7 +272,18 @@ class Trial:
             self.identity.invoke("restart", 2)
             asked = lambda: json.loads(self.call(client.receive_message, **self.patience).data)
             self.tried("receive_message", lambda: expect(asked(), 2))
+        elif self.is_behind_an_edge:
+            self.tried("receive_message_on_input", lambda: self.input_received(client))
         self.call(client.shutdown)
+
+    def input_received(self, client):
+        receiving = self.threads.submit(self.call, client.receive_message_on_input, "in1", **self.patience)
+        # What comes before it asked for the input the SDK drops.
+        for _ in range(100):
+            self.loops_back(client)
+            with contextlib.suppress(concurrent.futures.TimeoutError):
+                return expect("text" in json.loads(receiving.result(0.1).data), True)
+        raise AssertionError("no message came")
 
     def with_token(self):
         """A token of the caller's, who is asked for the next one in time."""

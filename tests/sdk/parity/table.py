@@ -19,6 +19,8 @@ UNBUILT = {
         ["Python IoTHubDeviceClient", "Python aio.IoTHubDeviceClient"],
         ["get_storage_info_for_blob", "notify_blob_upload_status"],
     ),
+    # An edge has no HTTP interface for calls from module to module.
+    **dict.fromkeys(["Python IoTHubModuleClient", "Python aio.IoTHubModuleClient"], ["invoke_method"]),
     "Node Client": ["getBlobSharedAccessSignature", "uploadToBlob", "notifyBlobUploadStatus"],
 }
 

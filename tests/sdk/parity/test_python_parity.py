@@ -1,19 +1,28 @@
 """The table of the Python SDK's methods: every class, every public method, every way of connecting."""
 
+import base64
 import concurrent.futures
 import importlib.metadata
+import json
+import pathlib
+import sys
 from types import SimpleNamespace
 
+import requests
+
 from certificates import Certificate
-from conftest import derive_key
-from deployments import device_key
-from python_clients import CLIENTS, WAYS, Identity, Loop, Trial, public_members
+from conftest import Edge, derive_key, wait_until
+from deployments import apply_manifest, device_key, manifest
+from python_clients import CLIENTS, WAYS, Identity, Loop, Trial, public_members, sas_token
 from table import Table, compare_or_write
 from template import MODEL, TEMPLATE
 
+HERE = pathlib.Path(__file__).parent
+PACKAGES = {"azure-iot-device (Python)": importlib.metadata.version("azure-iot-device")}
 
 
 def identity_of(central, folder, way: str, device: str) -> Identity:
+    central.call("PUT", f"/api/deviceTemplates/{TEMPLATE}", MODEL)
     central.call("PUT", f"/api/devices/{device}", {"displayName": device, "template": TEMPLATE})
     if way.endswith("key"):
         return Identity(central, device, key=device_key(central, device))
@@ -124,13 +133,87 @@ def provisioning_errors(trial: Trial, folder):
     trial.refused("disabled enrollment group", DISABLED, lambda: register(registration_id=f"{named}-new", symmetric_key=key))
 
 
+def module_of(central, folder, way: str, device: str) -> Identity:
+    """A module that a device made for itself, over HTTPS."""
+    of_device = identity_of(central, folder, "key", device)
+    made = {"moduleId": "m", "deviceId": device}
+    identity = Identity(central, device, "m")
+    if way.endswith("key"):
+        identity.key = base64.b64encode(device.encode() * 2).decode()
+        keys = {"primaryKey": identity.key, "secondaryKey": identity.key}
+        made["authentication"] = {"type": "sas", "symmetricKey": keys}
+    else:
+        certificate = Certificate.self_signed(folder, f"{device}-m")
+        identity.x509 = certificate.x509()
+        thumbprint = {"primaryThumbprint": certificate.thumbprint("sha256"), "secondaryThumbprint": None}
+        made["authentication"] = {"type": "selfSigned", "x509Thumbprint": thumbprint}
+    answer = requests.put(
+        f"https://{central.HOST}/devices/{device}/modules/m",
+        params={"api-version": "2021-04-12"},
+        json=made,
+        headers={"Authorization": sas_token(of_device.resource, of_device.key, 3600)},
+        verify=str(central.data / "ca.pem"),
+        timeout=20,
+    )
+    assert answer.status_code == 200, answer.text
+    return identity
+
+
+def module_trial(trial: Trial):
+    constructor = "create_from_connection_string" if trial.identity.key else "create_from_x509_certificate"
+    trial.with_handlers(constructor)
+    if trial.identity.key:
+        trial.with_token()
+
+
+def edge_with_module(central, folder, results) -> Edge:
+    image, name = "example.test/parity", "gateway-parity"
+    program = [sys.executable, str(HERE / "parity_module.py"), str(central.data.parent), str(results)]
+    edge = Edge(folder, central, name, processes={image: program})
+    central.call("PUT", f"/api/devices/{name}", {"displayName": name, "type": ["iotEdge"]})
+    loop = 'FROM /messages/modules/tried/outputs/loop INTO BrokeredEndpoint("/modules/tried/inputs/in1")'
+    up = "FROM /messages/modules/tried INTO $upstream"
+    apply_manifest(central, name, manifest({"loop": loop, "up": up}, {"tried": f"{image}:1.0"}))
+    return edge
+
+
+def covered(table: Table, *names: str):
+    for name in names:
+        for client_class, prefix in zip(CLIENTS[name], ("", "aio.")):
+            tried = set(table.outcomes[f"Python {prefix}{name}"])
+            assert tried == public_members(client_class), f"not covered: {public_members(client_class) ^ tried}"
+
+
+def test_every_public_method_of_the_python_sdks_modules(shared_central, tmp_path):
+    """Behind an edge, started by it, and directly against Central."""
+    central, table, loop, results = shared_central, Table(), Loop(), tmp_path / "results.json"
+    edge = edge_with_module(central, tmp_path, results)
+    edge.start()
+    try:
+        direct = []
+        for number, way in enumerate(WAYS):
+            for kind, client_class in enumerate(CLIENTS["IoTHubModuleClient"]):
+                identity = module_of(central, tmp_path, way, f"parity-module-{number}-{kind}")
+                direct.append(Trial(table, loop, client_class, way, identity))
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            for done in [threads.submit(module_trial, trial) for trial in direct]:
+                done.result()
+        wait_until(results.exists, "the module to have tried everything", 60)
+    finally:
+        edge.stop()
+    for row in json.loads(results.read_text()):
+        table.record(*row)
+    assert not (found := table.unexplained()), "\n".join(found)
+    covered(table, "IoTHubModuleClient")
+    compare_or_write("Python modules", table.outcomes, PACKAGES)
+
+
 def act_with(folder, act):
     return lambda trial: act(trial, folder)
 
 
 def test_every_public_method_of_the_python_sdk_over_every_way(shared_central, tmp_path):
     central, table, loop = shared_central, Table(), Loop()
-    central.call("PUT", f"/api/deviceTemplates/{TEMPLATE}", MODEL)
     trials = []
     for number, way in enumerate(WAYS):
         for kind in (0, 1):
@@ -144,9 +227,5 @@ def test_every_public_method_of_the_python_sdk_over_every_way(shared_central, tm
         for done in [threads.submit(act, trial) for act, trial in trials]:
             done.result()
     assert not (found := table.unexplained()), "\n".join(found)
-    for name in ("IoTHubDeviceClient", "ProvisioningDeviceClient"):
-        for client_class, prefix in zip(CLIENTS[name], ("", "aio.")):
-            tried = set(table.outcomes[f"Python {prefix}{name}"])
-            assert tried == public_members(client_class), f"not covered: {public_members(client_class) ^ tried}"
-    package = "azure-iot-device"
-    compare_or_write("Python", table.outcomes, {f"{package} (Python)": importlib.metadata.version(package)})
+    covered(table, "IoTHubDeviceClient", "ProvisioningDeviceClient")
+    compare_or_write("Python", table.outcomes, PACKAGES)
