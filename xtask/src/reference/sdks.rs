@@ -44,8 +44,9 @@ fn render(note: &str, results: &Results) -> Result<String> {
          What the public methods of the official, unmodified packages do against Tidegate, by transport and credential, as the \
          tests last recorded it. A method that no test exercises fails the tests, and so does an outcome that is neither that \
          of Azure nor under *Differences*.\n\n\
-         `✓`: works; `–`: there is no such combination, or nothing to tell apart; a name is that of the error which comes out. \
-         `NotImplementedError` is the SDK's own word, whatever it is connected to.\n\n\
+         `✓`: works; `–`: there is no such combination, or it is not tried; a name is that of the error which comes out. \
+         `NotImplementedError` is the SDK's own word, whatever it is connected to. Node's `ModuleClient` \
+         is not in these tables yet.\n\n\
          | Package | Version |\n| --- | --- |\n"
     );
     for (name, version) in &results.packages {
