@@ -143,9 +143,10 @@ async function tryDevice(way, identity) {
   await tryTwin(row, client, id)
   await tryMethod(row, client, id)
   await tryMessages(row, client, id)
-  await row('getBlobSharedAccessSignature', () => client.getBlobSharedAccessSignature('a.txt'))
-  await row('notifyBlobUploadStatus', () => client.notifyBlobUploadStatus('none', false, 500, 'not sent'))
-  await row('uploadToBlob', () => client.uploadToBlob('a.txt', Readable.from(['text']), 4))
+  const place = await row('getBlobSharedAccessSignature', () => client.getBlobSharedAccessSignature('a.txt'))
+  await row('notifyBlobUploadStatus', () => client.notifyBlobUploadStatus(place?.correlationId ?? 'none', false, 500, 'not sent'))
+  const text = Readable.from([Buffer.from('text')], { objectMode: false })
+  await row('uploadToBlob', () => client.uploadToBlob('a.txt', text, 4))
   await row('close', () => client.close())
 }
 

@@ -15,13 +15,8 @@ WORKS, NOT_THERE_YET = "works", "not there yet"
 
 # Members that this version has nothing behind, by class. Whoever builds it takes them out of here.
 UNBUILT = {
-    **dict.fromkeys(
-        ["Python IoTHubDeviceClient", "Python aio.IoTHubDeviceClient"],
-        ["get_storage_info_for_blob", "notify_blob_upload_status"],
-    ),
     # An edge has no HTTP interface for calls from module to module.
     **dict.fromkeys(["Python IoTHubModuleClient", "Python aio.IoTHubModuleClient"], ["invoke_method"]),
-    "Node Client": ["getBlobSharedAccessSignature", "uploadToBlob", "notifyBlobUploadStatus"],
 }
 
 # What an SDK refuses by itself, whatever it is connected to: class, member, beginning of the ways, error.
