@@ -52,7 +52,8 @@ impl EdgeHub {
         }
     }
 
-    fn is_own_module(&self, identity: &Identity) -> bool {
+    /// Whether its key is here: of such a module the hub above has nothing to say.
+    pub(super) fn is_own_module(&self, identity: &Identity) -> bool {
         let own = identity.device_id() == self.options.device.device_id;
         own && identity.module_id().is_some_and(|module| self.options.identities.known(module).is_some())
     }

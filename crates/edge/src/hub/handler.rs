@@ -27,6 +27,8 @@ impl HubHandler for EdgeHub {
         let authenticated = self.authenticate(&request).await;
         let expires_at_secs = Some(authenticated.inspect_err(|refusal| self.count_refused(*refusal))?);
         let identity = request.identity;
+        // Nothing is awaited between the judgement and this: it is what the judgement rests on.
+        let mark = self.scope.mark(&identity);
         if request.clean_session && self.sessions.kept(&identity).is_some() {
             // Durable before it begins: else it would come back with the next session that is not new.
             if let Err(error) = self.sessions.keep(&identity, None).await {
@@ -39,6 +41,7 @@ impl HubHandler for EdgeHub {
             self.count_refused(Refusal::Unavailable);
             return Err(Refusal::Unavailable);
         };
+        self.sessions.judged(&identity, number, mark);
         if let Some(old) = old {
             old.close(CloseReason::TakenOver);
         }

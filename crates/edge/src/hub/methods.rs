@@ -97,9 +97,13 @@ impl EdgeHub {
         asked
     }
 
-    /// Ends the sessions of an identity, and of the modules of a device: they may come again with what is known now.
+    /// Ends the sessions of an identity, and of the modules of a device: they may come again with what is known now. One that came
+    /// in with just that, while it was asked for, stays, and so do our own modules, which are judged by the keys here.
     fn end_sessions(&self, changed: &Identity) {
         for (identity, session) in self.sessions.of(changed) {
+            if self.is_own_module(&identity) || self.sessions.was_judged_by(&identity, self.scope.mark(&identity)) {
+                continue;
+            }
             tracing::warn!(%identity, "disconnected: its keys were changed, it was disabled, or it left the scope");
             session.close(CloseReason::Disabled);
         }

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -151,6 +152,15 @@ impl Scope {
     /// An identity as last seen.
     pub(super) fn get(&self, identity: &Identity) -> Option<ScopedIdentity> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).identities.get(&identity.to_string()).cloned()
+    }
+
+    /// Tells what is known of an identity, and of its device, from what is known at another time.
+    pub(super) fn mark(&self, identity: &Identity) -> u64 {
+        let known =
+            [Some(self.get(identity)), identity.module_id().map(|_| self.get(&Identity::device(identity.device_id())))];
+        let mut hasher = DefaultHasher::new();
+        serde_json::to_vec(&known).expect("what is kept of an identity serializes").hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The authorities an identity names.

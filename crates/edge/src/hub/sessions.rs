@@ -37,6 +37,8 @@ impl State for BTreeMap<String, u8> {
 #[derive(Default)]
 struct Live {
     links: HashMap<Identity, (u64, SessionLink)>,
+    /// What tells how much was known of an identity when its session was let in.
+    marks: HashMap<Identity, u64>,
     kept: BTreeMap<String, u8>,
     /// Counts the changes of what is kept.
     version: u64,
@@ -126,16 +128,34 @@ impl Sessions {
             live.next_number += 1;
             let number = live.next_number;
             let old = live.links.insert(identity.clone(), (number, link));
+            live.marks.remove(identity);
             Some(Inserted { number, old: old.map(|(_, link)| link), kept })
         });
         self.changed();
         inserted
     }
 
+    /// Notes what the session of an identity was judged by.
+    pub(super) fn judged(&self, identity: &Identity, number: u64, mark: u64) {
+        self.with(|live| {
+            if live.links.get(identity).is_some_and(|(current, _)| *current == number) {
+                live.marks.insert(identity.clone(), mark);
+            }
+        });
+    }
+
+    /// Whether the session of an identity was judged by just this.
+    pub(super) fn was_judged_by(&self, identity: &Identity, mark: u64) -> bool {
+        self.with(|live| live.marks.get(identity) == Some(&mark))
+    }
+
     /// Forgets a session, unless a newer one took its place; says whether it was there.
     pub(super) fn remove(&self, identity: &Identity, number: u64) -> bool {
         let removed = self.with(|live| match live.links.get(identity) {
-            Some((current, _)) if *current == number => live.links.remove(identity).is_some(),
+            Some((current, _)) if *current == number => {
+                live.marks.remove(identity);
+                live.links.remove(identity).is_some()
+            }
             _ => false,
         });
         self.changed();
