@@ -9,6 +9,7 @@ import pytest
 from conftest import Central, Edge, wait_until
 from deployments import apply_manifest, attach, device_key, manifest
 from faults.counter import TEMPLATE, check, publish_template
+from faults.kills import COMPLAINTS
 from faults.load import LoadedDevice
 
 ROUNDS = int(os.environ.get("TIDEGATE_KILL_ROUNDS", "20"))
@@ -16,15 +17,7 @@ ROUND_SECS = (0.2, 1.5)
 DIRECT = ["direct-1", "direct-2"]
 LEAF = "leaf-1"
 
-# What a killed program leaves half done is said by the next start; the edge misses Central, and says so.
-pytestmark = pytest.mark.complaints(
-    "cut an unfinished write",
-    "creation was interrupted",
-    "left by an interrupted write",
-    "the hub is not ready",
-    "the hub cannot be asked",
-    "the scope could not be fetched .*the hub's HTTPS API is not reachable",
-)
+pytestmark = pytest.mark.complaints(*COMPLAINTS)
 
 
 @pytest.fixture

@@ -10,21 +10,14 @@ import requests
 
 from conftest import Central, Edge, wait_until
 from deployments import QUEUED_TEMPLATE, apply_manifest, attach, device_key, manifest
+from faults.kills import COMPLAINTS
 
 ROUNDS = int(os.environ.get("TIDEGATE_KILL_ROUNDS", "6"))
 ROUND_SECS = (0.2, 1.5)
 TEMPLATE = "dtmi:com:example:QueuedKilled;1"
 DIRECT, LEAF = "direct-1", "leaf-1"
 
-# What a killed program leaves half done is said by the next start; the edge misses Central, and says so.
-pytestmark = pytest.mark.complaints(
-    "cut an unfinished write",
-    "creation was interrupted",
-    "left by an interrupted write",
-    "the hub is not ready",
-    "the hub cannot be asked",
-    "the scope could not be fetched .*the hub's HTTPS API is not reachable",
-)
+pytestmark = pytest.mark.complaints(*COMPLAINTS)
 
 
 @pytest.fixture
