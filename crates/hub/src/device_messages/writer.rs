@@ -89,6 +89,15 @@ fn tell<T: Send + 'static>(done: Done<T>, answer: T) -> Tell {
     Box::new(move |outcome| drop(done.send(outcome.map(|()| answer))))
 }
 
+/// Tells whoever asked for something that was not done why.
+fn fail<T: Send + 'static>(done: Done<T>) -> Tell {
+    Box::new(move |outcome| {
+        if let Err(error) = outcome {
+            drop(done.send(Err(error)));
+        }
+    })
+}
+
 /// What a group of changes leads to in memory, once it is durable.
 #[derive(Default)]
 struct Effects {
@@ -308,13 +317,6 @@ impl MessageWriter {
 impl Change {
     /// Its answer, when the group it is in fails.
     fn fails(self) -> Tell {
-        fn fail<T: Send + 'static>(done: Done<T>) -> Tell {
-            Box::new(move |outcome| {
-                if let Err(error) = outcome {
-                    drop(done.send(Err(error)));
-                }
-            })
-        }
         match self {
             Self::Put { done, .. } => fail(done),
             Self::Take { done, .. } => fail(done),
@@ -329,14 +331,7 @@ impl Change {
 fn told<T: Send + 'static>(done: Done<T>, step: Result<T, StoreError>) -> Result<Tell, (Tell, StoreError)> {
     match step {
         Ok(answer) => Ok(tell(done, answer)),
-        Err(error) => {
-            let tell: Tell = Box::new(move |outcome| {
-                if let Err(error) = outcome {
-                    drop(done.send(Err(error)));
-                }
-            });
-            Err((tell, error))
-        }
+        Err(error) => Err((fail(done), error)),
     }
 }
 
