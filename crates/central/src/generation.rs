@@ -90,13 +90,8 @@ impl RenewGenerationError {
 pub fn read(root: &Path) -> Result<Option<u64>, ReadGenerationError> {
     let path = root.join(FILE_NAME);
     let Some(contents) = state_file::read(&path, BYTES_MAX)? else { return Ok(None) };
-    let unusable = |source| ReadGenerationError::Contents { path: path.clone(), source };
-    let damaged = |text: String| unusable(OpenEnvelopeError::Damaged(text));
-    let body = envelope::open(KIND, &contents).map_err(unusable)?;
-    if body.version != KIND.version {
-        return Err(damaged("it has no checksum".to_owned()));
-    }
-    let Body { generation } = serde_json::from_str(body.json).map_err(|error| damaged(error.to_string()))?;
+    let body = envelope::unseal(KIND, &contents);
+    let Body { generation } = body.map_err(|source| ReadGenerationError::Contents { path, source })?;
     Ok(Some(generation))
 }
 

@@ -12,6 +12,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -75,6 +76,16 @@ pub fn seal(kind: Kind, body: &impl Serialize) -> Result<Vec<u8>, serde_json::Er
     let mut bytes = serde_json::to_vec(&envelope)?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+/// Reads the body of a file of which this version alone was ever written: a bare body, or one of another version, is damage.
+pub fn unseal<T: DeserializeOwned>(kind: Kind, contents: &[u8]) -> Result<T, OpenEnvelopeError> {
+    let damaged = |what: String| OpenEnvelopeError::Damaged(what);
+    let body = open(kind, contents)?;
+    if body.version != kind.version {
+        return Err(damaged("it has no checksum".to_owned()));
+    }
+    serde_json::from_str(body.json).map_err(|error| damaged(error.to_string()))
 }
 
 /// Takes the body out of its envelope, or a bare body as it is.

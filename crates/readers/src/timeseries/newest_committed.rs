@@ -44,14 +44,8 @@ pub enum ReadNewestError {
 pub fn read(folder: &Path) -> Result<Option<u64>, ReadNewestError> {
     let path = folder.join(FILE_NAME);
     let Some(contents) = state_file::read(&path, BYTES_MAX)? else { return Ok(None) };
-    let damaged =
-        |text: String| ReadNewestError::Contents { path: path.clone(), source: OpenEnvelopeError::Damaged(text) };
-    let body = envelope::open(KIND, &contents);
-    let body = body.map_err(|source| ReadNewestError::Contents { path: path.clone(), source })?;
-    if body.version != KIND.version {
-        return Err(damaged("it has no checksum".to_owned()));
-    }
-    let Body { next } = serde_json::from_str(body.json).map_err(|error| damaged(error.to_string()))?;
+    let body = envelope::unseal(KIND, &contents);
+    let Body { next } = body.map_err(|source| ReadNewestError::Contents { path, source })?;
     Ok(Some(next))
 }
 
